@@ -1,0 +1,179 @@
+"""Measured inputs that are not in the spec: the data, the model, the device.
+
+*Identity* facts (contents, tokenizer, device class) are hashed into the plan; *weather* (free memory, free disk) is
+advisory and changes no plan. Nothing here is read by the compiler itself: the probe fills it in.
+"""
+
+from functools import cached_property
+from typing import Literal
+
+from fewtune.compiler.fingerprint import fingerprint
+from fewtune.specs.frozen import Frozen
+
+
+class SplitFacts(Frozen):
+    """One split, row by row. All tuples have one entry for each row, in the file's order."""
+
+    name: str
+    """train, validation, test, unlabelled or the name of an out-of-domain split."""
+    place: str
+    """How a person would name the source."""
+    text_keys: tuple[str, ...]
+    """Hash of the row's text fields, 16 hexadecimal digits."""
+    groups: tuple[str, ...]
+    """Hash of the text after folding case, punctuation and spaces: equal groups are duplicates."""
+    labels: tuple[int, ...]
+    """Index into `DataFacts.labels`; -1 where there is none."""
+    tokens: tuple[int, ...]
+    """Tokens of the text fields together, without pattern or special tokens."""
+    unknown_labels: tuple[str, ...] = ()
+    """Labels of this split that the training split does not have."""
+    missing_text: tuple[int, ...] = ()
+    """Numbers (from 1) of rows without text."""
+    missing_label: tuple[int, ...] = ()
+    """Numbers (from 1) of rows without a label."""
+
+    def __len__(self) -> int:
+        return len(self.text_keys)
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the split's texts and labels in their order."""
+        return fingerprint("split", {"texts": self.text_keys, "labels": self.labels})
+
+    def row_key(self, index: int, names: tuple[str, ...]) -> str:
+        """The row's text and label as one key; changes when either does."""
+        label = self.labels[index]
+        return f"{self.text_keys[index]}:{names[label] if label >= 0 else ''}"
+
+
+class DataFacts(Frozen):
+    """All splits, with the columns they were read by."""
+
+    fields: tuple[str, ...]
+    """Pattern fields in their order: ("text",) or ("premise", "hypothesis")."""
+    columns: dict[str, str]
+    """Field (and "label") -> column."""
+    labels: tuple[str, ...]
+    """Label names in their order."""
+    splits: dict[str, SplitFacts]
+
+    @property
+    def train(self) -> SplitFacts:
+        """The pool of labelled rows."""
+        return self.splits["train"]
+
+    @property
+    def test(self) -> SplitFacts | None:
+        """What the report is about; None: cross-validation."""
+        return self.splits.get("test")
+
+    @property
+    def ood(self) -> tuple[SplitFacts, ...]:
+        """The out-of-domain splits, by name."""
+        known = ("train", "validation", "test", "unlabelled")
+        return tuple(split for name, split in sorted(self.splits.items()) if name not in known)
+
+    @property
+    def evaluated(self) -> tuple[SplitFacts, ...]:
+        """The splits that the report scores: test and every out-of-domain split."""
+        return ((self.test,) if self.test else ()) + self.ood
+
+
+class Linear(Frozen):
+    """A kind of linear layer that is repeated through the network."""
+
+    name: str
+    """The module's own name, such as q_proj."""
+    d_in: int
+    d_out: int
+    count: int
+    """How many of them there are."""
+
+
+class ModelFacts(Frozen):
+    """A causal language model as its files describe it."""
+
+    place: str
+    source: Literal["embedded", "hub", "path"]
+    revision: str | None = None
+    architecture: str
+    """transformers' model_type."""
+    weights_hash: str
+    """Hash of the tensors' names, shapes and contents."""
+    tokenizer_hash: str
+    parameters: int
+    """All parameters; tied ones counted once."""
+    embedding_parameters: int
+    """Token (and position) embeddings; a tied output layer is among them."""
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    intermediate: int
+    vocabulary: int
+    max_positions: int
+    tied: bool
+    """Whether the output layer is the input embedding."""
+    instruct: bool
+    """Whether the tokenizer has a chat template."""
+    linears: tuple[Linear, ...]
+    """The linear layers of the blocks, the output layer excluded."""
+    stored_bytes: int
+    """Size of the weights on the disk."""
+    word_tokens: dict[str, tuple[int, ...]]
+    """A candidate label word -> its token ids, written after a space."""
+    pattern_tokens: dict[str, int]
+    """A candidate pattern -> the tokens of its fixed text."""
+
+    @property
+    def block_parameters(self) -> int:
+        """Parameters of the linear layers of all blocks."""
+        return sum(linear.d_in * linear.d_out * linear.count for linear in self.linears)
+
+
+class DeviceFacts(Frozen):
+    """The device class: what decides rates and what fits."""
+
+    kind: Literal["cpu", "cuda"]
+    name: str
+    """The class, such as "cpu amx-bf16" or "NVIDIA H100 80GB HBM3"."""
+    count: int
+    """Devices; a machine without a GPU is one device."""
+    cores: int
+    """Processor cores that this process may use."""
+    memory_gib: int
+    """Memory of one device, in whole GiB."""
+    bf16: bool
+    """Whether bf16 products run in hardware."""
+
+
+class Weather(Frozen):
+    """Advisory facts that change from minute to minute; never hashed."""
+
+    free_memory_bytes: int | None = None
+    free_disk_bytes: int | None = None
+
+
+class Facts(Frozen):
+    """Everything that was measured."""
+
+    data: DataFacts
+    model: ModelFacts
+    device: DeviceFacts
+    weather: Weather = Weather()
+
+    @cached_property
+    def identity(self) -> str:
+        """Hash of the identity facts."""
+        return fingerprint(
+            "facts",
+            {
+                "splits": {name: split.digest for name, split in sorted(self.data.splits.items())},
+                "labels": self.data.labels,
+                "columns": self.data.columns,
+                "model": self.model.weights_hash,
+                "tokenizer": self.model.tokenizer_hash,
+                "device": self.device.model_dump(mode="json"),
+            },
+        )

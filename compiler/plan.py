@@ -1,0 +1,299 @@
+"""The plan: resolved, frozen, explained, hashed.
+
+A plan holds arms (method configurations), trials (an arm with a data size and seeds), stages (the graph of what is to
+be done, each named by a fingerprint) and gates (conditions on measured values, as data). It is a pure function of
+spec, identity facts and rule set; estimates stand beside it, outside its hash.
+"""
+
+from functools import cached_property
+from typing import Any, Literal
+
+from fewtune.compiler.decision import Decision
+from fewtune.compiler.fingerprint import fingerprint
+from fewtune.specs.diagnostic import Diagnostic
+from fewtune.specs.experiment import DESCRIPTIVE, Experiment
+from fewtune.specs.frozen import Frozen
+from fewtune.specs.methods import Adaptation, Formulation, MethodName, Schedule
+
+PLAN_VERSION = 1
+
+StageKind = Literal["sample", "train", "evaluate", "select", "refit"]
+Scheme = Literal["fixed-schedule", "held-out", "validation-split"]
+Precision = Literal["bf16", "fp32"]
+
+
+class Lora(Frozen):
+    """Geometry of the low-rank update W + (alpha / rank) B A."""
+
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+    """Names of the linear modules that get an update."""
+
+
+class Recipe(Frozen):
+    """How an arm is trained (or prompted) at one data size."""
+
+    n: int
+    steps: int = 0
+    """Optimizer steps; 0: nothing is trained."""
+    batch_size: int = 0
+    """Examples for one optimizer step."""
+    micro_batch: int = 0
+    """Examples in one forward pass; changes memory and speed, not the result beyond rounding."""
+    learning_rate: float = 0.0
+    schedule: Schedule = "linear"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    evaluate_every: int | None = None
+    """Steps between two validations; None: no validation during training."""
+    patience: int | None = None
+    """Validations without a better value after which training stops; None: it never stops early."""
+    demonstrations: int = 0
+    """Labelled examples in the prompt."""
+
+
+class Arm(Frozen):
+    """One method configuration, as a reader would name it."""
+
+    name: str
+    method: MethodName
+    formulation: Formulation
+    adaptation: Adaptation
+    role: Literal["baseline", "candidate"]
+    """Candidates may be chosen; baselines are the measure."""
+    pattern: str | None = None
+    """The prompt text with its fields; for a head only the fields."""
+    lora: Lora | None = None
+    max_tokens: int = 0
+    """Longest input, pattern included; longer texts are cut, the pattern never."""
+    precision: Precision = "fp32"
+    recipes: tuple[Recipe, ...]
+    """One for each data size, in the order of `Plan.levels`."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether parameters of the language model move."""
+        return self.adaptation != "none"
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the arm's predictions depend on which examples were sampled."""
+        return self.method not in ("zero-shot",)
+
+    def recipe(self, n: int) -> Recipe:
+        """The recipe at data size `n`."""
+        return next(recipe for recipe in self.recipes if recipe.n == n)
+
+
+class Level(Frozen):
+    """One data size of the learning curve, and how its labels are spent."""
+
+    n: int
+    """Labels a trial may see, validation included."""
+    per_class: int | None = None
+    train: int
+    """Examples that train (in cross-validation: of one fold)."""
+    validation: int
+    """Examples that stop training and choose arms."""
+    scheme: Scheme
+
+
+class Sample(Frozen):
+    """The labelled examples of one trial (or fold), as row indices from 0."""
+
+    id: str
+    n: int
+    data_seed: int
+    fold: int | None
+    train: tuple[int, ...]
+    """Rows of the train split, in their sampled order."""
+    validation: tuple[int, ...]
+    """Rows of the train split, or of the validation split under the scheme validation-split."""
+    scored: tuple[int, ...] | None
+    """Rows of the train split that this fold scores; None: there is a test split."""
+    content: str
+    """Hash of what was drawn: keys of the rows and their roles."""
+
+
+class SampleRef(Frozen):
+    """A sample as the plan's file shows it; the rows follow from the facts."""
+
+    id: str
+    n: int
+    data_seed: int
+    fold: int | None
+    train: int
+    validation: int
+    content: str
+
+
+class Trial(Frozen):
+    """One arm with one data size, one data seed, one model seed."""
+
+    id: str
+    arm: str
+    n: int
+    """0: the arm sees no labels."""
+    data_seed: int | None
+    model_seed: int | None
+    fingerprint: str
+
+
+class Stage(Frozen):
+    """One step of the plan's graph."""
+
+    id: str
+    kind: StageKind
+    fingerprint: str
+    needs: tuple[str, ...] = ()
+    trial: str | None = None
+    arm: str | None = None
+    sample: str | None = None
+    fold: int | None = None
+    split: str | None = None
+    """What an evaluate stage scores: validation, test, a named split, or cv (the fold's own rows)."""
+
+
+class Gate(Frozen):
+    """A condition on a measured value, evaluated while the plan is applied."""
+
+    stage: str
+    """The stage that it opens or decides."""
+    kind: Literal["best-validation", "rules-order", "is-chosen"]
+    because: str
+    metric: str | None = None
+    n: int | None = None
+    arms: tuple[str, ...] = ()
+    """best-validation, rules-order: the candidates in the rules' order. is-chosen: the arm that must be chosen."""
+
+
+class Verbalizer(Frozen):
+    """The word that stands for each label, and the token it is recognised by."""
+
+    words: dict[str, str]
+    tokens: dict[str, int]
+
+
+class FactsDigest(Frozen):
+    """What the plan's file says of the facts; the hash covers all of them."""
+
+    identity: str
+    model: str
+    model_hash: str
+    parameters: int
+    device: str
+    devices: int
+    rows: dict[str, int]
+    labels: dict[str, int]
+    """Label -> rows of the training pool."""
+    excluded_rows: int
+    """Rows of the pool that may not be sampled: they are in an evaluation split."""
+
+
+class Plan(Frozen):
+    """Everything that will be done, and why."""
+
+    plan_version: int = PLAN_VERSION
+    rule_set: str
+    """Version and hash of the rules and evidence."""
+    experiment_name: str
+    experiment: Experiment
+    facts: FactsDigest
+    labels: tuple[str, ...]
+    metric: str
+    verbalizer: Verbalizer | None
+    levels: tuple[Level, ...]
+    folds: int | None
+    data_seeds: int
+    model_seeds: int
+    arms: tuple[Arm, ...]
+    samples: tuple[SampleRef, ...]
+    trials: tuple[Trial, ...]
+    stages: tuple[Stage, ...]
+    gates: tuple[Gate, ...]
+    decisions: tuple[Decision, ...]
+    warnings: tuple[Diagnostic, ...]
+
+    @cached_property
+    def hash(self) -> str:
+        """The plan's name: identity facts, resolved values and rule set; no descriptive field."""
+        content = self.model_dump(mode="json", exclude={"experiment_name"})
+        for name in DESCRIPTIVE:
+            content["experiment"].pop(name, None)
+        # Places in the text move when a note is edited; they say nothing about the plan.
+        for warning in content["warnings"]:
+            warning.pop("line"), warning.pop("column")
+        return fingerprint("plan", content)
+
+    def arm(self, name: str) -> Arm:
+        """The arm of this name; KeyError where there is none."""
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        raise KeyError(name)
+
+    @cached_property
+    def stage_index(self) -> dict[str, Stage]:
+        """Stage id -> stage."""
+        return {stage.id: stage for stage in self.stages}
+
+    @cached_property
+    def trial_index(self) -> dict[str, Trial]:
+        """Trial id -> trial."""
+        return {trial.id: trial for trial in self.trials}
+
+    @property
+    def final_n(self) -> int:
+        """The largest data size: the one that the verdict is about."""
+        return self.levels[-1].n
+
+
+class Range(Frozen):
+    """An estimate: half of all runs are expected below `mid`, nearly all between `low` and `high`."""
+
+    low: float
+    mid: float
+    high: float
+    basis: Literal["heuristic", "calibrated", "measured"] = "heuristic"
+
+
+class ArmCost(Frozen):
+    """What one arm is expected to take."""
+
+    arm: str
+    seconds: Range
+    peak_memory_bytes: Range
+    trainable_parameters: int
+    artefact_bytes: int
+    trials: int
+
+
+class Estimate(Frozen):
+    """Predicted cost of a plan, beside it and outside its hash."""
+
+    seconds: Range
+    """On the clock, start-up included."""
+    gpu_hours: Range
+    peak_memory_bytes: Range
+    disk_bytes: Range
+    arms: tuple[ArmCost, ...]
+    stage_seconds: dict[str, float]
+    """Mid estimate for each train, evaluate and refit stage."""
+
+
+class Compiled(Frozen):
+    """A plan with what belongs beside it."""
+
+    plan: Plan
+    estimate: Estimate
+    samples: tuple[Sample, ...]
+
+    def saved(self) -> dict[str, Any]:
+        """The content of the file that `plan --save` writes."""
+        return {
+            "plan_hash": self.plan.hash,
+            "plan": self.plan.model_dump(mode="json"),
+            "estimate": self.estimate.model_dump(mode="json"),
+        }

@@ -1,0 +1,151 @@
+"""What a worker is asked to do, and what it answers: plain values that cross a process border as JSON and bytes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fewtune.compiler.plan import Arm, Recipe
+from fewtune.specs.frozen import Frozen
+
+
+class Row(Frozen):
+    """One example."""
+
+    fields: dict[str, str]
+    """Pattern field -> text."""
+    label: int
+    """Index into the task's labels; -1: none."""
+
+
+class Corpus(Frozen):
+    """Every row that the run's jobs may name, by split."""
+
+    labels: tuple[str, ...]
+    splits: dict[str, tuple[Row, ...]]
+
+
+class RowRef(Frozen):
+    """Rows of one split, by index from 0."""
+
+    split: str
+    rows: tuple[int, ...]
+
+
+class ModelRef(Frozen):
+    """Where a worker finds the base model."""
+
+    path: str
+    """A local folder in the Hugging Face layout."""
+    weights_hash: str
+
+
+class Fit(Frozen):
+    """Train (or otherwise fit) an arm on these rows."""
+
+    stage: str
+    fingerprint: str
+    train: RowRef
+    validation: RowRef | None
+    """Rows that stop training; their scores are reported, too."""
+    init_seed: int
+    """Initialisation of new parameters."""
+    order_seed: int
+    """Order of the training examples (and of demonstrations)."""
+
+
+class Score(Frozen):
+    """Predict these rows with the fitted arm."""
+
+    stage: str
+    fingerprint: str
+    split: str
+    """The split's name in the report: validation, test, cv or a named split."""
+    rows: RowRef
+
+
+class Job(Frozen):
+    """One trial (or fold) on one worker: fit once or load what was fitted, then score."""
+
+    id: str
+    arm: Arm
+    recipe: Recipe
+    words: dict[str, str]
+    """Label -> the word that stands for it."""
+    tokens: dict[str, int]
+    """Label -> the token it is recognised by."""
+    fit: Fit | None
+    """None: the state is given, or the arm needs none."""
+    scores: tuple[Score, ...]
+    attempt: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What fitting left."""
+
+    stage: str
+    fingerprint: str
+    state: bytes
+    """The moved parameters as a safetensors file (with what else the arm needs, in its metadata); may be empty."""
+    steps: int
+    best_step: int
+    diverged: bool
+    """The loss or gradient norm was not finite; the state is of the last finite step."""
+    losses: tuple[tuple[int, float], ...]
+    """(step, mean training loss since the last entry)."""
+    validation: tuple[tuple[int, float], ...]
+    """(step, validation metric)."""
+    seconds: float
+    tokens: int
+    """Real tokens that were trained on."""
+    trainable_parameters: int
+    peak_memory_bytes: int
+    micro_batch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Predictions for one split."""
+
+    stage: str
+    fingerprint: str
+    split: str
+    rows: RowRef
+    predicted: tuple[int, ...]
+    """Label index for each row."""
+    probabilities: tuple[tuple[float, ...], ...]
+    """(rows, labels), normalised over the labels."""
+    seconds: float
+
+
+Outcome = Fitted | Scored
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A sign of life from the middle of a job."""
+
+    job: str
+    phase: Literal["loading", "training", "validating", "scoring"]
+    done: int
+    total: int
+    loss: float | None = None
+
+
+Notify = Callable[[Progress], None]
+
+
+class OutOfMemory(Exception):
+    """The device has too little memory for this micro-batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """All that came of a job: results up to a failure, if there was one."""
+
+    job: str
+    outcomes: tuple[Outcome, ...]
+    failure: Literal["out_of_memory", "error"] | None = None
+    message: str = ""
+    device: str = ""
+    versions: dict[str, str] = field(default_factory=dict)

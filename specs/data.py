@@ -1,0 +1,130 @@
+"""Where the labelled examples are, and how many of the labels may be used."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from fewtune.specs.frozen import Frozen
+
+PathText = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=r"^[^\x00-\x1f]+$")]
+Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
+Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
+
+RESERVED_SPLITS = frozenset({"train", "validation", "test", "pool", "all", "unlabelled"})
+
+
+class Source(Frozen):
+    """One split: a local file or a data set of the hub, and which of its rows."""
+
+    path: PathText | None = None
+    """A .csv, .tsv, .jsonl, .json or .parquet file below the spec's folder."""
+    hub: Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)?$", max_length=120)] | None = None
+    """A data set of the Hugging Face hub; `fewtune pull` fetches it."""
+    config: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$", max_length=100)] | None = None
+    """The hub data set's configuration."""
+    split: Annotated[str, StringConstraints(pattern=r"^[\w.-]+$", max_length=100)] | None = None
+    """The hub data set's split."""
+    revision: Annotated[str, StringConstraints(pattern=r"^[\w./-]+$", max_length=100)] | None = None
+    """The hub data set's revision. Omitted: the one in fewtune.lock."""
+    rows: Annotated[str, StringConstraints(pattern=r"^\d{1,9}-\d{1,9}$")] | None = None
+    """The rows to use, counted from 1, both ends included: "1-200"."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Source":
+        if (self.path is None) == (self.hub is None):
+            raise PydanticCustomError("conflict", "expected either path or hub", {})
+        if self.path is not None and (self.config or self.split or self.revision):
+            raise PydanticCustomError("conflict", "config, split and revision belong to hub, not to path", {})
+        if self.rows is not None and (self.first_row < 1 or self.last_row < self.first_row):
+            raise PydanticCustomError("conflict", "rows count from 1 and end after they begin", {})
+        return self
+
+    @property
+    def first_row(self) -> int:
+        """The first row to use, from 1."""
+        return 1 if self.rows is None else int(self.rows.split("-")[0])
+
+    @property
+    def last_row(self) -> int | None:
+        """The last row to use; None: to the end."""
+        return None if self.rows is None else int(self.rows.split("-")[1])
+
+    @property
+    def place(self) -> str:
+        """How a person would name it."""
+        where = self.path or "/".join(part for part in (f"hub:{self.hub}", self.config, self.split) if part)
+        return where if self.rows is None else f"{where} rows {self.rows}"
+
+
+class PerClass(Frozen):
+    """A label budget counted for each label."""
+
+    per_class: Count | tuple[Count, ...]
+    """So many labelled examples of each label; a list gives a learning curve."""
+
+
+LabelBudget = Literal["all"] | Count | tuple[Count, ...] | PerClass
+
+
+class Data(Frozen):
+    """The data: splits, columns and the label budget."""
+
+    train: Source
+    """The labelled examples. Without a test split they are also what is scored, by cross-validation."""
+    validation: Source | None = None
+    """A separate validation split, for research comparisons. Its labels are not counted in the budget; the plan says
+    so. Omitted: what validation needs is taken from the budget."""
+    test: Source | None = None
+    """What the report is about. Omitted: cross-validation on the training rows."""
+    ood: dict[SplitName, Source] = Field(default_factory=dict, max_length=20)
+    """Named out-of-domain splits; evaluated, never trained on."""
+    unlabelled: Source | None = None
+    """Text without labels. Only its overlap with the evaluation splits is checked in this version."""
+    text: Column | None = None
+    """The column with the text (classification). Omitted: guessed, if there is only one sensible choice."""
+    premise: Column | None = None
+    """The column with the first text (pair classification)."""
+    hypothesis: Column | None = None
+    """The column with the second text (pair classification)."""
+    label: Column | None = None
+    """The column with the label."""
+    label_budget: LabelBudget = "all"
+    """How many labels a trial may see, validation included: a number, a list for a learning curve, {per_class = 8},
+    or "all"."""
+
+    @field_validator("train", "validation", "test", "unlabelled", mode="before")
+    @classmethod
+    def _short_source(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @field_validator("ood", mode="before")
+    @classmethod
+    def _short_sources(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: {"path": item} if isinstance(item, str) else item for name, item in value.items()}
+
+    @field_validator("ood")
+    @classmethod
+    def _free_names(cls, value: dict[str, Source]) -> dict[str, Source]:
+        taken = sorted(RESERVED_SPLITS & value.keys())
+        if taken:
+            raise PydanticCustomError("conflict", "the name {name} is taken; choose another", {"name": repr(taken[0])})
+        return dict(sorted(value.items()))
+
+    @field_validator("label_budget")
+    @classmethod
+    def _rising(cls, value: LabelBudget) -> LabelBudget:
+        numbers = value.per_class if isinstance(value, PerClass) else value
+        if isinstance(numbers, tuple) and (not numbers or list(numbers) != sorted(set(numbers))):
+            raise PydanticCustomError("conflict", "expected distinct numbers in rising order", {})
+        if isinstance(numbers, tuple) and len(numbers) > 30:
+            raise PydanticCustomError("conflict", "expected at most 30 points of a learning curve", {})
+        return value
+
+
+FIELD = re.compile(r"\{([^{}]*)\}")
+"""A field of a pattern."""

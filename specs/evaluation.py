@@ -1,0 +1,31 @@
+"""How results are measured and compared."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fewtune.specs.frozen import Frozen
+
+Metric = Literal["accuracy", "macro_f1", "mcc"]
+Validation = Literal["held-out", "fixed-schedule"]
+
+
+class Evaluation(Frozen):
+    """Metric, seeds, folds and how arms are chosen."""
+
+    metric: Metric | None = None
+    """What arms are chosen and compared by; all three are reported. Omitted: accuracy, or macro-F1 where one label
+    dominates."""
+    data_seeds: Annotated[int, Field(ge=1, le=200, strict=True)] | None = None
+    """How many different samples of labelled examples (without a test split: fold assignments)."""
+    model_seeds: Annotated[int, Field(ge=1, le=50, strict=True)] | None = None
+    """How many initialisations and data orders for each sample."""
+    folds: Annotated[int, Field(ge=2, le=50, strict=True)] | None = None
+    """Folds of the cross-validation, where there is no test split."""
+    validation: Validation | None = None
+    """held-out: part of the labels chooses arms and stops training. fixed-schedule: all labels train; the rules' order
+    chooses."""
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the labels that is held out."""
+    confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
+    """Level of the intervals."""

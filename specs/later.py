@@ -1,0 +1,44 @@
+"""Names of capabilities that later versions bring, each answered by ``E-not-yet``.
+
+The published schema holds only what runs. A name in this table is refused with a sentence that says so, and with
+what does a similar job today; an unknown name is refused as a misspelling.
+"""
+
+TASKS: dict[str, str] = {
+    "summarisation": "text generation",
+    "summarization": "text generation",
+    "question-answering": "text generation",
+    "generation": "text generation",
+    "sequence-labelling": "one label for each token",
+    "sequence-labeling": "one label for each token",
+    "multi-label": "several labels for one text; today: one yes/no classification for each label",
+    "preference": "alignment on preferred answers",
+}
+"""Task types for later -> what they are."""
+
+KEYS: dict[str, str] = {
+    "augmentation": "synthetic examples from a teacher model",
+    "teacher": "synthetic examples from a teacher model",
+    "distillation": "context and few-shot distillation",
+    "quantization": "4-bit base models",
+    "target": "planning for another machine's device profile",
+}
+"""Top-level tables for later -> what they are."""
+
+METHODS: dict[str, str] = {
+    "qlora": "LoRA on a 4-bit base",
+    "dora": "weight-decomposed LoRA",
+    "rslora": "rank-stabilised LoRA",
+    "adapter": "bottleneck adapters",
+    "adapters": "bottleneck adapters",
+    "prefix-tuning": "trained key/value prefixes",
+    "prompt-tuning": "trained prompt embeddings",
+    "ia3": "trained scaling vectors",
+    "bitfit": "trained biases",
+    "top-layers": "training the last layers only",
+    "probe": "logistic regression on frozen features",
+    "setfit": "contrastive tuning of a sentence encoder",
+    "distillation": "context and few-shot distillation",
+    "generation": "free generation",
+}
+"""Adaptations and formulations for later -> what they are."""

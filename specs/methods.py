@@ -1,0 +1,121 @@
+"""Which methods to consider: what is omitted is decided by rules, what is written is a pin."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from fewtune.specs.frozen import Frozen
+
+Formulation = Literal["majority", "tfidf", "in-context", "pattern", "head"]
+"""How the task is posed. majority and tfidf do without the language model."""
+Adaptation = Literal["none", "full", "lora"]
+"""Which parameters move."""
+MethodName = Literal[
+    "majority", "tfidf", "zero-shot", "in-context", "pattern+lora", "pattern+full", "head+lora", "head+full"
+]
+Schedule = Literal["linear", "cosine", "constant"]
+
+METHODS: dict[str, tuple[Formulation, Adaptation]] = {
+    "majority": ("majority", "none"),
+    "tfidf": ("tfidf", "none"),
+    "zero-shot": ("pattern", "none"),
+    "in-context": ("in-context", "none"),
+    "pattern+lora": ("pattern", "lora"),
+    "pattern+full": ("pattern", "full"),
+    "head+lora": ("head", "lora"),
+    "head+full": ("head", "full"),
+}
+"""Method name -> its two independent choices."""
+
+Rank = Annotated[int, Field(ge=1, le=1024, strict=True)]
+Alpha = Annotated[float, Field(gt=0, le=4096)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Steps = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
+Epochs = Annotated[float, Field(gt=0, le=10_000)]
+Batch = Annotated[int, Field(ge=1, le=4096, strict=True)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Shots = Annotated[int, Field(ge=1, le=256, strict=True)]
+Target = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*$", max_length=80)]
+
+
+def _several(value: Any) -> Any:
+    """A single value is a list of one."""
+    return value if isinstance(value, (list, tuple)) or value is None else (value,)
+
+
+class Pins(Frozen):
+    """Values for the trained arms. A list makes an arm of each value."""
+
+    rank: Annotated[tuple[Rank, ...], Field(min_length=1, max_length=50)] | None = None
+    """Rank r of the LoRA matrices."""
+    alpha: Alpha | None = None
+    """LoRA's alpha; the update is scaled by alpha / r."""
+    targets: Literal["all-linear"] | Annotated[tuple[Target, ...], Field(min_length=1)] | None = None
+    """Which linear layers get LoRA matrices: "all-linear" or module names such as "q_proj"."""
+    learning_rate: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=50)] | None = None
+    """Peak learning rate."""
+    steps: Annotated[tuple[Steps, ...], Field(min_length=1, max_length=50)] | None = None
+    """Optimizer steps."""
+    epochs: Annotated[tuple[Epochs, ...], Field(min_length=1, max_length=50)] | None = None
+    """Passes over the training part; turned into steps. Not together with steps."""
+    batch_size: Annotated[tuple[Batch, ...], Field(min_length=1, max_length=50)] | None = None
+    """Examples for one optimizer step (micro-batches follow from the memory)."""
+    schedule: Schedule | None = None
+    """Learning-rate schedule after the warm-up."""
+    warmup_ratio: Fraction | None = None
+    """Share of the steps over which the learning rate rises."""
+    weight_decay: Annotated[float, Field(ge=0, le=10)] | None = None
+    """AdamW's decoupled weight decay."""
+    max_grad_norm: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """Norm to which gradients are clipped."""
+    early_stopping: bool | None = None
+    """Whether training stops when validation no longer improves."""
+    demonstrations: Annotated[tuple[Shots, ...], Field(min_length=1, max_length=20)] | None = None
+    """Examples in the prompt of an in-context arm."""
+
+    @field_validator("rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return _several(value)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Pins":
+        if self.steps is not None and self.epochs is not None:
+            raise PydanticCustomError("conflict", "expected steps or epochs, not both", {})
+        return self
+
+
+class ArmPin(Pins):
+    """An arm that the user wrote; what it leaves out is decided by rules."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f/]+$")] | None = None
+    """The arm's name in every table. Omitted: made from its method and settings."""
+    method: MethodName
+    """Formulation and adaptation."""
+
+
+class Methods(Frozen):
+    """Which methods are compared."""
+
+    include: tuple[MethodName, ...] = ()
+    """Methods that must be among the arms."""
+    exclude: tuple[MethodName, ...] = ()
+    """Methods that must not be among the arms."""
+    pin: Pins = Pins()
+    """Values for every arm they apply to; `arms` may set their own."""
+    arms: tuple[ArmPin, ...] = Field(default=(), max_length=200)
+    """The trained and in-context arms, written out. Given: the rules add only baselines and what `include` names."""
+
+    @model_validator(mode="after")
+    def _no_contradiction(self) -> "Methods":
+        both = sorted(set(self.include) & set(self.exclude))
+        if both:
+            raise PydanticCustomError("conflict", "{name} is both included and excluded", {"name": repr(both[0])})
+        written = sorted({arm.method for arm in self.arms} & set(self.exclude))
+        if written:
+            raise PydanticCustomError("conflict", "an arm uses {name}, which is excluded", {"name": repr(written[0])})
+        names = [arm.name for arm in self.arms if arm.name is not None]
+        if len(names) != len(set(names)):
+            raise PydanticCustomError("conflict", "two arms have the same name", {})
+        return self
