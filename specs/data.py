@@ -38,7 +38,7 @@ class Source(Frozen):
             raise PydanticCustomError("conflict", "expected either path or hub", {})
         if self.path is not None and (self.config or self.split or self.revision):
             raise PydanticCustomError("conflict", "config, split and revision belong to hub, not to path", {})
-        if self.rows is not None and (self.first_row < 1 or self.last_row < self.first_row):
+        if self.last_row is not None and not 1 <= self.first_row <= self.last_row:
             raise PydanticCustomError("conflict", "rows count from 1 and end after they begin", {})
         return self
 

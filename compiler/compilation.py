@@ -1,0 +1,153 @@
+"""Spec + facts -> plan. Pure: no clock, no disk, no network; the same input gives the same bytes."""
+
+from fewtune.compiler.budget import within
+from fewtune.compiler.checks import after, before, finding
+from fewtune.compiler.cost import around
+from fewtune.compiler.decision import Decision
+from fewtune.compiler.estimate import Costing
+from fewtune.compiler.evidence import RULE_SET
+from fewtune.compiler.expand import Expanded, Expansion, refit_sample
+from fewtune.compiler.facts import Facts
+from fewtune.compiler.plan import Compiled, Estimate, FactsDigest, Plan, Range, SampleRef, Stage
+from fewtune.compiler.resolve import Resolution
+from fewtune.compiler.sample import pool
+from fewtune.compiler.situation import Situation
+from fewtune.specs.diagnostic import Diagnostic, PlanError
+from fewtune.specs.experiment import Experiment
+
+
+def compile_plan(experiment: Experiment, facts: Facts, name: str = "experiment") -> Compiled:
+    """Resolve, check, fit into the limits, expand and price.
+
+    Args:
+        experiment: the checked spec.
+        facts: what was measured.
+        name: the experiment's name where the spec gives none.
+
+    Raises:
+        PlanError: with every fault that was found.
+    """
+    usable, excluded = pool(facts.data)
+    warnings = _refuse(before(Situation(experiment=experiment, facts=facts, pool=usable)))
+    resolution, cuts = within(experiment, facts)
+    warnings += _refuse([*resolution.warnings, *after(resolution)]) + cuts
+    expansion = Expansion(resolution)
+    expanded = expansion.run()
+    _refuse(_distinct(expanded))
+    s = resolution.situation
+    plan = Plan(
+        rule_set=RULE_SET,
+        experiment_name=experiment.name or name,
+        experiment=experiment,
+        facts=_digest(facts, len(excluded)),
+        labels=facts.data.labels,
+        metric=s.metric,
+        verbalizer=s.verbalizer,
+        levels=s.levels,
+        folds=s.folds,
+        data_seeds=s.data_seeds,
+        model_seeds=s.model_seeds,
+        arms=tuple(resolved.arm for resolved in resolution.arms),
+        samples=tuple(_sample_refs(expanded)),
+        trials=expanded.trials,
+        stages=expanded.stages,
+        gates=expanded.gates,
+        decisions=_decisions(resolution),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+    refit = refit_sample(resolution, expansion.samples[s.levels[-1].n, 0])
+    return Compiled(plan=plan, estimate=_estimate(resolution, expanded), samples=(*expanded.samples, refit))
+
+
+def _refuse(found: list[Diagnostic]) -> list[Diagnostic]:
+    """Raise when there is an error among the findings, all of them together; else hand them on."""
+    if any(finding.severity == "error" for finding in found):
+        raise PlanError(found)
+    return found
+
+
+def _distinct(expanded: Expanded) -> list[Diagnostic]:
+    """Data seeds must have drawn different samples (R-131)."""
+    seen: dict[tuple[int, int | None, str], int] = {}
+    for sample in expanded.samples:
+        other = seen.setdefault((sample.n, sample.fold, sample.content), sample.data_seed)
+        if other != sample.data_seed:
+            message = (
+                f"data seeds {other} and {sample.data_seed} drew the same examples in the same order at n = {sample.n}"
+            )
+            remedy = "fewer data seeds: there are too few rows for so many different samples"
+            return [finding("E-too-few-rows", message, "/evaluation/data_seeds", remedy=remedy)]
+    return []
+
+
+def _digest(facts: Facts, excluded: int) -> FactsDigest:
+    names = facts.data.labels
+    return FactsDigest(
+        identity=facts.identity,
+        model=facts.model.place,
+        model_hash=facts.model.weights_hash,
+        parameters=facts.model.parameters,
+        device=facts.device.name,
+        devices=facts.device.count,
+        rows={name: len(split) for name, split in sorted(facts.data.splits.items())},
+        labels={name: facts.data.train.labels.count(index) for index, name in enumerate(names)},
+        excluded_rows=excluded,
+    )
+
+
+def _sample_refs(expanded: Expanded) -> list[SampleRef]:
+    return [
+        SampleRef(
+            id=sample.id, n=sample.n, data_seed=sample.data_seed, fold=sample.fold,
+            train=len(sample.train), validation=len(sample.validation), content=sample.content,
+        )
+        for sample in expanded.samples
+    ]  # fmt: skip
+
+
+def _decisions(resolution: Resolution) -> tuple[Decision, ...]:
+    """Every choice at its place in the plan."""
+    decisions = [noted.decision() for noted in resolution.noted]
+    for index, resolved in enumerate(resolution.arms):
+        decisions += [noted.decision(f"/arms/{index}") for noted in resolved.noted]
+    return tuple(decisions)
+
+
+def _estimate(resolution: Resolution, expanded: Expanded) -> Estimate:
+    costing = Costing(resolution)
+    seconds = costing.seconds()
+    device = resolution.situation.facts.device
+    busy = sum(costing.arm_seconds(resolved.arm) for resolved in resolution.arms) + costing.refit_seconds()
+    costs = tuple(costing.arm_cost(resolved) for resolved in resolution.arms)
+    disk = costing.disk_bytes()
+    hours = around(busy / 3600 if device.kind == "cuda" else 0.0)
+    return Estimate(
+        seconds=around(seconds),
+        gpu_hours=hours,
+        peak_memory_bytes=max((cost.peak_memory_bytes for cost in costs), key=lambda peak: peak.high),
+        disk_bytes=Range(low=round(0.5 * disk), mid=disk, high=round(1.5 * disk) + 2_000_000),
+        arms=costs,
+        stage_seconds=_stage_seconds(costing, expanded),
+    )
+
+
+def _stage_seconds(costing: Costing, expanded: Expanded) -> dict[str, float]:
+    s = costing.resolution.situation
+    arms = {resolved.arm.name: resolved.arm for resolved in costing.resolution.arms}
+    levels = {level.n: level for level in s.levels}
+    trials = {trial.id: trial for trial in expanded.trials}
+    mean = sum(s.facts.data.train.tokens[row] for row in s.pool) / max(1, len(s.pool))
+
+    def seconds(stage: Stage) -> float:
+        arm = arms[stage.arm or ""]
+        if stage.kind != "evaluate":
+            n = trials[stage.trial].n if stage.trial else s.levels[-1].n
+            return costing.fit_seconds(arm, levels[n])
+        split = s.facts.data.splits.get(stage.split or "")
+        if split is not None and stage.split != "validation":
+            return costing.split_seconds(arm, split)
+        level = levels.get(trials[stage.trial or ""].n, s.levels[-1])
+        rows = level.validation if stage.split == "validation" else len(s.pool) // (s.folds or 1)
+        return costing.score_seconds(arm, rows, mean)
+
+    return {stage.id: round(seconds(stage), 3) for stage in expanded.stages if stage.arm is not None}

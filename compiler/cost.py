@@ -1,0 +1,93 @@
+"""Seconds: floating-point operations over a device class's rate, and what does not shrink.
+
+A token costs 2 P operations forward through the blocks' P parameters, 4 P when it is trained with a frozen base
+(forward and the gradient of the activations), 6 P when all parameters move; the readout takes the label rows only.
+The rates are a table by device class, so that a plan is the same on every machine of that class; they are rough, and
+the range says so.
+"""
+
+from dataclasses import dataclass
+
+from fewtune.compiler.facts import DeviceFacts, ModelFacts
+from fewtune.compiler.plan import Precision, Range
+
+CPU_RATES: dict[str, tuple[float, float]] = {
+    "cpu amx-bf16": (75.0, 120.0),
+    "cpu avx512-bf16": (45.0, 70.0),
+    "cpu avx512": (42.0, 50.0),
+    "cpu avx2": (22.0, 27.0),
+    "cpu neon": (20.0, 25.0),
+    "cpu": (8.0, 10.0),
+}
+"""Class -> GFLOP/s a core when training, and forward only. The first line is measured (tests/bench/step.py)."""
+FP32_CORE = (42.0, 50.0)
+"""GFLOP/s a core in fp32 on a processor whose class is faster in bf16."""
+CUDA_RATES: tuple[tuple[str, float], ...] = (
+    ("H200", 280e3), ("H100", 250e3), ("A100", 110e3), ("L40", 90e3), ("4090", 80e3), ("A10", 40e3), ("3090", 40e3),
+    ("T4", 15e3), ("", 30e3),
+)  # fmt: skip
+"""Part of the device's name -> GFLOP/s of an eager bf16 step, about a third of the dense peak."""
+CUDA_STEP = 0.06
+"""Seconds below which an eager training step does not fall: kernel launches (performance measurements of 30 layers)."""
+STEP_OVERHEAD = 0.04
+"""Seconds of a step on a processor that do not depend on its tokens: optimizer, schedule, batch."""
+PADDING = 1.12
+"""Tokens computed for each real one in a training batch."""
+START = {"in-process": 7.0, "ray": 16.0}
+"""Seconds before the first trial: imports, workers, model."""
+FINISH = 2.0
+"""Seconds after the last: statistics and the published results."""
+TFIDF_SECONDS = 1.5
+LOW, HIGH = 0.6, 1.7
+"""The range around a heuristic estimate that nearly all runs fall into."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a device class does in a second, in floating-point operations."""
+
+    train: float
+    forward: float
+    step: float
+    """Seconds a training step takes at least, or on top (processors)."""
+
+
+def rates(device: DeviceFacts, precision: Precision) -> Rates:
+    """Look the device class up."""
+    if device.kind == "cuda":
+        flops = next(rate for part, rate in CUDA_RATES if part in device.name) * 1e9
+        flops *= 1.0 if precision == "bf16" else 0.3
+        return Rates(train=flops, forward=1.5 * flops, step=CUDA_STEP)
+    train, forward = CPU_RATES.get(device.name, CPU_RATES["cpu"])
+    if precision == "fp32" and device.bf16:
+        train, forward = FP32_CORE
+    cores = min(device.cores, 32) ** 0.95
+    return Rates(train=train * 1e9 * cores, forward=forward * 1e9 * cores, step=STEP_OVERHEAD)
+
+
+def forward_flops(model: ModelFacts, tokens: float) -> float:
+    """Operations of one forward pass over so many tokens."""
+    return 2.0 * model.block_parameters * tokens
+
+
+def training_seconds(
+    model: ModelFacts, device: DeviceFacts, precision: Precision, *, full: bool, steps: int, tokens_per_step: float
+) -> float:
+    """Seconds of so many optimizer steps."""
+    rate = rates(device, precision)
+    flops = (6.0 if full else 4.0) * model.block_parameters * tokens_per_step * PADDING
+    if full:
+        flops += 20.0 * model.parameters  # AdamW and the casts: about 20 operations a parameter, memory-bound
+    seconds = flops / rate.train
+    each = max(seconds, rate.step) if device.kind == "cuda" else seconds + rate.step
+    return steps * each
+
+
+def scoring_seconds(model: ModelFacts, device: DeviceFacts, precision: Precision, tokens: float) -> float:
+    """Seconds of forward passes over so many tokens, sorted by length."""
+    return forward_flops(model, tokens * 1.03) / rates(device, precision).forward + 0.05
+
+
+def around(seconds: float) -> Range:
+    """The range of a heuristic estimate."""
+    return Range(low=round(LOW * seconds, 3), mid=round(seconds, 3), high=round(HIGH * seconds, 3))

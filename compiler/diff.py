@@ -1,0 +1,64 @@
+"""What a plan still needs, given what is known: create, reuse or retry."""
+
+from typing import Literal
+
+from fewtune.compiler.plan import Plan, Stage
+from fewtune.specs.frozen import Frozen
+
+Action = Literal["create", "reuse", "retry"]
+
+
+class KnownWork(Frozen):
+    """Fingerprints of what earlier runs left, as the store knows them."""
+
+    fitted: frozenset[str] = frozenset()
+    """Fitted states whose artefact is intact."""
+    scored: frozenset[str] = frozenset()
+    """Evaluations whose predictions are intact."""
+    failed: frozenset[str] = frozenset()
+    """Fingerprints whose last attempt failed."""
+    chosen: str | None = None
+    """The arm that the plan's choice has already named."""
+
+
+class Changes(Frozen):
+    """What apply will do."""
+
+    trials: dict[str, Action]
+    """Trial id -> action."""
+    stages: tuple[str, ...]
+    """Ids of the train, evaluate and refit stages that are missing; refits only as far as the choice is known."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether everything is there."""
+        return not self.stages
+
+
+def diff(plan: Plan, known: KnownWork) -> Changes:
+    """Compare by fingerprint.
+
+    A state is needed only for a missing evaluation (or the refit); a new out-of-domain split therefore evaluates and
+    does not train.
+    """
+    missing = [stage for stage in plan.stages if _missing(stage, plan, known)]
+    wanted = {need for stage in missing if stage.kind == "evaluate" for need in stage.needs}
+    stages = tuple(stage.id for stage in missing if stage.kind != "train" or stage.id in wanted)
+    touched = {plan.stage_index[stage].trial for stage in stages}
+    failed = {stage.trial for stage in missing if stage.fingerprint in known.failed}
+    actions: dict[str, Action] = {
+        trial.id: "retry" if trial.id in failed else "create" if trial.id in touched else "reuse"
+        for trial in plan.trials
+    }
+    return Changes(trials=actions, stages=stages)
+
+
+def _missing(stage: Stage, plan: Plan, known: KnownWork) -> bool:
+    if stage.kind == "evaluate":
+        return stage.fingerprint not in known.scored
+    if stage.kind == "train":
+        return stage.fingerprint not in known.fitted
+    if stage.kind == "refit":
+        arm = plan.arm(stage.arm or "")
+        return known.chosen in (None, arm.name) and arm.seeded and stage.fingerprint not in known.fitted
+    return False

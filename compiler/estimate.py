@@ -1,0 +1,164 @@
+"""What a resolution will take: seconds, memory and disk, for each arm and in all."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from fewtune.compiler.cost import FINISH, START, TFIDF_SECONDS, around, scoring_seconds, training_seconds
+from fewtune.compiler.facts import SplitFacts
+from fewtune.compiler.memory import HEADROOM, Load, element_bytes, peak_bytes
+from fewtune.compiler.plan import Arm, ArmCost, Level, Range
+from fewtune.compiler.resolve import Resolution, ResolvedArm
+
+PREDICTION_BYTES = 12
+"""Bytes of one probability in a predictions file."""
+CACHED_PROMPT = 1.35
+"""A query token beside cached demonstrations attends to them, too."""
+
+
+@dataclass(frozen=True)
+class Costing:
+    """Predicts the parts that a plan is made of."""
+
+    resolution: Resolution
+
+    @cached_property
+    def _mean_train(self) -> float:
+        facts, pool = self.resolution.situation.facts, self.resolution.situation.pool
+        return sum(facts.data.train.tokens[row] for row in pool) / max(1, len(pool))
+
+    def _tokens(self, arm: Arm, mean: float) -> float:
+        """Mean tokens of one input of this arm."""
+        fixed = self.resolution.situation.facts.model.pattern_tokens.get(arm.pattern or "", 0)
+        return min(float(arm.max_tokens), mean + fixed)
+
+    def fit_seconds(self, arm: Arm, level: Level) -> float:
+        """Seconds of fitting once; reading the demonstrations counts for in-context arms."""
+        s = self.resolution.situation
+        recipe = arm.recipe(level.n)
+        if arm.formulation == "majority":
+            return 0.0
+        if arm.formulation == "tfidf":
+            return TFIDF_SECONDS
+        each = self._tokens(arm, self._mean_train)
+        if arm.formulation == "in-context":
+            return scoring_seconds(s.facts.model, s.facts.device, arm.precision, recipe.demonstrations * (each + 2))
+        full = arm.adaptation == "full"
+        seconds = training_seconds(
+            s.facts.model, s.facts.device, arm.precision,
+            full=full, steps=recipe.steps, tokens_per_step=recipe.batch_size * each,
+        )  # fmt: skip
+        if recipe.evaluate_every and level.validation:
+            looks = recipe.steps // recipe.evaluate_every
+            once = scoring_seconds(s.facts.model, s.facts.device, arm.precision, level.validation * each)
+            seconds += looks * once
+        return seconds
+
+    def score_seconds(self, arm: Arm, rows: int, mean_tokens: float) -> float:
+        """Seconds of predicting so many rows."""
+        s = self.resolution.situation
+        if arm.formulation in ("majority", "tfidf"):
+            return 0.05
+        tokens = rows * self._tokens(arm, mean_tokens)
+        if arm.formulation == "in-context":
+            tokens *= CACHED_PROMPT
+        return scoring_seconds(s.facts.model, s.facts.device, arm.precision, tokens)
+
+    def split_seconds(self, arm: Arm, split: SplitFacts) -> float:
+        """Seconds of predicting a whole split."""
+        return self.score_seconds(arm, len(split), sum(split.tokens) / max(1, len(split)))
+
+    def runs(self, arm: Arm) -> int:
+        """Trials at each data size."""
+        s = self.resolution.situation
+        return s.data_seeds * (s.model_seeds if arm.trained else 1) if arm.seeded else 1
+
+    def arm_seconds(self, arm: Arm) -> float:
+        """Seconds of all trials of an arm, one after another."""
+        s = self.resolution.situation
+        if not arm.seeded:
+            return self._report_seconds(arm, all_folds=True) + self._unseeded_validation(arm)
+        return sum(self.runs(arm) * self._trial_seconds(arm, level) for level in s.levels)
+
+    def _trial_seconds(self, arm: Arm, level: Level) -> float:
+        s = self.resolution.situation
+        folds = s.folds or 1
+        seconds = folds * self.fit_seconds(arm, level) + self._report_seconds(arm, all_folds=True)
+        if level.validation:
+            seconds += folds * self.score_seconds(arm, level.validation, self._mean_train)
+        return seconds
+
+    def _report_seconds(self, arm: Arm, *, all_folds: bool) -> float:
+        s = self.resolution.situation
+        seconds = sum(self.split_seconds(arm, split) for split in s.facts.data.evaluated)
+        if s.folds is not None and all_folds:
+            seconds += self.score_seconds(arm, len(s.pool), self._mean_train)
+        return seconds
+
+    def _unseeded_validation(self, arm: Arm) -> float:
+        s = self.resolution.situation
+        level = s.levels[-1]
+        looks = s.data_seeds * (s.folds or 1) if level.scheme == "held-out" else 1
+        return looks * self.score_seconds(arm, level.validation, self._mean_train) if level.validation else 0.0
+
+    def refit_seconds(self) -> float:
+        """Seconds of the last training, unless a trial is already the same; of the dearest candidate."""
+        s = self.resolution.situation
+        level = s.levels[-1]
+        if s.folds is None and level.scheme == "fixed-schedule":
+            return 0.0
+        candidates = [resolved.arm for resolved in self.resolution.arms if resolved.arm.trained]
+        return max((self.fit_seconds(arm, level) for arm in candidates), default=0.0)
+
+    def seconds(self, engine: str = "ray") -> float:
+        """Seconds on the clock, all devices busy."""
+        s = self.resolution.situation
+        work = sum(self.arm_seconds(resolved.arm) for resolved in self.resolution.arms)
+        return START[engine] + work / s.facts.device.count + self.refit_seconds() + FINISH
+
+    def trials(self) -> int:
+        """Trials of the whole plan."""
+        levels = len(self.resolution.situation.levels)
+        return sum(
+            self.runs(resolved.arm) * (levels if resolved.arm.seeded else 1) for resolved in self.resolution.arms
+        )
+
+    def artefact_bytes(self, resolved: ResolvedArm) -> int:
+        """Bytes that one fit and its predictions leave."""
+        s = self.resolution.situation
+        if resolved.arm.adaptation == "full":
+            weights = element_bytes(resolved.arm.precision) * resolved.trainable
+        else:
+            weights = 4 * resolved.trainable
+        rows = sum(len(split) for split in s.facts.data.evaluated) or len(s.pool)
+        return weights + rows * (len(s.label_names) * PREDICTION_BYTES + 12)
+
+    def disk_bytes(self) -> int:
+        """Bytes that the run leaves."""
+        s = self.resolution.situation
+        each = (s.folds or 1) * len(s.levels)
+        return sum(
+            self.artefact_bytes(resolved) * self.runs(resolved.arm) * (each if resolved.arm.seeded else 1)
+            for resolved in self.resolution.arms
+        )
+
+    def peak_bytes(self, resolved: ResolvedArm) -> int:
+        """Predicted peak of one trial."""
+        s, arm = self.resolution.situation, resolved.arm
+        if arm.formulation in ("majority", "tfidf"):
+            return 0
+        micro = max((recipe.micro_batch for recipe in arm.recipes), default=0) or 8
+        load = Load(arm.adaptation, arm.precision, resolved.trainable, micro, arm.max_tokens)
+        return peak_bytes(s.facts.model, s.facts.device, load)
+
+    def arm_cost(self, resolved: ResolvedArm) -> ArmCost:
+        """One row of the plan's cost table."""
+        peak = self.peak_bytes(resolved)
+        levels = len(self.resolution.situation.levels) if resolved.arm.seeded else 1
+        return ArmCost(
+            arm=resolved.arm.name,
+            seconds=around(self.arm_seconds(resolved.arm)),
+            peak_memory_bytes=Range(low=round(0.6 * peak), mid=round(peak / HEADROOM), high=peak),
+            trainable_parameters=resolved.trainable,
+            artefact_bytes=self.artefact_bytes(resolved),
+            trials=self.runs(resolved.arm) * levels,
+        )

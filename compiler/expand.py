@@ -1,0 +1,295 @@
+"""Resolved arms -> samples, trials, stages and gates, in a stable order, each named by what can change it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from fewtune.compiler.facts import Facts, SplitFacts
+from fewtune.compiler.fingerprint import fingerprint, seed
+from fewtune.compiler.plan import Arm, Gate, Level, Recipe, Sample, Stage, Trial
+from fewtune.compiler.resolve import Resolution
+from fewtune.compiler.sample import draw, sample_content
+
+METRICS = ("accuracy", "macro_f1", "mcc")
+CV = "cv"
+"""Name of the split that cross-validation scores: every row once."""
+REFIT = "refit"
+
+
+def slug(name: str) -> str:
+    """An arm's name as part of an id: "pattern + LoRA r=8" -> "pattern-lora-r8"."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower().replace("=", "")).strip("-")
+
+
+def init_seed(data_seed: int, model_seed: int) -> int:
+    """Seed of new parameters."""
+    return seed("init", data_seed, model_seed)
+
+
+def order_seed(data_seed: int, model_seed: int) -> int:
+    """Seed of the training order (and of demonstrations)."""
+    return seed("order", data_seed, model_seed)
+
+
+def fit_fingerprint(
+    facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str], sample: Sample, model_seed: int
+) -> str:
+    """Name a fitted state: resolved values, data, model, seeds, dtype; no reasons, no device, no micro-batch."""
+    content: dict[str, Any] = {
+        "formulation": arm.formulation,
+        "labels": facts.data.labels,
+        "sample": sample.content,
+        "order_seed": order_seed(sample.data_seed, model_seed),
+    }
+    if arm.formulation not in ("majority", "tfidf"):
+        content |= _model_content(facts, arm, words)
+        content["demonstrations"] = recipe.demonstrations
+    if arm.trained:
+        content["init_seed"] = init_seed(sample.data_seed, model_seed)
+        content["recipe"] = recipe.model_dump(mode="json", exclude={"n", "micro_batch", "demonstrations"})
+        content["lora"] = arm.lora.model_dump(mode="json") if arm.lora else None
+    return fingerprint("fit", content)
+
+
+def _model_content(facts: Facts, arm: Arm, words: dict[str, str]) -> dict[str, Any]:
+    """What every use of the language model depends on."""
+    return {
+        "adaptation": arm.adaptation,
+        "pattern": arm.pattern,
+        "words": words if arm.formulation in ("pattern", "in-context") else None,
+        "max_tokens": arm.max_tokens,
+        "precision": arm.precision,
+        "model": facts.model.weights_hash,
+        "tokenizer": facts.model.tokenizer_hash,
+    }
+
+
+def score_fingerprint(fit: str, split: str, content: str) -> str:
+    """Name an evaluation: what was fitted, and the scored rows with their labels."""
+    return fingerprint("score", {"fit": fit, "split": split, "content": content, "metrics": METRICS})
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """The plan's graph."""
+
+    samples: tuple[Sample, ...]
+    trials: tuple[Trial, ...]
+    stages: tuple[Stage, ...]
+    gates: tuple[Gate, ...]
+
+
+@dataclass
+class Expansion:
+    """Builds the graph of one resolution."""
+
+    resolution: Resolution
+    stages: list[Stage] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+
+    @property
+    def facts(self) -> Facts:
+        """The measured facts."""
+        return self.resolution.situation.facts
+
+    @cached_property
+    def words(self) -> dict[str, str]:
+        """Label -> word."""
+        verbalizer = self.resolution.situation.verbalizer
+        return verbalizer.words if verbalizer else {}
+
+    @cached_property
+    def samples(self) -> dict[tuple[int, int], list[Sample]]:
+        """(n, data seed) -> the sample, or one for each fold."""
+        s = self.resolution.situation
+        return {
+            (level.n, data_seed): draw(s.facts.data, s.pool, level, data_seed, s.folds)
+            for level in s.levels
+            for data_seed in range(s.data_seeds)
+        }
+
+    @cached_property
+    def by_validation(self) -> bool:
+        """Whether validation rows choose the arm; then no report split is scored before the choice."""
+        return self.resolution.situation.levels[-1].validation > 0
+
+    def run(self) -> Expanded:
+        """Expand everything."""
+        self.stages += self._sample_stages()
+        for resolved in self.resolution.arms:
+            if resolved.arm.seeded:
+                self._seeded(resolved.arm)
+            else:
+                self._unseeded(resolved.arm)
+        gates = self._choice()
+        samples = tuple(sample for drawn in self.samples.values() for sample in drawn)
+        return Expanded(samples, tuple(self.trials), tuple(self.stages), tuple(gates))
+
+    def _sample_stages(self) -> Iterator[Stage]:
+        for drawn in self.samples.values():
+            for sample in drawn:
+                yield Stage(
+                    id=f"sample/{sample.id}",
+                    kind="sample",
+                    fingerprint=sample.content,
+                    sample=sample.id,
+                    fold=sample.fold,
+                )
+
+    def _seeded(self, arm: Arm) -> None:
+        s = self.resolution.situation
+        for level in s.levels:
+            for data_seed in range(s.data_seeds):
+                for model_seed in range(s.model_seeds if arm.trained else 1):
+                    self._trial(arm, level, data_seed, model_seed)
+
+    def _trial(self, arm: Arm, level: Level, data_seed: int, model_seed: int) -> None:
+        trial = f"{slug(arm.name)}/n{level.n}/d{data_seed}" + (f"/m{model_seed}" if arm.trained else "")
+        fits = []
+        for sample in self.samples[level.n, data_seed]:
+            fold = "" if sample.fold is None else f"/f{sample.fold}"
+            fit = fit_fingerprint(self.facts, arm, arm.recipe(level.n), self.words, sample, model_seed)
+            train = Stage(
+                id=f"train/{trial}{fold}", kind="train", fingerprint=fit, needs=(f"sample/{sample.id}",),
+                trial=trial, arm=arm.name, sample=sample.id, fold=sample.fold,
+            )  # fmt: skip
+            self.stages.append(train)
+            self._scores(train, fit, sample)
+            fits.append(fit)
+        self.trials.append(
+            Trial(
+                id=trial, arm=arm.name, n=level.n, data_seed=data_seed,
+                model_seed=model_seed if arm.trained else None, fingerprint=fingerprint("trial", fits),
+            )
+        )  # fmt: skip
+
+    def _scores(self, train: Stage, fit: str, sample: Sample) -> None:
+        """What the fitted state of one sample is scored on."""
+        if sample.validation:
+            self._score(train, fit, "validation", self._validation_content(sample), report=False)
+        if sample.scored is not None:
+            self._score(train, fit, CV, fingerprint("rows", self._keys(self.facts.data.train, sample.scored)))
+        if sample.fold in (None, 0):
+            for split in self.facts.data.evaluated:
+                self._score(train, fit, split.name, split.digest)
+
+    def _validation_content(self, sample: Sample) -> str:
+        own = self.facts.data.splits.get("validation", self.facts.data.train)
+        return fingerprint("rows", self._keys(own, sample.validation))
+
+    def _keys(self, split: SplitFacts, rows: tuple[int, ...]) -> list[str]:
+        return [split.row_key(row, self.facts.data.labels) for row in rows]
+
+    def _score(self, train: Stage, fit: str, split: str, content: str, *, report: bool = True) -> None:
+        gated = ("select",) if report and self.by_validation else ()
+        self.stages.append(
+            Stage(
+                id=f"{train.id.replace('train', 'evaluate', 1)}/{split}", kind="evaluate",
+                fingerprint=score_fingerprint(fit, split, content), needs=(train.id, *gated),
+                trial=train.trial, arm=train.arm, sample=train.sample, fold=train.fold, split=split,
+            )
+        )  # fmt: skip
+
+    def _unseeded(self, arm: Arm) -> None:
+        """An arm without labels: one trial, scored once; its validation rows differ by sample."""
+        s, trial = self.resolution.situation, f"{slug(arm.name)}/n0"
+        prompt = fingerprint("prompt", _model_content(self.facts, arm, self.words))
+        gated = ("select",) if self.by_validation else ()
+        targets = [(split.name, split.digest) for split in self.facts.data.evaluated]
+        if s.folds is not None:
+            targets.insert(0, (CV, fingerprint("rows", self._keys(self.facts.data.train, s.pool))))
+        for split, content in targets:
+            self.stages.append(
+                Stage(
+                    id=f"evaluate/{trial}/{split}", kind="evaluate", fingerprint=score_fingerprint(prompt, split, content),
+                    needs=gated, trial=trial, arm=arm.name, split=split,
+                )
+            )  # fmt: skip
+        self._unseeded_validation(arm, trial, prompt)
+        self.trials.append(
+            Trial(
+                id=trial, arm=arm.name, n=0, data_seed=None, model_seed=None, fingerprint=fingerprint("trial", [prompt])
+            )
+        )
+
+    def _unseeded_validation(self, arm: Arm, trial: str, prompt: str) -> None:
+        level, seen = self.resolution.situation.levels[-1], set[str]()
+        for (n, _), drawn in self.samples.items():
+            for sample in drawn if n == level.n and level.validation else ():
+                score = score_fingerprint(prompt, "validation", self._validation_content(sample))
+                if score in seen:
+                    continue
+                seen.add(score)
+                self.stages.append(
+                    Stage(
+                        id=f"evaluate/{trial}/{sample.id}/validation", kind="evaluate", fingerprint=score,
+                        needs=(f"sample/{sample.id}",), trial=trial, arm=arm.name, sample=sample.id, fold=sample.fold,
+                        split="validation",
+                    )
+                )  # fmt: skip
+
+    def _choice(self) -> Iterator[Gate]:
+        """How the chosen arm is found, and the training of each candidate on all labels, of which one will run."""
+        s, level = self.resolution.situation, self.resolution.situation.levels[-1]
+        candidates = self._candidates()
+        names = tuple(arm.name for arm in candidates)
+        looked_at = [
+            stage for stage in self.stages
+            if stage.kind == "evaluate" and stage.split == "validation" and stage.arm in names
+            and (stage.sample or "").startswith(f"{level.n}/")
+        ]  # fmt: skip
+        needs = tuple(stage.id for stage in looked_at) if self.by_validation else ()
+        chosen_by = fingerprint("select", {"arms": names, "metric": s.metric, "n": level.n, "scores": [
+            stage.fingerprint for stage in looked_at] if self.by_validation else None})  # fmt: skip
+        self.stages.append(Stage(id="select", kind="select", fingerprint=chosen_by, needs=needs))
+        if self.by_validation:
+            because = f"the best mean {s.metric} on the validation rows at n = {level.n}, before any test score is read"
+        else:
+            because = "no validation rows at this n: the rules' order decides, before any test score is read"
+        kind = "best-validation" if self.by_validation else "rules-order"
+        yield Gate(stage="select", kind=kind, because=because, metric=s.metric, n=level.n, arms=names)
+        for arm in candidates:
+            stage = self._refit(arm, level)
+            self.stages.append(stage)
+            yield Gate(stage=stage.id, kind="is-chosen", because=f"only if {arm.name!r} is chosen", arms=(arm.name,))
+
+    def _candidates(self) -> list[Arm]:
+        """Arms that may be chosen, in the rules' order: trained ones; every model arm when validation decides."""
+        arms = [resolved.arm for resolved in self.resolution.arms]
+        trained = [arm for arm in arms if arm.role == "candidate"]
+        prompted = [arm for arm in arms if arm.formulation in ("in-context", "pattern") and not arm.trained]
+        plain = [arm for arm in arms if arm.formulation == "tfidf"]
+        if self.by_validation:
+            return trained + prompted[::-1] + plain or arms
+        return (trained or prompted[::-1] or plain or arms)[:]
+
+    def _refit(self, arm: Arm, level: Level) -> Stage:
+        """Train on all labels of the largest n, without stopping early."""
+        recipe = refit_recipe(arm.recipe(level.n))
+        sample = refit_sample(self.resolution, self.samples[level.n, 0])
+        fit = fit_fingerprint(self.facts, arm, recipe, self.words, sample, 0) if arm.seeded else fingerprint(
+            "prompt", _model_content(self.facts, arm, self.words))  # fmt: skip
+        return Stage(id=f"{REFIT}/{slug(arm.name)}", kind="refit", fingerprint=fit, needs=("select",), arm=arm.name,
+                     sample=REFIT)  # fmt: skip
+
+
+def refit_recipe(recipe: Recipe) -> Recipe:
+    """The recipe without validation: nothing is held out any more."""
+    return recipe.model_copy(update={"evaluate_every": None, "patience": None})
+
+
+def refit_sample(resolution: Resolution, first: list[Sample]) -> Sample:
+    """All labels of the largest n: the first data seed's sample, its validation rows included."""
+    s, data = resolution.situation, resolution.situation.facts.data
+    if s.folds is not None:
+        rows = tuple(sorted(s.pool, key=lambda row: seed("refit", data.train.groups[row])))
+    elif s.levels[-1].scheme == "held-out":
+        rows = first[0].train + first[0].validation
+    else:
+        rows = first[0].train
+    content = sample_content(data, "fixed-schedule", rows, (), None)
+    return Sample(
+        id=REFIT, n=s.levels[-1].n, data_seed=0, fold=None, train=rows, validation=(), scored=None, content=content
+    )

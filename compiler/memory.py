@@ -1,0 +1,73 @@
+"""Bytes on the device: weights, moving parameters, optimizer, activations. Arithmetic only.
+
+Sources: ZeRO (arXiv 1910.02054) for the static part; the EleutherAI calculator and arXiv 2205.05198 section 4.1 for
+activations, s b h L (34 + 5 a s / h) bytes at two bytes an element, nothing recomputed. Parameter-efficient tuning
+removes gradients and optimizer state and leaves activations as they are.
+"""
+
+from dataclasses import dataclass
+
+from fewtune.compiler.facts import DeviceFacts, ModelFacts
+from fewtune.compiler.plan import Precision
+from fewtune.specs.experiment import Experiment
+from fewtune.specs.methods import Adaptation
+
+HEADROOM = 1.1
+"""Fragmentation and workspaces."""
+WORKSPACE = 300_000_000
+"""Bytes of buffers, allocator slack and code that a first step brings with it."""
+CONTEXT = 1_340_000_000
+"""Bytes of a CUDA context with its libraries (transformers, "model training anatomy")."""
+USABLE = 0.85
+"""Share of a device's memory that a trial may plan with."""
+ADAM = 16
+"""Bytes of one moving parameter: fp32 weight, gradient and two moments."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one worker holds at its peak."""
+
+    adaptation: Adaptation
+    precision: Precision
+    trainable: int
+    micro_batch: int
+    tokens: int
+    """Tokens of the longest sequence."""
+
+
+def element_bytes(precision: Precision) -> int:
+    """Bytes of one number of the base model."""
+    return 2 if precision == "bf16" else 4
+
+
+def lora_parameters(model: ModelFacts, rank: int, targets: tuple[str, ...]) -> int:
+    """Count r (d_in + d_out) for each targeted matrix."""
+    return sum(rank * (site.d_in + site.d_out) * site.count for site in model.linears if site.name in targets)
+
+
+def activation_bytes(model: ModelFacts, load: Load) -> int:
+    """Activations kept for the backward pass, nothing recomputed, attention weights stored."""
+    p = element_bytes(load.precision)
+    each = (16 * p + 2) + (2 * p + 1) * model.heads * load.tokens / model.hidden
+    return round(load.tokens * load.micro_batch * model.hidden * model.layers * each)
+
+
+def peak_bytes(model: ModelFacts, device: DeviceFacts, load: Load) -> int:
+    """Predicted peak of one trial, base model included."""
+    base = element_bytes(load.precision) * model.parameters
+    moving = ADAM * load.trainable
+    if load.adaptation == "full" and load.precision == "bf16":
+        moving += 2 * load.trainable
+    activations = activation_bytes(model, load)
+    if load.adaptation == "none":
+        activations = round(activations * 2 / model.layers)
+    fixed = CONTEXT if device.kind == "cuda" else WORKSPACE
+    return round((base + moving + activations) * HEADROOM) + fixed
+
+
+def limit_bytes(experiment: Experiment, device: DeviceFacts) -> int:
+    """What a trial may take: the spec's limit or the usable part of the device, whichever is less."""
+    usable = round(device.memory_gib * 2**30 * USABLE)
+    given = experiment.constraints.gpu_memory
+    return min(usable, given.bytes) if given else usable

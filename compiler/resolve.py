@@ -1,0 +1,432 @@
+"""Run the rules in their order and keep every choice: spec + facts -> settled values, arms and recipes.
+
+The order is this file. Each rule sees what earlier ones settled; a pin of the spec replaces the rule's value and
+keeps it as the alternative. Cuts (what the budget took away) come in as a value, so that everything that depends on
+a cut step count or seed number is resolved from it by the same rules.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from math import ceil
+from typing import Any, TypeVar
+
+from fewtune.compiler.decision import Decision
+from fewtune.compiler.evidence import EVIDENCE
+from fewtune.compiler.facts import Facts
+from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
+from fewtune.compiler.plan import Arm, Level, Lora, Recipe, Verbalizer
+from fewtune.compiler.rules.batch_size import batch_size
+from fewtune.compiler.rules.data_seeds import FLOOR, data_seeds
+from fewtune.compiler.rules.demonstrations import demonstrations
+from fewtune.compiler.rules.early_stopping import early_stopping
+from fewtune.compiler.rules.folds import folds
+from fewtune.compiler.rules.learning_rate import learning_rate
+from fewtune.compiler.rules.lora_alpha import lora_alpha
+from fewtune.compiler.rules.lora_rank import lora_rank
+from fewtune.compiler.rules.lora_targets import lora_targets
+from fewtune.compiler.rules.max_grad_norm import max_grad_norm
+from fewtune.compiler.rules.max_tokens import max_tokens
+from fewtune.compiler.rules.methods import left_out, methods
+from fewtune.compiler.rules.metric import metric
+from fewtune.compiler.rules.model_seeds import model_seeds
+from fewtune.compiler.rules.patterns import patterns
+from fewtune.compiler.rules.precision import precision
+from fewtune.compiler.rules.schedule import schedule
+from fewtune.compiler.rules.steps import steps
+from fewtune.compiler.rules.validation import validation
+from fewtune.compiler.rules.verbalizer import first_tokens, verbalizer
+from fewtune.compiler.rules.warmup_steps import warmup_steps
+from fewtune.compiler.rules.weight_decay import weight_decay
+from fewtune.compiler.sample import pool
+from fewtune.compiler.situation import ArmIdea, ArmSituation, Choice, RecipeSituation, Situation, otherwise
+from fewtune.specs.data import PerClass
+from fewtune.specs.diagnostic import Diagnostic
+from fewtune.specs.experiment import Experiment
+
+S = TypeVar("S", bound=Situation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cuts:
+    """What a limit took away; empty: nothing."""
+
+    methods: frozenset[str] = frozenset()
+    """Names of arms that are left out."""
+    data_seeds: int | None = None
+    """The largest number of data seeds."""
+    steps: int | None = None
+    """The largest number of steps that a rule may choose."""
+    levels: int | None = None
+    """How many points of the learning curve stay, the largest n first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noted:
+    """A choice with its place: a JSON pointer, relative to the arm for arms."""
+
+    pointer: str
+    decided_by: str
+    choice: Choice
+
+    def decision(self, prefix: str = "") -> Decision:
+        """The choice as a record of the plan."""
+        return self.choice.decision(prefix + self.pointer, self.decided_by)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedArm:
+    """An arm with the choices behind its values."""
+
+    arm: Arm
+    idea: ArmIdea
+    trainable: int
+    """Moving parameters."""
+    noted: tuple[Noted, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """Everything that rules and pins settled."""
+
+    situation: Situation
+    arms: tuple[ResolvedArm, ...]
+    noted: tuple[Noted, ...]
+    warnings: tuple[Diagnostic, ...]
+
+
+class Notes:
+    """Collects choices and what is to be said about pins while one resolution runs."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.noted: list[Noted] = []
+        self.warnings: list[Diagnostic] = []
+
+    def settle(
+        self, rule: Callable[[S], Choice], situation: S, pointer: str, pinned: Any = None, spec_pointer: str = ""
+    ) -> Any:
+        """Ask the rule, let a pin win, keep the choice, return the value."""
+        choice = rule(situation)
+        if pinned is not None:
+            self._weigh(pinned, choice, pointer, spec_pointer)
+            choice = pin(pinned, choice)
+        self.noted.append(Noted(pointer=pointer, decided_by=rule.__name__, choice=choice))
+        return choice.value
+
+    def note(self, pointer: str, decided_by: str, choice: Choice) -> None:
+        """Keep a choice that was made elsewhere."""
+        self.noted.append(Noted(pointer=pointer, decided_by=decided_by, choice=choice))
+
+    def _weigh(self, pinned: Any, ruled: Choice, pointer: str, spec_pointer: str) -> None:
+        field = pointer.rsplit("/", 1)[-1]
+        row = EVIDENCE.get(ruled.evidence[0])
+        contradicts = CONTRADICTS.get(field)
+        if row and row.strength in ("strong", "local") and contradicts and contradicts(pinned, ruled.value):
+            self.warnings.append(
+                Diagnostic(
+                    code="W-pin-against-evidence",
+                    severity="warning",
+                    message=f"{field} is pinned to {pinned}; {row.id} ({row.strength}) says: {row.effect}",
+                    pointer=spec_pointer,
+                    expected=str(ruled.value),
+                    got=str(pinned),
+                )
+            )
+
+
+CONTRADICTS: dict[str, Callable[[Any, Any], bool]] = {
+    "learning_rate": lambda pinned, ruled: not ruled / 10 <= pinned <= ruled * 10,
+    "steps": lambda pinned, ruled: 2 * pinned < ruled,
+    "targets": lambda pinned, ruled: set(pinned) != set(ruled),
+    "data_seeds": lambda pinned, _: pinned < FLOOR,
+}
+"""Field -> whether a pinned value goes against what the evidence asks for, beyond the evidence's own tolerance."""
+
+
+def pin(value: Any, ruled: Choice) -> Choice:
+    """The user's value, with the rule's as the alternative."""
+    same = value == ruled.value
+    return Choice(
+        value=value,
+        because="the spec pins it" + ("; the rules would say the same" if same else ""),
+        evidence=("pin", *(row for row in ruled.evidence if row not in ("pin", "fact", "design", "budget"))),
+        alternatives=() if same else (otherwise(ruled.value, f"the rules: {ruled.because}"),),
+        flips_when="the spec leaves it out",
+    )
+
+
+def resolve(experiment: Experiment, facts: Facts, cuts: Cuts | None = None) -> Resolution:
+    """Settle every value.
+
+    Raises nothing: what cannot be is found by `checks`, which run before and after.
+    """
+    cuts, notes = cuts or Cuts(), Notes()
+    usable, _ = pool(facts.data)
+    situation = _experiment_scope(Situation(experiment=experiment, facts=facts, pool=usable), cuts, notes)
+    arms = []
+    for idea in methods(situation):
+        resolved = _arm(situation, idea, cuts, notes)
+        if resolved.arm.name not in cuts.methods:
+            arms.append(resolved)
+    for method, choice in left_out(situation).items():
+        notes.note(f"/left_out/{method}", "methods", choice)
+    return Resolution(
+        situation=situation, arms=_unique_names(arms), noted=tuple(notes.noted), warnings=tuple(notes.warnings)
+    )
+
+
+def _experiment_scope(s: Situation, cuts: Cuts, notes: Notes) -> Situation:
+    asked = s.experiment.evaluation
+    at = "/evaluation"
+    s = replace(s, metric=notes.settle(metric, s, "/metric", asked.metric, f"{at}/metric"))
+    s = replace(s, precision=notes.settle(precision, s, "/precision", s.experiment.model.precision, "/model/precision"))
+    test = s.facts.data.test
+    s = replace(s, folds=notes.settle(folds, s, "/folds", None if test else asked.folds, f"{at}/folds"))
+    s = replace(s, levels=_levels(s, cuts, notes))
+    s = replace(s, data_seeds=_data_seeds(s, cuts, notes))
+    s = replace(s, model_seeds=notes.settle(model_seeds, s, "/model_seeds", asked.model_seeds, f"{at}/model_seeds"))
+    s = replace(s, verbalizer=_verbalizer(s, notes))
+    own = s.experiment.task.patterns
+    texts = notes.settle(patterns, s, "/patterns", list(own) if own else None, "/task/patterns")
+    return replace(s, patterns=tuple(texts))
+
+
+def _data_seeds(s: Situation, cuts: Cuts, notes: Notes) -> int:
+    asked = s.experiment.evaluation.data_seeds
+    if cuts.data_seeds is None or asked is not None:
+        return int(notes.settle(data_seeds, s, "/data_seeds", asked, "/evaluation/data_seeds"))
+    ruled = data_seeds(s)
+    value = min(int(ruled.value), cuts.data_seeds)
+    notes.note("/data_seeds", "budget", cut(value, ruled, f"{ruled.value} seeds by the rules; {value} fit the limits"))
+    return value
+
+
+def cut(value: Any, ruled: Choice, because: str) -> Choice:
+    """A value that a limit made smaller than the rule's."""
+    if value == ruled.value:
+        return ruled
+    return Choice(
+        value=value,
+        because=because,
+        evidence=("budget", *ruled.evidence),
+        alternatives=(otherwise(ruled.value, f"does not fit the limits; {ruled.because}"),),
+        flips_when="more time",
+    )
+
+
+def budgets(s: Situation) -> list[tuple[int, int | None]]:
+    """(labels, labels of each class or None) for each point of the learning curve."""
+    asked = s.experiment.data.label_budget
+    if asked == "all":
+        return [(len(s.pool), None)]
+    if isinstance(asked, PerClass):
+        each = asked.per_class if isinstance(asked.per_class, tuple) else (asked.per_class,)
+        return [(k * len(s.label_names), k) for k in each]
+    return [(n, None) for n in (asked if isinstance(asked, tuple) else (asked,))]
+
+
+def _levels(s: Situation, cuts: Cuts, notes: Notes) -> tuple[Level, ...]:
+    wanted = budgets(s)
+    if cuts.levels is not None:
+        wanted = wanted[-cuts.levels :]
+    return tuple(_level(s, n, per_class, index, notes) for index, (n, per_class) in enumerate(wanted))
+
+
+def _level(s: Situation, n: int, per_class: int | None, index: int, notes: Notes) -> Level:
+    asked = s.experiment.evaluation
+    ruled = validation(s, n)
+    spent = dict(ruled.value)
+    pinned = asked.validation
+    if s.folds is not None:
+        n_train = min(n, len(s.pool) - len(s.pool) // s.folds)
+        ruled = validation(s, n_train)
+        spent = dict(ruled.value)
+    else:
+        n_train = n
+    if pinned == "held-out" and spent["scheme"] != "validation-split":
+        fraction = asked.validation_fraction or 0.2
+        spent = {"scheme": "held-out", "rows": max(1, round(n_train * fraction))}
+    elif pinned == "fixed-schedule":
+        spent = {"scheme": "fixed-schedule", "rows": 0}
+    elif asked.validation_fraction is not None and spent["scheme"] == "held-out":
+        spent = {"scheme": "held-out", "rows": max(1, round(n_train * asked.validation_fraction))}
+    choice = ruled if spent == ruled.value else pin(spent, ruled)
+    for field, part in (("scheme", "scheme"), ("validation", "rows")):
+        notes.note(f"/levels/{index}/{field}", "validation", replace(choice, value=spent[part]))
+    inner = 0 if spent["scheme"] == "validation-split" else spent["rows"]
+    return Level(n=n, per_class=per_class, train=n_train - inner, validation=spent["rows"], scheme=spent["scheme"])
+
+
+def _verbalizer(s: Situation, notes: Notes) -> Verbalizer | None:
+    own = s.experiment.task.verbalizer
+    pinned = None
+    if own is not None:
+        tokens = first_tokens(s, own)
+        pinned = Verbalizer(words=own, tokens=tokens or {}).model_dump(mode="json")
+    value = notes.settle(verbalizer, s, "/verbalizer", pinned, "/task/verbalizer")
+    return Verbalizer.model_validate(value) if value else None
+
+
+def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
+    notes = Notes()
+    a = _from(ArmSituation, s, arm=idea)
+    notes.note("/method", "methods", replace(idea.choice, value=idea.method))
+    lora = None
+    if idea.formulation not in ("majority", "tfidf"):
+        a = replace(a, max_tokens=notes.settle(max_tokens, a, "/max_tokens"))
+    if idea.adaptation == "lora":
+        a, lora = _lora(a, notes)
+    recipes = tuple(_recipe(a, level, index, cuts, notes) for index, level in enumerate(s.levels))
+    outer.warnings.extend(notes.warnings)
+    arm = Arm(
+        name=_name(a, recipes),
+        method=idea.method,
+        formulation=idea.formulation,
+        adaptation=idea.adaptation,
+        role="candidate" if idea.role == "candidate" else "baseline",
+        pattern=idea.pattern,
+        lora=lora,
+        max_tokens=a.max_tokens,
+        precision=s.precision,
+        recipes=recipes,
+    )
+    return ResolvedArm(arm=arm, idea=idea, trainable=trainable_parameters(a), noted=tuple(notes.noted))
+
+
+def _from(kind: type[S], outer: Situation, **more: Any) -> S:
+    """The inner scope's situation: everything of the outer one, and more."""
+    return kind(**{field.name: getattr(outer, field.name) for field in fields(outer)}, **more)
+
+
+def _lora(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Lora]:
+    pins, at = a.arm.pins, "/methods/pin"
+    a = replace(a, rank=notes.settle(lora_rank, a, "/lora/rank", _first(pins.rank), f"{at}/rank"))
+    a = replace(a, alpha=notes.settle(lora_alpha, a, "/lora/alpha", pins.alpha, f"{at}/alpha"))
+    wanted = None if pins.targets in (None, "all-linear") else list(pins.targets or ())
+    a = replace(a, targets=tuple(notes.settle(lora_targets, a, "/lora/targets", wanted, f"{at}/targets")))
+    return a, Lora(rank=a.rank, alpha=a.alpha, targets=a.targets)
+
+
+def trainable_parameters(a: ArmSituation) -> int:
+    """Parameters that move."""
+    head = a.facts.model.hidden * len(a.label_names) if a.arm.formulation == "head" else 0
+    if a.arm.adaptation == "full":
+        return a.facts.model.parameters + head
+    if a.arm.adaptation == "lora":
+        return lora_parameters(a.facts.model, a.rank, a.targets) + head
+    return 0
+
+
+def _recipe(a: ArmSituation, level: Level, index: int, cuts: Cuts, notes: Notes) -> Recipe:
+    at = f"/recipes/{index}"
+    r = _from(RecipeSituation, a, level=level)
+    if a.arm.formulation == "in-context":
+        shots = notes.settle(demonstrations, r, f"{at}/demonstrations", _first(a.arm.pins.demonstrations))
+        return Recipe(n=level.n, demonstrations=min(shots, level.train))
+    if not a.trained:
+        return Recipe(n=level.n)
+    return _trained_recipe(r, at, cuts, notes)
+
+
+def _trained_recipe(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Recipe:
+    pins, spec = r.arm.pins, "/methods/pin"
+
+    def settle(
+        r: RecipeSituation, rule: Callable[[RecipeSituation], Choice], name: str, pinned: Any
+    ) -> RecipeSituation:
+        value = notes.settle(rule, r, f"{at}/{name}", pinned, f"{spec}/{name}")
+        return replace(r, settled={**r.settled, name: value})
+
+    r = settle(r, batch_size, "batch_size", _first(pins.batch_size))
+    r = _settle_steps(r, at, cuts, notes)
+    r = settle(r, learning_rate, "learning_rate", _first(pins.learning_rate))
+    r = settle(r, schedule, "schedule", pins.schedule)
+    ratio = pins.warmup_ratio
+    r = settle(r, warmup_steps, "warmup_steps", None if ratio is None else ceil(ratio * r.settled["steps"]))
+    r = settle(r, weight_decay, "weight_decay", pins.weight_decay)
+    r = settle(r, max_grad_norm, "max_grad_norm", pins.max_grad_norm)
+    stopping = _early_stopping(r, at, notes)
+    micro = micro_batch(r, r.settled["batch_size"], trainable_parameters(r))
+    because = f"the largest that fits into {limit_bytes(r.experiment, r.facts.device) / 1e9:.1f} GB"
+    notes.note(f"{at}/micro_batch", "memory", Choice(value=micro, because=because, evidence=("fact",)))
+    return Recipe(n=r.level.n, micro_batch=micro, **dict(r.settled), **stopping)
+
+
+def _settle_steps(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> RecipeSituation:
+    pins, ruled = r.arm.pins, steps(r)
+    wanted = _first(pins.steps)
+    if pins.epochs is not None:
+        wanted = max(1, ceil(pins.epochs[0] * r.level.train / r.settled["batch_size"]))
+    if wanted is None and cuts.steps is not None:
+        value = min(int(ruled.value), cuts.steps)
+        because = f"{ruled.value} updates by the rules; {value} fit the limits"
+        notes.note(f"{at}/steps", "budget", cut(value, ruled, because))
+    else:
+        value = notes.settle(steps, r, f"{at}/steps", wanted, "/methods/pin/steps")
+    return replace(r, settled={**r.settled, "steps": value})
+
+
+def _early_stopping(r: RecipeSituation, at: str, notes: Notes) -> dict[str, Any]:
+    choice = early_stopping(r)
+    if r.arm.pins.early_stopping is False and choice.value is not None:
+        choice = pin(None, choice)
+    value = choice.value or {"evaluate_every": None, "patience": None}
+    for field in ("evaluate_every", "patience"):
+        notes.note(f"{at}/{field}", "early_stopping", replace(choice, value=value[field]))
+    return dict(value)
+
+
+def micro_batch(a: ArmSituation, batch: int, trainable: int) -> int:
+    """The batch, halved until the predicted peak fits; never below one."""
+    limit, micro = limit_bytes(a.experiment, a.facts.device), batch
+    while micro > 1:
+        load = Load(a.arm.adaptation, a.precision, trainable, micro, a.max_tokens)
+        if peak_bytes(a.facts.model, a.facts.device, load) <= limit:
+            break
+        micro = ceil(micro / 2)
+    return micro
+
+
+def _first(values: tuple[Any, ...] | None) -> Any:
+    return values[0] if values else None
+
+
+NAMES = {
+    "majority": "majority",
+    "tfidf": "TF-IDF + logistic regression",
+    "zero-shot": "zero-shot",
+    "in-context": "in-context",
+    "pattern+lora": "pattern + LoRA",
+    "pattern+full": "pattern + full",
+    "head+lora": "head + LoRA",
+    "head+full": "head + full",
+}
+UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs", "batch_size": "batch {}",
+         "demonstrations": "k={}", "pattern": "pattern {}"}  # fmt: skip
+
+
+def _name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
+    """As a reader would name it: the method, the rank, and by what it differs from its siblings."""
+    name = NAMES[a.arm.method]
+    if a.arm.adaptation == "lora":
+        name += f" r={a.rank}"
+    if a.arm.formulation == "in-context" and len({recipe.demonstrations for recipe in recipes}) == 1:
+        name += f" k={recipes[0].demonstrations}"
+    shown = [UNITS[pin].format(value) for pin, value in a.arm.variant if pin in UNITS and pin != "demonstrations"]
+    if a.arm.name is not None:
+        differs = [f"r={value}" for pin, value in a.arm.variant if pin == "rank"] + shown
+        return ", ".join([a.arm.name, *differs])
+    if not a.arm.variant and a.arm.origin == "arms":
+        shown = [UNITS[pin].format(values[0]) for pin in UNITS if (values := getattr(a.arm.pins, pin, None))]
+    return ", ".join([name, *shown])
+
+
+def _unique_names(arms: list[ResolvedArm]) -> tuple[ResolvedArm, ...]:
+    """Number arms that would share a name."""
+    taken: dict[str, int] = {}
+    unique = []
+    for resolved in arms:
+        count = taken[resolved.arm.name] = taken.get(resolved.arm.name, 0) + 1
+        name = resolved.arm.name if count == 1 else f"{resolved.arm.name} #{count}"
+        unique.append(replace(resolved, arm=resolved.arm.model_copy(update={"name": name})))
+    return tuple(unique)

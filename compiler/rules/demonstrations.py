@@ -1,0 +1,24 @@
+"""Labelled examples in the prompt of an in-context arm."""
+
+from fewtune.compiler.situation import Choice, RecipeSituation, otherwise
+
+MOST = 16
+CONTEXT = 1024
+"""Tokens of demonstrations that a small model still uses, and that a processor reads in a second or two."""
+
+
+def demonstrations(s: RecipeSituation) -> Choice:
+    """A few of each label, as many as fit into 1,024 tokens, at most sixteen and never more than there are."""
+    lengths = sorted(s.facts.data.train.tokens[row] for row in s.pool)
+    each = lengths[len(lengths) // 2] + s.facts.model.pattern_tokens.get(s.arm.pattern or "", 0) + 3
+    room = min(CONTEXT, s.facts.model.max_positions - s.max_tokens) // each
+    labels = len(s.label_names)
+    most = max(1, min(MOST, room, s.level.train))
+    value = most if most < labels else most // labels * labels
+    return Choice(
+        value=value,
+        because=f"{value} demonstrations of about {each} tokens, balanced over {labels} labels",
+        evidence=("R-003", "design"),
+        alternatives=(otherwise(s.level.train, "all labelled examples: longer than a small model uses"),),
+        flips_when="longer texts or fewer labels",
+    )

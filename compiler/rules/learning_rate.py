@@ -1,0 +1,45 @@
+"""Peak learning rate."""
+
+from fewtune.compiler.situation import Choice, RecipeSituation, otherwise
+
+SMALL_MODEL = 1_000_000_000
+SHORT_RUN = 200
+"""Steps below which a run gains from a higher rate."""
+
+
+def learning_rate(s: RecipeSituation) -> Choice:
+    """By what moves, the model's size and the number of steps."""
+    return _lora(s) if s.arm.adaptation == "lora" else _full(s)
+
+
+def _lora(s: RecipeSituation) -> Choice:
+    size, steps = s.facts.model.parameters, int(s.settled["steps"])
+    if size < SMALL_MODEL and steps < SHORT_RUN:
+        return Choice(
+            value=5e-4,
+            because=f"LoRA, {steps} steps, {size / 1e6:.0f}M parameters: short runs take up to fifteen times the rate of "
+            "full fine-tuning, small models the upper end",
+            evidence=("M-001", "R-051", "R-049"),
+            alternatives=(otherwise(2e-4, "the usual value; too slow for this few steps", "R-049"),),
+            flips_when=f"{SHORT_RUN} steps or more, or a model of a billion parameters",
+        )
+    value = 1e-4 if size >= 33e9 else 2e-4
+    return Choice(
+        value=value,
+        because=f"LoRA on {size / 1e9:.1f}B parameters: ten times the rate of full fine-tuning",
+        evidence=("R-049", "R-051"),
+        alternatives=(otherwise(2e-5, "a rate for full fine-tuning: LoRA would hardly move", "R-048"),),
+        flips_when="a model of 33B or more" if value > 1e-4 else "a model below 33B",
+    )
+
+
+def _full(s: RecipeSituation) -> Choice:
+    size = s.facts.model.parameters
+    value = 5e-5 if size < SMALL_MODEL else 2e-5 if size < 10e9 else 5e-6
+    return Choice(
+        value=value,
+        because=f"full fine-tuning of {size / 1e6:.0f}M parameters: larger models take lower rates",
+        evidence=("R-048", "R-052", "R-053"),
+        alternatives=(otherwise(1e-5, "the published comparison's; hardly moves in so few steps", "R-052"),),
+        flips_when="a model of another order of size",
+    )

@@ -1,0 +1,14 @@
+"""Norm to which gradients are clipped."""
+
+from fewtune.compiler.situation import Choice, RecipeSituation, otherwise
+
+
+def max_grad_norm(s: RecipeSituation) -> Choice:
+    """One."""
+    return Choice(
+        value=1.0,
+        because="the usual bound; nobody has justified another",
+        evidence=("R-062", "R-063"),
+        alternatives=(otherwise(0.3, "QLoRA's", "R-063"),),
+        flips_when="methods.pin.max_grad_norm is given",
+    )

@@ -1,0 +1,183 @@
+"""Which methods become arms, in the order in which they would be chosen."""
+
+from itertools import product
+from typing import Any
+
+from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
+from fewtune.compiler.situation import ArmIdea, Choice, Situation, otherwise
+from fewtune.compiler.wording import head_pattern
+from fewtune.specs.methods import METHODS, ArmPin, MethodName, Pins
+
+SWEPT = ("rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations")
+"""Pins whose lists make an arm of each value."""
+FULL_FROM = 10_000
+"""Labels from which full fine-tuning is worth an arm for its own sake (R-017 for encoders, R-023 for decoders)."""
+
+
+def methods(s: Situation) -> tuple[ArmIdea, ...]:
+    """Baselines first, then the candidates by the rules' order; what the spec pins, includes and excludes wins."""
+    wanted = s.experiment.methods
+    ideas: list[ArmIdea] = []
+    for method, ruled in _ruled(s).items():
+        included = method in wanted.include
+        choice = ruled
+        if included:
+            choice = Choice(value=True, because="methods.include names it", evidence=("pin", *ruled.evidence))
+        written = wanted.arms and METHODS[method][1] != "none" and not included
+        if choice.value and method not in wanted.exclude and not written:
+            ideas += _variants(s, method, wanted.pin, choice, origin="include" if included else "rules")
+    for arm in wanted.arms:
+        choice = Choice(value=True, because="methods.arms writes it", evidence=("pin",))
+        ideas += _variants(s, arm.method, _merged(wanted.pin, arm), choice, origin="arms", name=arm.name)
+    return tuple(ideas)
+
+
+def left_out(s: Situation) -> dict[MethodName, Choice]:
+    """Methods that are no arm, with the reason."""
+    wanted = s.experiment.methods
+    absent: dict[MethodName, Choice] = {}
+    present = {idea.method for idea in methods(s)}
+    for method, ruled in _ruled(s).items():
+        if method in wanted.exclude:
+            absent[method] = Choice(value=False, because="methods.exclude names it", evidence=("pin",))
+        elif method not in present and ruled.value:
+            absent[method] = Choice(value=False, because="methods.arms writes the trained arms out", evidence=("pin",))
+        elif method not in present:
+            absent[method] = ruled
+    return absent
+
+
+def _ruled(s: Situation) -> dict[MethodName, Choice]:
+    """What the rules say of each method, in the rules' order."""
+    ruled: dict[MethodName, Choice] = {
+        "majority": _yes("the least that any method must beat", "R-132"),
+        "tfidf": _yes("a second of work, and the honest neighbour of every tuned small model", "M-002"),
+        "zero-shot": _zero_shot(s),
+        "in-context": _in_context(s),
+    }
+    trained: list[MethodName] = ["pattern+lora", "head+lora", "pattern+full", "head+full"]
+    for method in trained:
+        ruled[method] = _trained(s, method)
+    return ruled
+
+
+def _yes(because: str, *evidence: str) -> Choice:
+    return Choice(value=True, because=because, evidence=evidence)
+
+
+def _no(because: str, *evidence: str, flips_when: str | None = None) -> Choice:
+    return Choice(value=False, because=because, evidence=evidence, flips_when=flips_when)
+
+
+def _zero_shot(s: Situation) -> Choice:
+    if s.verbalizer is None:
+        return _no("there is no verbalizer", "R-072")
+    return _yes("what the model knows without any label", "R-132", "R-003")
+
+
+def _in_context(s: Situation) -> Choice:
+    if s.verbalizer is None:
+        return _no("there is no verbalizer", "R-072")
+    latency = s.experiment.constraints.latency
+    if latency is not None and latency.seconds < 1.0:
+        return _no(f"the long prompt does not go with {latency} for an item", "R-027", flips_when="latency of 1 s")
+    lengths = sorted(s.facts.data.train.tokens[row] for row in s.pool)
+    if 4 * lengths[len(lengths) // 2] > s.facts.model.max_positions:
+        return _no("four examples do not fit into the model's context", "fact")
+    return _yes("the same labels in the prompt instead of in the weights", "R-003", "R-005")
+
+
+def _trained(s: Situation, method: MethodName) -> Choice:
+    formulation, adaptation = METHODS[method]
+    if formulation == "pattern" and s.verbalizer is None:
+        return _no("there is no verbalizer", "R-072")
+    if not _fits(s, full=adaptation == "full"):
+        limit = limit_bytes(s.experiment, s.facts.device) / 1e9
+        return _no(f"does not fit into {limit:.1f} GB", "fact", "R-144", flips_when="more memory or a smaller model")
+    if adaptation == "full":
+        return _full(s, formulation)
+    if formulation == "pattern":
+        return Choice(
+            value=True,
+            because=f"n = {s.largest_n}: a pattern uses what the model knows of the label words, and low-rank updates "
+            "match full fine-tuning on decoders",
+            evidence=("R-069", "R-023", "M-001", "R-016"),
+            alternatives=(otherwise("4-bit base", "16 bit fits", "R-145"),),
+            flips_when="no one-token label words",
+        )
+    if s.verbalizer is None:
+        return _yes("many labels: a head needs no label words", "R-072", "R-023")
+    return _yes("the usual way, beside the pattern: the sources disagree, so it is an experiment", "R-070", "R-069")
+
+
+def _full(s: Situation, formulation: str) -> Choice:
+    constraints = s.experiment.constraints
+    if constraints.deployments is not None and constraints.deployments > 1:
+        return _no(f"{constraints.deployments} tasks share one base: its weights must stay", "R-028")
+    if constraints.forgetting is not None and constraints.forgetting < 0.05:
+        return _no(f"at most {constraints.forgetting:g} forgetting is allowed", "R-138")
+    if formulation == "head" and s.largest_n >= FULL_FROM:
+        return _yes("many labels: encoders are tuned in full from here on, decoders need not be", "R-017", "R-023")
+    if formulation == "head":
+        because = "a new head and all weights from so few labels: the weakest pair"
+        return _no(because, "R-023", "R-069", flips_when=f"n >= {FULL_FROM}")
+    if s.facts.model.parameters > 1_000_000_000 and s.largest_n < FULL_FROM:
+        return _no("low-rank updates match it at this n and this size", "R-023", "R-032", flips_when="a model below 1B")
+    return _yes("a vendor reports it ahead at 300-800 labels, the survey behind: an experiment", "R-023", "R-032")
+
+
+def _fits(s: Situation, *, full: bool) -> bool:
+    model, device = s.facts.model, s.facts.device
+    tokens = min(512, max((s.facts.data.train.tokens[row] for row in s.pool), default=1) + 64)
+    every = tuple(linear.name for linear in model.linears)
+    trainable = model.parameters if full else lora_parameters(model, 8, every)
+    load = Load("full" if full else "lora", s.precision, trainable, 1, tokens)
+    return peak_bytes(model, device, load) <= limit_bytes(s.experiment, device)
+
+
+def _merged(common: Pins, own: ArmPin) -> Pins:
+    """The arm's own pins over those for all arms; steps and epochs exclude each other."""
+    mine = {name: getattr(own, name) for name in Pins.model_fields if getattr(own, name) is not None}
+    base = {name: getattr(common, name) for name in Pins.model_fields if getattr(common, name) is not None}
+    if "steps" in mine or "epochs" in mine:
+        base.pop("steps", None), base.pop("epochs", None)
+    return Pins.model_validate(base | mine)
+
+
+def _applies(pin: str, method: MethodName) -> bool:
+    formulation, adaptation = METHODS[method]
+    if pin == "demonstrations":
+        return formulation == "in-context"
+    return adaptation == "lora" if pin == "rank" else adaptation != "none"
+
+
+def _variants(
+    s: Situation, method: MethodName, pins: Pins, choice: Choice, *, origin: str, name: str | None = None
+) -> list[ArmIdea]:
+    """One arm for each combination of listed pins and patterns."""
+    formulation = METHODS[method][0]
+    swept = [pin for pin in SWEPT if getattr(pins, pin) is not None and _applies(pin, method)]
+    texts: tuple[str | None, ...] = (None,)
+    if formulation in ("pattern", "in-context"):
+        texts = s.patterns
+    elif formulation == "head":
+        texts = (head_pattern(s.experiment),)
+    ideas = []
+    for text, *values in product(texts, *(getattr(pins, pin) for pin in swept)):
+        single: dict[str, Any] = {pin: (value,) for pin, value in zip(swept, values, strict=True)}
+        variant = [(pin, value) for pin, value in zip(swept, values, strict=True) if len(getattr(pins, pin)) > 1]
+        if len(texts) > 1:
+            variant.append(("pattern", texts.index(text) + 1))
+        ideas.append(
+            ArmIdea(
+                method=method,
+                pins=pins.model_copy(update=single),
+                role="baseline" if METHODS[method][1] == "none" else "candidate",
+                origin=origin,
+                name=name,
+                pattern=text,
+                variant=tuple(variant),
+                choice=choice,
+            )
+        )
+    return ideas

@@ -1,0 +1,143 @@
+"""Which rows a trial sees: pure functions of the rows' contents and a seed.
+
+A row's place in the draw depends on its text and the seed, never on its label or on other rows: correcting one label
+moves that row and leaves the other samples as they were. Sampling is stratified by label (largest remainder, each
+label at least once where n allows); folds keep duplicates together, so that no row is scored by a model that saw its
+twin.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from fewtune.compiler.facts import DataFacts, SplitFacts
+from fewtune.compiler.fingerprint import fingerprint, seed
+from fewtune.compiler.plan import Level, Sample, Scheme
+
+
+def pool(data: DataFacts) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Rows of the train split that may be sampled, and those that may not because an evaluation split has them.
+
+    Without a test split every labelled row stays (duplicates share a fold); with one, later copies of a text are
+    left out, too.
+    """
+    train = data.train
+    held_out = {group for split in (*data.evaluated, *_validation(data)) for group in split.groups}
+    usable, excluded, seen = [], [], set[str]()
+    for row, group in enumerate(train.groups):
+        if train.labels[row] < 0:
+            continue
+        if group in held_out:
+            excluded.append(row)
+        elif data.test is None or group not in seen:
+            usable.append(row)
+        seen.add(group)
+    return tuple(usable), tuple(excluded)
+
+
+def _validation(data: DataFacts) -> Iterable[SplitFacts]:
+    split = data.splits.get("validation")
+    return (split,) if split else ()
+
+
+def quotas(counts: Sequence[int], n: int) -> list[int]:
+    """Divide n over the labels in proportion to their counts: largest remainder, at least one each where n allows.
+
+    >>> quotas([50, 30, 20], 10), quotas([98, 1, 1], 10), quotas([3, 3], 10)
+    ([5, 3, 2], [8, 1, 1], [3, 3])
+    """
+    n = min(n, sum(counts))
+    floors = [min(1, count) for count in counts] if n >= len(counts) else [0] * len(counts)
+    shares = [n * count / sum(counts) for count in counts]
+    given = [max(floor, int(share)) for floor, share in zip(floors, shares, strict=True)]
+    while sum(given) < n:
+        label = max((i for i, count in enumerate(counts) if given[i] < count), key=lambda i: (shares[i] - given[i], -i))
+        given[label] += 1
+    while sum(given) > n:
+        label = max((i for i, floor in enumerate(floors) if given[i] > floor), key=lambda i: (given[i] - shares[i], -i))
+        given[label] -= 1
+    return given
+
+
+def _by_label(rows: Iterable[int], split: SplitFacts, *parts: object) -> dict[int, list[int]]:
+    """Rows of each label in the seed's order."""
+    ordered: dict[int, list[int]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (seed(*parts, split.groups[row]), row)):
+        ordered[split.labels[row]].append(row)
+    return ordered
+
+
+def stratified(
+    rows: Sequence[int], split: SplitFacts, n: int, labels: int, per_class: int | None, *parts: object
+) -> list[int]:
+    """Draw n rows (or per_class of each label), in the seed's order."""
+    ordered = _by_label(rows, split, *parts)
+    counts = [len(ordered.get(label, ())) for label in range(labels)]
+    wanted = [per_class] * labels if per_class is not None else quotas(counts, n)
+    drawn = [row for label in range(labels) for row in ordered.get(label, ())[: wanted[label]]]
+    return sorted(drawn, key=lambda row: (seed(*parts, split.groups[row]), row))
+
+
+def assign_folds(rows: Sequence[int], split: SplitFacts, folds: int, *parts: object) -> dict[int, int]:
+    """Row -> fold: stratified by label, duplicates together, in turn so that sizes differ by little."""
+    fold_of_group: dict[str, int] = {}
+    position = 0
+    for _, members in sorted(_by_label(rows, split, *parts).items()):
+        for row in members:
+            group = split.groups[row]
+            if group not in fold_of_group:
+                fold_of_group[group] = position % folds
+                position += 1
+    return {row: fold_of_group[split.groups[row]] for row in rows}
+
+
+def draw(data: DataFacts, rows: Sequence[int], level: Level, data_seed: int, folds: int | None) -> list[Sample]:
+    """The samples of one data seed: one, or one for each fold."""
+    if folds is None:
+        taken = stratified(rows, data.train, level.n, len(data.labels), level.per_class, "sample", data_seed)
+        return [_sample(data, level, data_seed, None, taken, None)]
+    fold_of = assign_folds(rows, data.train, folds, "fold", data_seed)
+    samples = []
+    for fold in range(folds):
+        others = [row for row in rows if fold_of[row] != fold]
+        scored = tuple(row for row in rows if fold_of[row] == fold)
+        wanted = min(level.n, len(others))
+        taken = stratified(others, data.train, wanted, len(data.labels), level.per_class, "sample", data_seed, fold)
+        samples.append(_sample(data, level, data_seed, fold, taken, scored))
+    return samples
+
+
+def _sample(
+    data: DataFacts, level: Level, data_seed: int, fold: int | None, taken: list[int], scored: tuple[int, ...] | None
+) -> Sample:
+    train, validation = tuple(taken), tuple[int, ...]()
+    if level.scheme == "held-out":
+        drawn = stratified(taken, data.train, level.validation, len(data.labels), None, "validation", data_seed, fold)
+        groups = {data.train.groups[row] for row in drawn}
+        validation = tuple(row for row in taken if data.train.groups[row] in groups)
+        train = tuple(row for row in taken if data.train.groups[row] not in groups)
+    elif level.scheme == "validation-split":
+        validation = tuple(range(len(data.splits["validation"])))
+    name = f"{level.n}/{data_seed}" + ("" if fold is None else f"/{fold}")
+    return Sample(
+        id=name,
+        n=level.n,
+        data_seed=data_seed,
+        fold=fold,
+        train=train,
+        validation=validation,
+        scored=scored,
+        content=sample_content(data, level.scheme, train, validation, scored),
+    )
+
+
+def sample_content(
+    data: DataFacts, scheme: Scheme, train: Sequence[int], validation: Sequence[int], scored: Sequence[int] | None
+) -> str:
+    """Hash of the rows' keys in their order and roles; two seeds that drew the same would have the same."""
+    own = data.splits["validation"] if scheme == "validation-split" else data.train
+    keys = {
+        "train": [data.train.row_key(row, data.labels) for row in train],
+        "validation": [own.row_key(row, data.labels) for row in validation],
+        "scored": None if scored is None else [data.train.row_key(row, data.labels) for row in scored],
+    }
+    return fingerprint("sample", keys)

@@ -1,0 +1,135 @@
+"""What a decision may look at: the spec, the facts, and what earlier decisions settled.
+
+Decisions come in three scopes (experiment, arm, recipe); each scope's situation adds fields to the one before, so a
+rule's signature says what it can depend on.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fewtune.compiler.decision import Alternative, Decision
+from fewtune.compiler.evidence import EVIDENCE, GIVEN
+from fewtune.compiler.facts import Facts
+from fewtune.compiler.plan import Level, Precision, Verbalizer
+from fewtune.specs.experiment import Experiment
+from fewtune.specs.methods import METHODS, Adaptation, Formulation, MethodName, Pins
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a rule decides, before it is put at its place in the plan."""
+
+    value: Any
+    because: str
+    evidence: tuple[str, ...]
+    """The row (or "fact", "design") that settled it first, then all others that were weighed."""
+    alternatives: tuple[Alternative, ...] = ()
+    flips_when: str | None = None
+
+    def decision(self, pointer: str, decided_by: str) -> Decision:
+        """The choice as a record of the plan."""
+        rule = self.evidence[0]
+        row = EVIDENCE.get(rule)
+        return Decision(
+            field=pointer,
+            value=self.value,
+            rule=rule,
+            decided_by=decided_by,
+            because=self.because,
+            strength=row.strength if row else "given",
+            source=row.source if row else GIVEN[rule],
+            evidence=self.evidence,
+            alternatives=self.alternatives,
+            flips_when=self.flips_when,
+            pinned=rule == "pin",
+        )
+
+
+def otherwise(value: Any, why_not: str, *evidence: str) -> Alternative:
+    """What else could have been chosen, and why it was not."""
+    return Alternative(value=value, why_not=why_not, evidence=evidence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """The experiment's scope."""
+
+    experiment: Experiment
+    facts: Facts
+    pool: tuple[int, ...]
+    """Rows of the train split that may be sampled: no duplicates, nothing of an evaluation split."""
+    metric: str = "accuracy"
+    precision: Precision = "fp32"
+    verbalizer: Verbalizer | None = None
+    patterns: tuple[str, ...] = ()
+    folds: int | None = None
+    levels: tuple[Level, ...] = ()
+    data_seeds: int = 1
+    model_seeds: int = 1
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels in their order."""
+        return self.facts.data.labels
+
+    @property
+    def largest_n(self) -> int:
+        """Labels of the last point of the learning curve."""
+        return self.levels[-1].n if self.levels else len(self.pool)
+
+    @property
+    def validated(self) -> bool:
+        """Whether the largest data size has validation rows."""
+        return bool(self.levels) and self.levels[-1].validation > 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmIdea:
+    """A method that is to be an arm, with the pins that hold for it."""
+
+    method: MethodName
+    pins: Pins
+    role: str
+    origin: str
+    """rules, include or arms: who asked for it."""
+    name: str | None = None
+    pattern: str | None = None
+    variant: tuple[tuple[str, Any], ...] = ()
+    """The pinned values by which this arm differs from its siblings."""
+    choice: Choice
+
+    @property
+    def formulation(self) -> Formulation:
+        """How the task is posed."""
+        return METHODS[self.method][0]
+
+    @property
+    def adaptation(self) -> Adaptation:
+        """Which parameters move."""
+        return METHODS[self.method][1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmSituation(Situation):
+    """The scope of one arm."""
+
+    arm: ArmIdea
+    max_tokens: int = 0
+    rank: int = 0
+    alpha: float = 0.0
+    targets: tuple[str, ...] = ()
+
+    @property
+    def trained(self) -> bool:
+        """Whether parameters of the language model move."""
+        return self.arm.adaptation != "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeSituation(ArmSituation):
+    """The scope of one arm at one data size."""
+
+    level: Level
+    settled: Mapping[str, Any] = field(default_factory=dict)
+    """Recipe fields that earlier rules decided."""
