@@ -18,6 +18,8 @@ class Quantity(str):
 
     units: ClassVar[dict[str, float]] = {}
     """Accepted unit -> its size in the base unit, the largest first; the last one is the base unit."""
+    spellings: ClassVar[dict[str, str]] = {}
+    """Other spelling -> unit."""
     example: ClassVar[str] = ""
     amount: float
 
@@ -30,7 +32,7 @@ class Quantity(str):
             PydanticCustomError: not a number followed by one of ``units``, or not positive.
         """
         match = _SPELLING.fullmatch(text)
-        names = {name.lower(): name for name in cls.units}
+        names = {name.lower(): name for name in cls.units} | cls.spellings
         if match is None or match[2].lower() not in names:
             raise PydanticCustomError(
                 "quantity",
@@ -76,7 +78,7 @@ class Quantity(str):
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """A string of a number and a unit."""
-        names = "|".join(cls.units)
+        names = "|".join((*cls.units, *cls.spellings))
         return {
             "type": "string",
             "pattern": rf"^\s*\d+(\.\d+)?\s*({names})\s*$",
@@ -98,10 +100,18 @@ class Size(Quantity):
         return int(self.amount)
 
 
+TIMES = {
+    "day": "days", "d": "days", "hour": "h", "hours": "h", "minute": "min", "minutes": "min", "mins": "min",
+    "second": "s", "seconds": "s", "sec": "s",
+}  # fmt: skip
+"""Usual spellings of units of time -> ours."""
+
+
 class Duration(Quantity):
     """A span of time."""
 
     units: ClassVar[dict[str, float]] = {"days": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3}
+    spellings: ClassVar[dict[str, str]] = TIMES
     example: ClassVar[str] = "2 h"
 
     @property
@@ -114,6 +124,7 @@ class DeviceTime(Quantity):
     """Time on one accelerator: a GPU-hour is one device busy for one hour."""
 
     units: ClassVar[dict[str, float]] = {"h": 3600.0, "min": 60.0, "s": 1.0}
+    spellings: ClassVar[dict[str, str]] = TIMES
     example: ClassVar[str] = "2 h"
 
     @property
