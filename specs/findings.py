@@ -55,7 +55,7 @@ def _walk(tree: Any, location: tuple[int | str, ...]) -> tuple[list[str | int], 
     return found, rest
 
 
-def _fault(place: str, several: list[ErrorDetails], tree: dict[str, Any]) -> Diagnostic:
+def _fault(place: str, several: list[ErrorDetails]) -> Diagnostic:
     """One diagnostic for all that was said about one place."""
     kinds = {details["type"] for details in several}
     details = several[0]

@@ -1,0 +1,22 @@
+"""Where fewtune keeps things on this machine."""
+
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+
+def cache_folder() -> Path:
+    """Models and data that were fetched: $FEWTUNE_CACHE, or the user's cache folder."""
+    given = os.environ.get("FEWTUNE_CACHE")
+    return Path(given) if given else user_cache_path("fewtune")
+
+
+def embedded_folder() -> Path:
+    """The converted embedded model, in the Hugging Face layout."""
+    return cache_folder() / "models" / "smollm2-135m-instruct"
+
+
+def workspace_folder(given: Path | None) -> Path:
+    """The workspace: the option, $FEWTUNE_WORKSPACE, or ./.fewtune."""
+    return given or Path(os.environ.get("FEWTUNE_WORKSPACE", ".fewtune"))

@@ -1,0 +1,139 @@
+"""Facts about the data, and the rows themselves."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fewtune.compiler.facts import DataFacts, SplitFacts
+from fewtune.compiler.wording import fields as fields_of
+from fewtune.runtime.job import Corpus, Row
+from fewtune.runtime.lock import Lock
+from fewtune.runtime.probe.columns import columns_of
+from fewtune.runtime.probe.rows import Table, cells, data_path, read_table
+from fewtune.runtime.tokens import TokenCounter
+from fewtune.specs.data import Source
+from fewtune.specs.diagnostic import Diagnostic, PlanError
+from fewtune.specs.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class ReadData:
+    """What was read: columns of the train split, tables of all."""
+
+    fields: tuple[str, ...]
+    columns: dict[str, str]
+    tables: dict[str, Table]
+    labels: tuple[str, ...]
+
+
+def sources(experiment: Experiment) -> dict[str, Source]:
+    """Split name -> source, train first."""
+    data = experiment.data
+    named = {"train": data.train, "validation": data.validation, "test": data.test, "unlabelled": data.unlabelled}
+    return {name: source for name, source in (named | data.ood).items() if source is not None}
+
+
+def read(experiment: Experiment, base: Path, lock: Lock) -> ReadData:
+    """Read every split.
+
+    Raises:
+        PlanError: with each file or column that is missing or unreadable.
+    """
+    tables, faults = dict[str, Table](), list[Diagnostic]()
+    for name, source in sources(experiment).items():
+        try:
+            path = data_path(source.path, base) if source.path else lock.data_file(source)
+            tables[name] = read_table(path, source)
+        except PlanError as error:
+            pointer = f"/data/ood/{name}" if name in experiment.data.ood else f"/data/{name}"
+            faults += [fault.model_copy(update={"pointer": pointer}) for fault in error.diagnostics]
+    if faults:
+        raise PlanError(faults)
+    fields = fields_of(experiment)
+    columns = columns_of(experiment.data, fields, tables["train"])
+    _same_columns(columns, tables, experiment)
+    labels = experiment.task.labels or tuple(_sorted_labels(cells(tables["train"].columns[columns["label"]])))
+    return ReadData(fields, columns, tables, labels)
+
+
+def _same_columns(columns: dict[str, str], tables: dict[str, Table], experiment: Experiment) -> None:
+    faults = []
+    for name, table in tables.items():
+        needed = [column for field, column in columns.items() if field != "label" or name != "unlabelled"]
+        pointer = f"/data/ood/{name}" if name in experiment.data.ood else f"/data/{name}"
+        for column in needed:
+            if column not in table.columns:
+                message = f"{table.place} has no column {column!r}, which the training rows have"
+                remedy = f"its columns are {', '.join(table.columns)}"
+                faults.append(Diagnostic(code="E-column", message=message, pointer=pointer, remedy=remedy))
+    if faults:
+        raise PlanError(faults)
+
+
+def _sorted_labels(values: Iterable[str]) -> list[str]:
+    """Distinct labels; whole numbers by value, everything else by name."""
+    distinct = {value.strip() for value in values} - {""}
+    numeric = all(re.fullmatch(r"-?\d{1,9}", value) for value in distinct)
+    return sorted(distinct, key=lambda value: (int(value), "") if numeric else (0, value))
+
+
+def normalised(text: str) -> str:
+    """The text without case, punctuation, symbols and spacing: what makes two rows duplicates."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(re.findall(r"\w+", folded))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def data_facts(found: ReadData, count: TokenCounter) -> DataFacts:
+    """Facts of every split.
+
+    Args:
+        found: the rows.
+        count: gives the number of tokens of each text.
+    """
+    index = {label: position for position, label in enumerate(found.labels)}
+    splits = {name: _split(name, table, found, index, count) for name, table in found.tables.items()}
+    return DataFacts(fields=found.fields, columns=found.columns, labels=found.labels, splits=splits)
+
+
+def _texts(table: Table, found: ReadData) -> list[tuple[str, ...]]:
+    """Each row's fields."""
+    return list(zip(*(cells(table.columns[found.columns[field]]) for field in found.fields), strict=True))
+
+
+def _label_cells(table: Table, found: ReadData) -> list[str]:
+    column = table.columns.get(found.columns["label"])
+    return [value.strip() for value in cells(column)] if column is not None else [""] * len(table)
+
+
+def _split(name: str, table: Table, found: ReadData, index: dict[str, int], count: TokenCounter) -> SplitFacts:
+    texts, labels = _texts(table, found), _label_cells(table, found)
+    return SplitFacts(
+        name=name,
+        place=table.place,
+        text_keys=tuple(_hash("\x1f".join(fields)) for fields in texts),
+        groups=tuple(_hash("\x1f".join(map(normalised, fields))) for fields in texts),
+        labels=tuple(index.get(label, -1) for label in labels),
+        tokens=tuple(count(["\n".join(fields) for fields in texts])),
+        unknown_labels=tuple(sorted({label for label in labels if label and label not in index})),
+        missing_text=tuple(n for n, fields in enumerate(texts, 1) if not all(part.strip() for part in fields)),
+        missing_label=tuple(n for n, label in enumerate(labels, 1) if not label),
+    )
+
+
+def corpus(found: ReadData) -> Corpus:
+    """The rows as workers need them."""
+    index = {label: position for position, label in enumerate(found.labels)}
+    splits = {}
+    for name, table in found.tables.items():
+        rows = zip(_texts(table, found), _label_cells(table, found), strict=True)
+        splits[name] = tuple(
+            Row(fields=dict(zip(found.fields, fields, strict=True)), label=index.get(label, -1)) for fields, label in rows
+        )
+    return Corpus(labels=found.labels, splits=splits)

@@ -1,0 +1,146 @@
+"""Facts about a causal language model, from its files: config.json, tokenizer.json, safetensors headers."""
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from fewtune.compiler.facts import Linear, ModelFacts
+from fewtune.compiler.wording import candidate_patterns, candidate_words, fixed_text
+from fewtune.runtime.lock import Lock
+from fewtune.runtime.tensors import Tensor, tensors_of, unreadable, weights_hash
+from fewtune.runtime.tokens import counter, special_tokens, tokenizer_of, word_tokens
+from fewtune.specs.diagnostic import Diagnostic, PlanError
+from fewtune.specs.experiment import Experiment
+from fewtune.specs.model import EMBEDDED, Model
+
+EMBEDDED_FACTS = Path(__file__).resolve().parent.parent / "embedded" / "facts.json"
+BLOCK = re.compile(r"\.(?:layers|h|blocks)\.\d+\.")
+"""A tensor of a transformer block."""
+NOT_LINEAR = frozenset({"gpt2", "gpt_bigcode", "imagegpt"})
+"""Architectures whose projections are Conv1D modules."""
+
+
+def model_folder(model: Model, base: Path, lock: Lock) -> Path | None:
+    """Where the model's files are; None for the embedded one, whose facts need no files.
+
+    Raises:
+        PlanError: E-facts-missing for a hub model that was not pulled, E-path or E-model for a bad folder.
+    """
+    if model.is_embedded:
+        return None
+    if model.path is not None:
+        return _local_folder(model.path, base)
+    locked = lock.models.get(model.place)
+    if locked is None or not Path(locked.folder).is_dir():
+        message = f"the model {model.place} is not on this machine"
+        raise PlanError(
+            Diagnostic(code="E-facts-missing", message=message, pointer="/model/name", remedy="run `fewtune pull SPEC`")
+        )
+    return Path(locked.folder)
+
+
+def _local_folder(text: str, base: Path) -> Path:
+    folder = (base / text).resolve()
+    if not folder.is_dir():
+        message = f"there is no folder {text}"
+        raise PlanError(Diagnostic(code="E-file-missing", message=message, pointer="/model/path", remedy="check the path"))
+    for name in ("config.json", "tokenizer.json"):
+        if not (folder / name).is_file():
+            remedy = "a model folder has config.json, tokenizer.json and *.safetensors"
+            raise PlanError(
+                Diagnostic(code="E-model", message=f"{text} has no {name}", pointer="/model/path", remedy=remedy)
+            )
+    return folder
+
+
+def model_facts(experiment: Experiment, labels: tuple[str, ...], folder: Path | None, lock: Lock) -> ModelFacts:
+    """Everything that the compiler asks about the model.
+
+    Args:
+        experiment: names the model; its task says which words and patterns to measure.
+        labels: the label names.
+        folder: the model's files; None: the embedded model.
+        lock: gives the revision of a hub model.
+    """
+    tokenizer, tokenizer_hash = tokenizer_of(folder)
+    words = word_tokens(tokenizer, candidate_words(experiment, labels))
+    patterns = candidate_patterns(experiment, labels)
+    lengths = counter(tokenizer)([fixed_text(pattern, labels) for pattern in patterns])
+    fixed = {pattern: n + special_tokens(tokenizer) for pattern, n in zip(patterns, lengths, strict=True)}
+    shape = embedded_shape() if folder is None else shape_of(folder)
+    locked = lock.models.get(experiment.model.place)
+    return ModelFacts(
+        place=EMBEDDED if folder is None else experiment.model.place,
+        source="embedded" if folder is None else "path" if experiment.model.path else "hub",
+        revision=locked.revision if locked else None,
+        tokenizer_hash=tokenizer_hash,
+        word_tokens=words,
+        pattern_tokens=fixed,
+        **shape,
+    )
+
+
+def embedded_shape() -> dict[str, Any]:
+    """The embedded model's shape and hash, which need no files."""
+    content: dict[str, Any] = json.loads(EMBEDDED_FACTS.read_text())
+    return content
+
+
+def shape_of(folder: Path) -> dict[str, Any]:
+    """Shape, sizes and hash of a model folder.
+
+    Raises:
+        PlanError: E-model for an architecture without linear blocks, remote code, or damaged weights.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if "auto_map" in config:
+        raise unreadable(folder, "its code is not part of transformers (auto_map); fewtune runs no remote code")
+    tensors, kind = tensors_of(folder), str(config.get("model_type", "unknown"))
+    linears = linears_of(tensors)
+    if kind in NOT_LINEAR or not linears:
+        raise unreadable(folder, f"the architecture {kind} has no plain linear layers in its blocks")
+    heads = int(config.get("num_attention_heads", 1))
+    tied = bool(config.get("tie_word_embeddings", True)) and "lm_head.weight" not in tensors
+    hidden = int(config["hidden_size"])
+    return {
+        "architecture": kind,
+        "weights_hash": weights_hash(folder),
+        "parameters": sum(_size(tensor) for tensor in tensors.values()),
+        "embedding_parameters": sum(_size(tensor) for name, tensor in tensors.items() if "embed" in name),
+        "hidden": hidden,
+        "layers": int(config["num_hidden_layers"]),
+        "heads": heads,
+        "kv_heads": int(config.get("num_key_value_heads") or heads),
+        "intermediate": int(config.get("intermediate_size") or config.get("ffn_dim") or 4 * hidden),
+        "vocabulary": int(config["vocab_size"]),
+        "max_positions": int(config.get("max_position_embeddings", 2048)),
+        "tied": tied,
+        "instruct": (folder / "chat_template.jinja").exists() or _has_template(folder),
+        "linears": [linear.model_dump() for linear in linears],
+        "stored_bytes": sum(tensor.end - tensor.start for tensor in tensors.values()),
+    }
+
+
+def _size(tensor: Tensor) -> int:
+    size = 1
+    for length in tensor.shape:
+        size *= length
+    return size
+
+
+def _has_template(folder: Path) -> bool:
+    path = folder / "tokenizer_config.json"
+    return path.exists() and "chat_template" in path.read_text(encoding="utf-8")
+
+
+def linears_of(tensors: dict[str, Tensor]) -> list[Linear]:
+    """The linear layers of the blocks, by their own names; (d_out, d_in) is their stored shape."""
+    found: dict[tuple[str, int, int], int] = defaultdict(int)
+    for name, tensor in tensors.items():
+        if BLOCK.search(name) and name.endswith(".weight") and len(tensor.shape) == 2:
+            found[name.split(".")[-2], tensor.shape[1], tensor.shape[0]] += 1
+    return [
+        Linear(name=name, d_in=d_in, d_out=d_out, count=count) for (name, d_in, d_out), count in sorted(found.items())
+    ]
