@@ -135,7 +135,7 @@ class Progress:
 Notify = Callable[[Progress], None]
 
 
-class OutOfMemory(Exception):
+class OutOfMemoryError(Exception):
     """The device has too little memory for this micro-batch."""
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-
 TokenCounter = Callable[[list[str]], list[int]]
 EMBEDDED_TOKENIZER = Path(__file__).resolve().parent / "embedded" / "tokenizer.json.xz"
 
@@ -42,5 +41,3 @@ def word_tokens(tokenizer: Tokenizer, words: tuple[str, ...]) -> dict[str, tuple
 def special_tokens(tokenizer: Tokenizer) -> int:
     """How many tokens the tokenizer adds around a text."""
     return int(tokenizer.num_special_tokens_to_add(False))
-
-

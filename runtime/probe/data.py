@@ -134,6 +134,7 @@ def corpus(found: ReadData) -> Corpus:
     for name, table in found.tables.items():
         rows = zip(_texts(table, found), _label_cells(table, found), strict=True)
         splits[name] = tuple(
-            Row(fields=dict(zip(found.fields, fields, strict=True)), label=index.get(label, -1)) for fields, label in rows
+            Row(fields=dict(zip(found.fields, fields, strict=True)), label=index.get(label, -1))
+            for fields, label in rows
         )
     return Corpus(labels=found.labels, splits=splits)

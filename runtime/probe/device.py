@@ -36,7 +36,12 @@ def cpu_facts() -> DeviceFacts:
     """The processor's class, cores and memory."""
     name = cpu_class()
     return DeviceFacts(
-        kind="cpu", name=name, count=1, cores=cores(), memory_gib=max(1, total_memory() // 2**30), bf16=name in BF16_CLASSES
+        kind="cpu",
+        name=name,
+        count=1,
+        cores=cores(),
+        memory_gib=max(1, total_memory() // 2**30),
+        bf16=name in BF16_CLASSES,
     )
 
 

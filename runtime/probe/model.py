@@ -45,7 +45,9 @@ def _local_folder(text: str, base: Path) -> Path:
     folder = (base / text).resolve()
     if not folder.is_dir():
         message = f"there is no folder {text}"
-        raise PlanError(Diagnostic(code="E-file-missing", message=message, pointer="/model/path", remedy="check the path"))
+        raise PlanError(
+            Diagnostic(code="E-file-missing", message=message, pointer="/model/path", remedy="check the path")
+        )
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
             remedy = "a model folder has config.json, tokenizer.json and *.safetensors"

@@ -64,10 +64,14 @@ def read_table(path: Path, source: Source) -> Table:
         raise PlanError(Diagnostic(code="E-file-unreadable", message=f"{source.place}: unknown ending", remedy=remedy))
     if path.stat().st_size > MAX_BYTES:
         raise PlanError(Diagnostic(code="E-file-unreadable", message=f"{source.place} is larger than 2 GB"))
-    rows = "" if source.last_row is None else f" LIMIT {source.last_row - source.first_row + 1} OFFSET {source.first_row - 1}"
+    rows = (
+        ""
+        if source.last_row is None
+        else f" LIMIT {source.last_row - source.first_row + 1} OFFSET {source.first_row - 1}"
+    )
     try:
         with duckdb.connect(config={"threads": 1}) as connection:
-            relation = connection.execute(f"SELECT COLUMNS(*)::VARCHAR FROM {reader}{rows}", [str(path)])  # noqa: S608
+            relation = connection.execute(f"SELECT COLUMNS(*)::VARCHAR FROM {reader}{rows}", [str(path)])
             names = [column[0] for column in relation.description or ()]
             cells = relation.fetchall()
     except duckdb.Error as error:

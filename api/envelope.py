@@ -1,0 +1,41 @@
+"""The one object that every verb answers with `--json`, and the codes a command ends with."""
+
+import json
+from typing import Any
+
+from fewtune.specs.diagnostic import Diagnostic
+from fewtune.specs.frozen import Frozen
+
+API_VERSION = 1
+
+EXIT = {
+    "done": 0, "fault": 1, "usage": 2, "invalid": 3, "stale": 4, "approval": 5, "budget": 6, "not-found": 7, "busy": 8,
+    "waiting": 9, "partial": 10, "failed": 11, "cancelled": 12, "refused": 13, "limit": 14, "too-new": 15,
+}  # fmt: skip
+"""What an exit status means. Codes are added, never reused."""
+
+EXIT_OF_CODE = {
+    "E-plan-stale": 4, "E-plan-edited": 4, "E-not-found": 7, "E-nothing-to-show": 7, "E-busy": 8, "E-interrupted": 12,
+    "E-sql": 13, "E-store-too-new": 15, "E-usage": 2,
+}  # fmt: skip
+"""Diagnostic code -> exit status, where it is not its error class's."""
+
+
+class Envelope(Frozen):
+    """Every answer; no key appears only on success."""
+
+    ok: bool
+    api: int = API_VERSION
+    verb: str
+    data: Any = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+    next: tuple[str, ...] = ()
+    """Suggested commands, at most three, filled in."""
+    as_of: str | None = None
+    """When the shown results were published (UTC)."""
+    truncated: dict[str, Any] | None = None
+    """What was left out: shown, total, and how to get the rest."""
+
+    def text(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,87 @@
+"""From a file on the command line to a plan: the steps that plan, explain, apply and init share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fewtune.compiler.compilation import compile_plan
+from fewtune.compiler.diff import Changes, KnownWork, diff
+from fewtune.compiler.plan import Compiled, Plan
+from fewtune.runtime.probe.probing import Probed, probe
+from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError
+from fewtune.specs.load import Loaded, load_file
+from fewtune.specs.units import Duration
+from fewtune.store.history import follow
+from fewtune.store.known import known
+from fewtune.store.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with everything it came from."""
+
+    loaded: Loaded
+    base: Path
+    probed: Probed
+    compiled: Compiled
+    changes: Changes
+
+    @property
+    def plan(self) -> Plan:
+        """The plan itself."""
+        return self.compiled.plan
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """The plan's warnings with their places in the spec."""
+        return self.loaded.located(self.plan.warnings)
+
+
+def plan_spec(path: Path, workspace: Path, *, within: str | None = None) -> Planned:
+    """Load, probe, compile and compare with what is known.
+
+    Args:
+        path: the spec, or a file that `plan --save` wrote.
+        workspace: the workspace's folder.
+        within: a limit on the clock that replaces the spec's.
+
+    Raises:
+        FewtuneError: with every fault, located in the spec's text.
+    """
+    loaded = load_file(path)
+    if within is not None:
+        loaded = _limited(loaded, within)
+    base = path.resolve().parent
+    try:
+        probed = probe(loaded.experiment, base, workspace)
+        compiled = compile_plan(loaded.experiment, probed.facts, loaded.stem)
+    except FewtuneError as error:
+        raise type(error)(loaded.located(error.diagnostics), exit_status=error.exit_status) from error
+    return Planned(loaded, base, probed, compiled, diff(compiled.plan, known_work(compiled.plan, workspace)))
+
+
+def _limited(loaded: Loaded, within: str) -> Loaded:
+    from pydantic import ValidationError
+    from pydantic_core import PydanticCustomError
+
+    try:
+        limit = Duration(within)
+    except (PydanticCustomError, ValidationError) as error:
+        raise PlanError(Diagnostic(code="E-usage", message=f"--within {within}: {error}"), exit_status=2) from error
+    experiment = loaded.experiment
+    constraints = experiment.constraints.model_copy(update={"wall_time": limit})
+    return Loaded(experiment.model_copy(update={"constraints": constraints}), loaded.document, loaded.stem)
+
+
+def known_work(plan: Plan, workspace: Path) -> KnownWork:
+    """What earlier runs in this workspace left that the plan can use."""
+    history = follow(Workspace(workspace).journal)
+    return known(Workspace(workspace), history, plan)
+
+
+def saved_bytes(compiled: Compiled) -> bytes:
+    """The file that `plan --save` writes: the same bytes for the same spec, facts and rules."""
+    import json
+
+    content: dict[str, Any] = compiled.saved()
+    return (json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False) + "\n").encode()

@@ -1,0 +1,177 @@
+"""A plan for a reader: what will be done, and the reason of every value."""
+
+from collections import Counter
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from fewtune.api.console import clock, diagnostics, heading, safe, size, table
+from fewtune.api.session import Planned
+from fewtune.compiler.decision import Decision
+from fewtune.compiler.plan import Arm, Plan, Range
+
+GENERAL = (
+    "scheme",
+    "validation",
+    "folds",
+    "data_seeds",
+    "model_seeds",
+    "metric",
+    "precision",
+    "verbalizer",
+    "patterns",
+)
+"""Decisions of the whole experiment, in the order of reading."""
+QUIET = ("method", "micro_batch", "patience", "max_grad_norm", "weight_decay", "model_seeds", "folds")
+"""Shown by `explain`, or elsewhere in the plan, and left out of the short table unless they are pinned or cut."""
+
+
+def show_plan(out: Console, planned: Planned, *, full: bool = False) -> None:
+    """Print the plan: settings with reasons, arms, what was left out, cost and what is new."""
+    plan = planned.plan
+    _headline(out, plan)
+    heading(out, "Decisions")
+    _decisions(out, [d for d in plan.decisions if _is_general(d)], full=full)
+    heading(out, "Arms")
+    _arms(out, planned)
+    for index, arm in enumerate(plan.arms):
+        own = [d for d in plan.decisions if d.field.startswith(f"/arms/{index}/")]
+        if arm.trained or full:
+            heading(out, arm.name)
+            _decisions(out, own, full=full)
+    _left_out(out, plan)
+    _warnings(out, planned)
+    _cost(out, planned)
+
+
+def _headline(out: Console, plan: Plan) -> None:
+    curve = ", ".join(str(level.n) for level in plan.levels)
+    facts = plan.facts
+    title = f"{plan.experiment_name}: {plan.experiment.task.type}, {len(plan.labels)} labels, n = {curve}"
+    out.print(Text(safe(title), style="bold"))
+    out.print(f"{facts.model} ({facts.parameters / 1e6:.0f}M parameters) on {facts.devices} x {facts.device}")
+    scored = f"{facts.rows['test']} test rows" if "test" in facts.rows else f"{plan.folds}-fold cross-validation"
+    other = [f"{name} ({rows})" for name, rows in facts.rows.items() if name not in ("train", "test", "unlabelled")]
+    pool = f"{facts.rows['train']} labelled rows" + (f", {facts.excluded_rows} excluded" if facts.excluded_rows else "")
+    out.print(f"{pool}; scored on {scored}" + (f"; also {', '.join(other)}" if other else ""))
+
+
+def _is_general(decision: Decision) -> bool:
+    return not decision.field.startswith(("/arms/", "/left_out/"))
+
+
+def _decisions(out: Console, decisions: list[Decision], *, full: bool) -> None:
+    shown = [d for d in decisions if full or _worth_showing(d)]
+    rows = [(_leaf(d), _value(d.value), d.because, _evidence(d)) for d in _merged(shown)]
+    table(out, ("what", "value", "because", "evidence"), rows)
+
+
+def _merged(decisions: list[Decision]) -> list[Decision]:
+    """One row where the points of the learning curve agree on value and reason."""
+    kept: dict[tuple[str, str, str], Decision] = {}
+    for decision in decisions:
+        kept.setdefault((_leaf(decision), str(decision.value), decision.because), decision)
+    return list(kept.values())
+
+
+def _worth_showing(decision: Decision) -> bool:
+    return decision.pinned or decision.rule == "budget" or (_leaf(decision) not in QUIET and decision.value is not None)
+
+
+def _leaf(decision: Decision) -> str:
+    return decision.field.rsplit("/", 1)[-1]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict) and "words" in value:
+        words = value["words"]
+        same = all(label == word for label, word in words.items())
+        return ", ".join(words) if same else ", ".join(f"{label}: {word}" for label, word in words.items())
+    if isinstance(value, list):
+        return ", ".join(repr(item) if "\n" in str(item) else str(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)
+
+
+def _evidence(decision: Decision) -> str:
+    return decision.rule if decision.strength == "given" else f"{decision.rule} {decision.strength}"
+
+
+def _arms(out: Console, planned: Planned) -> None:
+    plan = planned.plan
+    actions = Counter((trial.arm, planned.changes.trials[trial.id]) for trial in plan.trials)
+    costs = {cost.arm: cost for cost in planned.compiled.estimate.arms}
+    reasons = {d.field: d for d in plan.decisions if d.field.endswith("/method")}
+    rows = []
+    for index, arm in enumerate(plan.arms):
+        work = ", ".join(f"{actions[arm.name, action]} {action}" for action in ("create", "retry", "reuse")
+                         if actions[arm.name, action])  # fmt: skip
+        why = reasons[f"/arms/{index}/method"]
+        rows.append((arm.name, arm.role, clock(costs[arm.name].seconds.mid), work, f"{why.because} [{_evidence(why)}]"))
+    table(out, ("arm", "role", "about", "trials", "because"), rows, right=("about",))
+    gate = plan.gates[0]
+    out.print(Text(safe(f"Chosen: {gate.because} ({', '.join(gate.arms)})"), style="dim"))
+
+
+def _left_out(out: Console, plan: Plan) -> None:
+    absent = [d for d in plan.decisions if d.field.startswith("/left_out/")]
+    if absent:
+        heading(out, "Left out")
+        table(out, ("method", "because", "evidence"), [(_leaf(d), d.because, _evidence(d)) for d in absent])
+
+
+def _warnings(out: Console, planned: Planned) -> None:
+    if planned.warnings:
+        heading(out, "Mind")
+        diagnostics(out, planned.warnings, planned.loaded.stem)
+
+
+def between(value: Range, show: Any) -> str:
+    """A range in words."""
+    return f"{show(value.mid)} ({show(value.low)} to {show(value.high)}, {value.basis})"
+
+
+def _cost(out: Console, planned: Planned) -> None:
+    estimate, changes = planned.compiled.estimate, planned.changes
+    counts = Counter(changes.trials.values())
+    heading(out, "Cost")
+    out.print(f"time    {between(estimate.seconds, clock)}")
+    out.print(f"memory  {between(estimate.peak_memory_bytes, size)}")
+    out.print(f"disk    {between(estimate.disk_bytes, size)}")
+    if estimate.gpu_hours.high:
+        out.print(f"GPU     {between(estimate.gpu_hours, lambda hours: f'{hours:.2f} h')}")
+    work = ", ".join(f"{counts[action]} {action}" for action in ("create", "retry", "reuse") if counts[action])
+    out.print(f"trials  {len(planned.plan.trials)} ({work})")
+    out.print(f"plan    {planned.plan.hash}")
+
+
+def explain(out: Console, decisions: list[Decision], arms: tuple[Arm, ...]) -> None:
+    """Print decisions in full: rule, evidence, alternatives, what would change them."""
+    from fewtune.compiler.evidence import EVIDENCE
+
+    for _, same in groupby(decisions, key=lambda d: d.field):
+        for decision in same:
+            out.print()
+            out.print(Text(safe(f"{decision.field} = {_value(decision.value)}"), style="bold"))
+            owner = _owner(decision, arms)
+            if owner:
+                out.print(Text(f"  arm      {safe(owner)}"))
+            out.print(f"  because  {safe(decision.because)}")
+            out.print(
+                f"  rule     {decision.rule} ({decision.strength}); {decision.source}; decided by {decision.decided_by}"
+            )
+            for row in (EVIDENCE[name] for name in decision.evidence if name in EVIDENCE):
+                out.print(
+                    Text(f"  {row.id}    {row.strength}: {row.condition}: {row.effect} [{row.source}]", style="dim")
+                )
+            for other in decision.alternatives:
+                cited = f" [{', '.join(other.evidence)}]" if other.evidence else ""
+                out.print(f"  not      {safe(_value(other.value))}: {safe(other.why_not)}{cited}")
+            if decision.flips_when:
+                out.print(f"  flips    {safe(decision.flips_when)}")
+
+
+def _owner(decision: Decision, arms: tuple[Arm, ...]) -> str | None:
+    parts = decision.field.split("/")
+    return arms[int(parts[2])].name if parts[1] == "arms" else None

@@ -1,0 +1,193 @@
+"""The Ray executor: one long-lived actor for each device, which holds the base model.
+
+Only JSON and the bytes of artefacts cross. Ray's own retries are off, the dashboard is off, a local cluster listens on
+loopback only; the store's attempts are the only record of what was tried. Ray would set OMP_NUM_THREADS from num_cpus,
+take a third of the memory as object store and kill workers by memory: all three are set here.
+"""
+
+import os
+from typing import Any
+
+from fewtune.runtime.executor import Finished, Lost, Notify, Setting
+from fewtune.runtime.guard import Guard
+from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Progress
+
+OBJECT_STORE = 512 * 2**20
+"""Bytes for results on their way: a few adapters, or one set of weights."""
+POLL = 0.5
+"""Seconds between two questions for progress."""
+THREAD_SETTINGS = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "GOMP_SPINCOUNT": "0"}
+"""Threads that sleep at barriers: with a busy neighbour, spinning costs five to ten times the step."""
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AUTH_MODE": "token",
+}
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Makes a local Ray listen on 127.0.0.1 only, as it does by default on other systems (ray-project/ray#18730)."""
+
+
+class Worker:
+    """What runs inside an actor: an engine, and the last sign of life."""
+
+    def __init__(self, model: str, corpus: str, device: str, threads: int) -> None:
+        """Build the engine; the model is loaded by the first job that needs it."""
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        from fewtune.runtime.train.engine import Engine
+
+        self._engine = Engine(
+            ModelRef.model_validate_json(model), Corpus.model_validate_json(corpus), device=device, threads=threads
+        )
+        self._progress: Progress | None = None
+
+    def run(self, job: str, state: bytes | None) -> Answer:
+        """Run one job to its end."""
+        return self._engine.run(Job.model_validate_json(job), state=state, notify=self._note)
+
+    def _note(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def progress(self) -> Progress | None:
+        """How far the present job is; answered while it runs."""
+        return self._progress
+
+    def ready(self) -> int:
+        """This process's id."""
+        return os.getpid()
+
+
+class RayCluster:
+    """Actors on a local Ray, or on the cluster whose address the operator names."""
+
+    name = "ray"
+
+    def __init__(self, setting: Setting, *, address: str | None = None) -> None:
+        """Start Ray (or connect) and one actor for each worker.
+
+        Args:
+            setting: what each worker needs.
+            address: of a running cluster; None: a local one that ends with this process.
+        """
+        os.environ.update(QUIET)
+        os.environ.update({key: value for key, value in THREAD_SETTINGS.items() if key not in os.environ})
+        os.environ.setdefault("OMP_NUM_THREADS", str(setting.threads))
+        if address is None:
+            os.environ.update(LOOPBACK)
+        self._guard = Guard() if address is None else None
+        import ray
+
+        self._ray = ray
+        self._setting = setting
+        self._connect(address)
+        self._texts = (setting.model.model_dump_json(), setting.corpus.model_dump_json())
+        self._actors: dict[str, Any] = {}
+        self._running: dict[Any, tuple[str, str]] = {}
+        self._asked: dict[str, Any] = {}
+        self._born: dict[str, Any] = {}
+        self._started = 0
+        for _ in range(setting.workers):
+            self._start()
+        self._tell_guard()
+
+    def _tell_guard(self) -> None:
+        if self._guard is not None:
+            self._guard.tell()
+
+    def _connect(self, address: str | None) -> None:
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        if address is not None:
+            self._ray.init(address=address, ignore_reinit_error=True, **quiet)
+            return
+        gpus = self._setting.workers if self._setting.device == "cuda" else 0
+        self._ray.init(
+            address="local",
+            num_cpus=max(1, self._setting.workers),
+            num_gpus=gpus,
+            object_store_memory=OBJECT_STORE,
+            include_dashboard=False,
+            **quiet,
+        )
+
+    def _start(self) -> None:
+        """Start one more actor."""
+        self._started += 1
+        name = f"worker-{self._started}"
+        kind = self._ray.remote(Worker).options(
+            num_cpus=1, num_gpus=1 if self._setting.device == "cuda" else 0,
+            max_restarts=0, max_task_retries=0, max_concurrency=2,
+        )  # fmt: skip
+        self._actors[name] = kind.remote(*self._texts, self._setting.device, self._setting.threads)
+        self._born[name] = self._actors[name].ready.remote()
+
+    def idle(self) -> list[str]:
+        """Workers that hold no job."""
+        busy = {worker for worker, _ in self._running.values()}
+        return [name for name in self._actors if name not in busy]
+
+    def submit(self, worker: str, job: Job, state: bytes | None) -> None:
+        """Send a job to an actor."""
+        reference = self._actors[worker].run.remote(job.model_dump_json(), state)
+        self._running[reference] = (worker, job.id)
+
+    def wait(self, seconds: float, notify: Notify) -> list[Finished | Lost]:
+        """Wait for answers; ask the busy actors how far they are meanwhile."""
+        if not self._running:
+            return []
+        ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=min(seconds, POLL))
+        born, _ = self._ray.wait(list(self._born.values()), timeout=0) if self._born else ([], [])
+        if born:
+            self._born = {name: reference for name, reference in self._born.items() if reference not in born}
+            self._tell_guard()
+        self._listen(notify)
+        return [self._collect(reference) for reference in ready]
+
+    def _collect(self, reference: Any) -> Finished | Lost:
+        worker, job = self._running.pop(reference)
+        try:
+            answer: Answer = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            self._replace(worker)
+            return Lost(worker, job, str(error).strip().split("\n")[0][:300])
+        return Finished(worker, job, answer)
+
+    def _replace(self, worker: str) -> None:
+        """End an actor that failed and start another in its place."""
+        actor = self._actors.pop(worker)
+        self._asked.pop(worker, None)
+        try:
+            self._ray.kill(actor, no_restart=True)
+        except self._ray.exceptions.RayError:
+            pass  # it is dead already
+        self._start()
+
+    def _listen(self, notify: Notify) -> None:
+        """Hand on what busy actors said since the last time; never wait for them."""
+        for worker in {worker for worker, _ in self._running.values()}:
+            asked = self._asked.get(worker)
+            if asked is None:
+                self._asked[worker] = self._actors[worker].progress.remote()
+                continue
+            done, _ = self._ray.wait([asked], timeout=0)
+            if done:
+                del self._asked[worker]
+                try:
+                    progress = self._ray.get(asked)
+                except self._ray.exceptions.RayError:
+                    continue  # the job's own reference reports the loss
+                if progress is not None:
+                    notify(progress)
+
+    def close(self) -> None:
+        """Kill the actors; end the cluster if it is ours."""
+        for actor in self._actors.values():
+            try:
+                self._ray.kill(actor, no_restart=True)
+            except Exception:  # Ray may be gone already
+                break
+        self._actors.clear()
+        self._running.clear()
+        self._ray.shutdown()
+        if self._guard is not None:
+            self._guard.close()
