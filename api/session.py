@@ -1,5 +1,7 @@
 """From a file on the command line to a plan: the steps that plan, explain, apply and init share."""
 
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,13 +9,12 @@ from typing import Any
 from fewtune.compiler.compilation import compile_plan
 from fewtune.compiler.diff import Changes, KnownWork, diff
 from fewtune.compiler.plan import Compiled, Plan
+from fewtune.runtime.known_work import work_of
 from fewtune.runtime.probe.probing import Probed, probe
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError
 from fewtune.specs.load import Loaded, load_file
 from fewtune.specs.units import Duration
-from fewtune.store.history import follow
-from fewtune.store.known import known
-from fewtune.store.workspace import Workspace
+from fewtune.store.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,14 @@ class Planned:
         return self.loaded.located(self.plan.warnings)
 
 
-def plan_spec(path: Path, workspace: Path, *, within: str | None = None) -> Planned:
+def plan_spec(path: Path, workspace: Path, *, within: str | None = None, base: Path | None = None) -> Planned:
     """Load, probe, compile and compare with what is known.
 
     Args:
-        path: the spec, or a file that `plan --save` wrote.
+        path: the spec.
         workspace: the workspace's folder.
         within: a limit on the clock that replaces the spec's.
+        base: the folder that the spec's paths are relative to; omitted: the file's own.
 
     Raises:
         FewtuneError: with every fault, located in the spec's text.
@@ -51,7 +53,7 @@ def plan_spec(path: Path, workspace: Path, *, within: str | None = None) -> Plan
     loaded = load_file(path)
     if within is not None:
         loaded = _limited(loaded, within)
-    base = path.resolve().parent
+    base = base or path.resolve().parent
     try:
         probed = probe(loaded.experiment, base, workspace)
         compiled = compile_plan(loaded.experiment, probed.facts, loaded.stem)
@@ -75,13 +77,13 @@ def _limited(loaded: Loaded, within: str) -> Loaded:
 
 def known_work(plan: Plan, workspace: Path) -> KnownWork:
     """What earlier runs in this workspace left that the plan can use."""
-    history = follow(Workspace(workspace).journal)
-    return known(Workspace(workspace), history, plan)
+    return work_of(Reader(workspace).known({stage.fingerprint for stage in plan.stages}, deep=False), plan)
 
 
-def saved_bytes(compiled: Compiled) -> bytes:
-    """The file that `plan --save` writes: the same bytes for the same spec, facts and rules."""
-    import json
+def saved_bytes(planned: Planned) -> bytes:
+    """The file that `plan --save` writes: the same bytes for the same spec, facts and rules.
 
-    content: dict[str, Any] = compiled.saved()
+    `base` is the spec's folder, seen from the current one: where apply finds the data again.
+    """
+    content: dict[str, Any] = {**planned.compiled.saved(), "base": os.path.relpath(planned.base)}
     return (json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False) + "\n").encode()

@@ -123,7 +123,7 @@ class Expansion:
                 self._seeded(resolved.arm)
             else:
                 self._unseeded(resolved.arm)
-        gates = self._choice()
+        gates = list(self._choice())
         samples = tuple(sample for drawn in self.samples.values() for sample in drawn)
         return Expanded(samples, tuple(self.trials), tuple(self.stages), tuple(gates))
 

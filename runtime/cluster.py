@@ -6,6 +6,7 @@ take a third of the memory as object store and kill workers by memory: all three
 """
 
 import os
+from contextlib import suppress
 from typing import Any
 
 from fewtune.runtime.executor import Finished, Lost, Notify, Setting
@@ -156,10 +157,8 @@ class RayCluster:
         """End an actor that failed and start another in its place."""
         actor = self._actors.pop(worker)
         self._asked.pop(worker, None)
-        try:
+        with suppress(self._ray.exceptions.RayError):  # it is dead already
             self._ray.kill(actor, no_restart=True)
-        except self._ray.exceptions.RayError:
-            pass  # it is dead already
         self._start()
 
     def _listen(self, notify: Notify) -> None:
@@ -182,10 +181,8 @@ class RayCluster:
     def close(self) -> None:
         """Kill the actors; end the cluster if it is ours."""
         for actor in self._actors.values():
-            try:
+            with suppress(Exception):  # Ray may be gone already
                 self._ray.kill(actor, no_restart=True)
-            except Exception:  # Ray may be gone already
-                break
         self._actors.clear()
         self._running.clear()
         self._ray.shutdown()

@@ -38,7 +38,9 @@ def families(plan: Plan) -> dict[str, Family]:
             fits = [need for need in stage.needs if need.startswith("train/")]
             members.setdefault(fits[0] if fits else f"prompt/{stage.trial}", []).append(stage)
     return {
-        name: Family(name, arms[(plan.stage_index.get(name) or scores[0]).arm or ""], plan.stage_index.get(name), tuple(scores))
+        name: Family(
+            name, arms[(plan.stage_index.get(name) or scores[0]).arm or ""], plan.stage_index.get(name), tuple(scores)
+        )
         for name, scores in members.items()
     }
 
@@ -139,5 +141,3 @@ def pending(family: Family, done: Mapping[str, bool]) -> tuple[Stage, ...]:
         for stage in family.scores
         if not done.get(stage.id) and all(need == own or done.get(need, False) for need in stage.needs)
     )
-
-

@@ -125,8 +125,8 @@ def _convert(gguf: Path, target: Path) -> None:
     _write_json(
         target / "tokenizer_config.json",
         {
-            "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|im_start|>", "eos_token": END, "pad_token": END,
-            "unk_token": "<|endoftext|>", "model_max_length": 8192, "clean_up_tokenization_spaces": False,
+            "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|im_start|>", "eos_token": END,
+            "pad_token": END, "unk_token": "<|endoftext|>", "model_max_length": 8192, "clean_up_tokenization_spaces": False,
         },
     )  # fmt: skip
 

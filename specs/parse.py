@@ -5,6 +5,7 @@ parser that recurses. TOML values are tomllib's, the positions our own; JSON is 
 the standard library keeps no positions, lets the last of two equal keys win and takes NaN.
 """
 
+import json
 import re
 import tomllib
 from bisect import bisect_right
@@ -14,13 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from fewtune.specs.position import (
+    JSON_ESCAPES,
     MAX_DEPTH,
-    MAX_KEY_CHARS,
     MAX_KEY_PARTS,
     MAX_NODES,
+    MAX_POINTER_CHARS,
     MAX_SLIPS,
     STRINGS,
     Positions,
@@ -70,12 +72,10 @@ WORDS: Mapping[SlipKind, tuple[str, str, str]] = {
         "Write 0.5 or 1e-4: no leading zeros, no commas, a digit on both sides of the point."),
     "bytes": ("E-encoding", "This byte is not UTF-8.", "Save the file as UTF-8."),
     "colon": ("E-syntax", "A colon follows the key `{detail}`.", "TOML separates with =: {detail} = value."),
-    "comment": ("E-syntax", "JSON has no comments.",
-        "Remove it, or write the spec in TOML, which has # comments."),
+    "comment": ("E-syntax", "JSON has no comments.", "Remove it, or write the spec in TOML, which has # comments."),
     "control": ("E-encoding", "The control character {detail} stands here.",
         "Remove it; end lines with LF or CRLF. If there are many, save the file as UTF-8."),
-    "control-escape": ("E-encoding", "`{detail}` stands for a control character.",
-        r"Only \t, \n and \r are allowed."),
+    "control-escape": ("E-encoding", "`{detail}` stands for a control character.", r"Only \t, \n and \r are allowed."),
     "curly-quotes": ("E-syntax", "`{detail}` is in typographic quotes.", 'Use straight quotes: "text".'),
     "date": ("E-value-type", "`{detail}` is a date or time, and no field takes one.",
         'Write a text in quotes, "{detail}", or a duration such as "2 h".'),
@@ -86,17 +86,16 @@ WORDS: Mapping[SlipKind, tuple[str, str, str]] = {
         "Remove it; a spec is one object in braces."),
     "extra-equals": ("E-syntax", "The value `{detail}` contains an =.",
         "Write one key = value on a line; put a text that contains = in quotes."),
-    "header": ("E-syntax", "The table header is not closed.",
-        "End the name with {detail}: [table] or [[table]]."),
+    "header": ("E-syntax", "The table header is not closed.", "End the name with {detail}: [table] or [[table]]."),
     "inline-newline": ("E-syntax", "The line ends inside the inline table of line {line}, column {column}.",
         "Keep {{ ... }} on one line, without a comment inside, or use a [table]."),
     "json-as-toml": ("E-syntax", "A TOML document cannot start with a brace.",
         "If this is JSON, name the file .json; in TOML write key = value lines."),
-    "key-chars": ("E-too-large", "The key `{detail}` is too long.",
-        f"Use at most {MAX_KEY_CHARS} characters."),
     "key-parts": ("E-too-deep", "The dotted key has too many parts.", f"Use at most {MAX_KEY_PARTS} parts."),
     "long-line": ("E-too-large", "The line has {detail} bytes.",
         f"Break it; a line has at most {MAX_LINE_BYTES:,} bytes."),
+    "long-pointer": ("E-too-large", "The keys that lead to this value are too long.",
+        f"Use at most {MAX_POINTER_CHARS} characters for all of them."),
     "missing-comma": ("E-syntax", "The bracket of line {line}, column {column} needs a comma or `{detail}` here.",
         "Put a comma between items, or close the bracket with {detail}."),
     "no-colon": ("E-syntax", "No colon follows the key `{detail}`.", 'Write "{detail}": value.'),
@@ -110,12 +109,11 @@ WORDS: Mapping[SlipKind, tuple[str, str, str]] = {
     "null-word": ("E-syntax", "`{detail}` is not a value here.", "Leave the key out to let the rules decide."),
     "other": ("E-syntax", "This is not valid TOML: {detail}.", "Correct the text at this place."),
     "python-bool": ("E-syntax", "`{detail}` is not a value.", "Write true or false, in lower case."),
-    "redefined": ("E-duplicate-key", "`{detail}` is already defined, at line {line}, column {column}.",
-        "Put all its keys in one place."),
+    "redefined": ("E-duplicate-key", "`{detail}` contradicts the definition at line {line}, column {column}.",
+        "Put all keys of the table in one place."),
     "root": ("E-not-a-table", "A JSON spec is one object, and this is not its start.",
         'Write {{"spec_version": ..., ...}}; a TOML spec belongs in a .toml file.'),
-    "self-conflict": ("E-duplicate-key", "The value of `{detail}` defines one key in two ways.",
-        "Keep one of them."),
+    "self-conflict": ("E-duplicate-key", "The value of `{detail}` defines one key in two ways.", "Keep one of them."),
     "single-quotes": ("E-syntax", "JSON texts do not stand in single quotes.", 'Write "{detail}".'),
     "surrogate": ("E-encoding", "`{detail}` is not a character.",
         r"Write the character itself, or in JSON both halves of its pair."),
@@ -132,10 +130,8 @@ WORDS: Mapping[SlipKind, tuple[str, str, str]] = {
     "unclosed": ("E-syntax", "This bracket is never closed.", "Close it with {detail}."),
     "unclosed-string": ("E-syntax", "This text is never closed.",
         "Close it with {detail} on the same line; TOML has three quotes for texts of several lines."),
-    "unquoted": ("E-syntax", "`{detail}` is not a value.",
-        'If it is a text, put it in quotes: "{detail}".'),
-    "unquoted-key": ("E-syntax", "The key `{detail}` is not in quotes.",
-        'JSON keys stand in quotes: "{detail}".'),
+    "unquoted": ("E-syntax", "`{detail}` is not a value.", 'If it is a text, put it in quotes: "{detail}".'),
+    "unquoted-key": ("E-syntax", "The key `{detail}` is not in quotes.", 'JSON keys stand in quotes: "{detail}".'),
 }
 # fmt: on
 
@@ -194,7 +190,7 @@ class _JsonReader(Scanner):
     """Reads a JSON text (RFC 8259) into values, going on after the slips people make most."""
 
     is_json = True
-    letters: ClassVar[Mapping[str, str]] = dict(zip('"\\/bfnrt', '"\\/\b\f\n\r\t', strict=True))
+    escapes = JSON_ESCAPES
 
     _blanks = re.compile(r"[ \t\n]*+")
     _comment = re.compile(r"(?:#|//)[^\n]*+|/\*[\s\S]*?\*/")
@@ -263,7 +259,8 @@ class _JsonReader(Scanner):
             self.note("unquoted-key", at, child(pointer, name), name)
         else:
             self.stop("no-key", at, pointer)
-        return self.check_key(name, at), end
+        self.key_count += 1
+        return name, end
 
     def items(self, opener: int, pointer: str) -> tuple[list[Any], int]:
         tree: list[Any] = []
@@ -280,11 +277,14 @@ class _JsonReader(Scanner):
         match = STRINGS[quote].match(self.text, at)
         if match is None:
             self.stop("unclosed-string", at, pointer, '"')
+        written, end = match.group(), match.end()
+        if "\t" in written:
+            self.note("tab", at + written.index("\t"), pointer)
         if quote == "'":
-            self.note("single-quotes", at, pointer, match.group()[1:-1])
-        if "\t" in match.group():
-            self.note("tab", at + match.group().index("\t"), pointer)
-        return self.unquoted(at, match.end(), pointer), match.end()
+            self.note("single-quotes", at, pointer, written[1:-1])
+        elif "\\" in written and self.check_escapes(at, end, pointer):
+            return json.loads(written, strict=False), end
+        return written[1:-1], end
 
     def bare(self, at: int, pointer: str) -> tuple[bool | float | None, int]:
         token = self.text[at : self.past(self._token, at)].rstrip()

@@ -6,6 +6,7 @@ characters and a handful of faults. It says what slipped and where; `parse` judg
 """
 
 import re
+import tomllib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -15,14 +16,14 @@ from typing import ClassVar, Literal, NoReturn
 
 MAX_DEPTH = 16  # steps from the root to a value; the language needs 6, and recursion stays shallow
 MAX_KEY_PARTS = 8  # tomllib takes quadratic time in the parts of one dotted key
-MAX_KEY_CHARS = 100  # a key is repeated in the pointer of all that lies below: pointers stay under 10 MB
-MAX_NODES = 6_000  # keys and values; at some 12 microseconds each, 64 KiB of the densest text take 80 ms
+MAX_POINTER_CHARS = 256  # a key is repeated in the pointer of all that lies below it
+MAX_NODES = 6_000  # keys and values, at some 9 microseconds each: 64 KiB of the densest text take 60 ms
 MAX_SLIPS = 50  # nobody repairs more in one go, and a wrong guess about the format makes thousands
 
 SlipKind = Literal[
     "bad-escape", "bad-number", "bytes", "colon", "comment", "control", "control-escape", "curly-quotes",
     "date", "digits", "duplicate", "extra-content", "extra-equals", "header", "inline-newline", "json-as-toml",
-    "key-chars", "key-parts", "long-line", "missing-comma", "no-colon", "no-equals", "no-key", "no-value",
+    "key-parts", "long-line", "long-pointer", "missing-comma", "no-colon", "no-equals", "no-key", "no-value",
     "not-finite", "null-word", "other", "python-bool", "redefined", "root", "self-conflict", "single-quotes",
     "surrogate", "tab", "too-deep", "too-large", "too-many", "too-small", "trailing-comma", "trailing-text",
     "unclosed", "unclosed-string", "unquoted", "unquoted-key",
@@ -123,10 +124,21 @@ STRINGS = {
 }
 _BLANKS = re.compile(r"[ \t]*+")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-_ESCAPE = re.compile(
-    r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
-    r"|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|[ \t]*\n[ \t\n]*|(.))"
-)
+_HEX = "[0-9a-fA-F]"
+_ESCAPE_KINDS: Mapping[str, SlipKind] = {"control": "control-escape", "half": "surrogate", "bad": "bad-escape"}
+
+
+def _escapes(plain: str, pair: str, sound: str) -> re.Pattern[str]:
+    """Runs of text with the plain escapes, or one other escape, in a named group if it is refused."""
+    control = rf"[bf]|(?:u|U0000)(?={_HEX}{{4}})00(?:0[0-8bcefBCEF]|1.|7[fF]|[89].)"
+    half = rf"(?:u|U0000)[dD][89a-fA-F]{_HEX}{{2}}|U(?!000|0010){_HEX}{{8}}"
+    return re.compile(
+        rf"(?:[^\\]|\\(?:{plain}))++|\\(?:{pair}|(?P<control>{control})|(?P<half>{half})|{sound}|(?P<bad>.?))"
+    )
+
+
+TOML_ESCAPES = _escapes(r'["\\tnr]|[ \t]*+\n', "(?!)", f"u{_HEX}{{4}}|U{_HEX}{{8}}")
+JSON_ESCAPES = _escapes(r'["\\/tnr]', rf"u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}", f"u{_HEX}{{4}}")
 
 
 class StoppedError(Exception):
@@ -137,7 +149,7 @@ class Scanner:
     """What reading TOML and reading JSON share: noting slips, items between commas, and escapes."""
 
     is_json: ClassVar[bool]
-    letters: ClassVar[Mapping[str, str]]  # what may follow a backslash
+    escapes: ClassVar[re.Pattern[str]]
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -162,18 +174,13 @@ class Scanner:
         return match.end() if match else at
 
     def check_value(self, offset: int, pointer: str) -> None:
-        """Stop at a value too deep, or one too many."""
+        """Stop at a value too deep, too far down a path of long keys, or one too many."""
         if pointer.count("/") > MAX_DEPTH:
             self.stop("too-deep", offset, pointer)
+        if len(pointer) > MAX_POINTER_CHARS:
+            self.stop("long-pointer", offset, pointer)
         if len(self.spans) + self.key_count > MAX_NODES:
             self.stop("too-many", offset, pointer)
-
-    def check_key(self, name: str, offset: int) -> str:
-        """Count a key and stop at one too long."""
-        self.key_count += 1
-        if len(name) > MAX_KEY_CHARS:
-            self.stop("key-chars", offset, detail=name)
-        return name
 
     def blank(self, at: int) -> int:
         """Where spaces and tabs end."""
@@ -193,7 +200,9 @@ class Scanner:
         at = gap(opener + 1)
         while not self.text.startswith(closer, at):
             self.check_open(opener, at, pointer, closer)
-            at = gap(read(at))
+            at = read(at)
+            if not self.text.startswith((",", closer), at):
+                at = gap(at)
             if self.text.startswith(",", at):
                 comma, at = at, gap(at + 1)
                 if self.text.startswith(closer, at) and (self.is_json or closer == "}"):
@@ -211,27 +220,13 @@ class Scanner:
         if not found or found in "]}" or (closer == "]" and self.left_open(at)):
             self.stop("unclosed", opener, pointer, closer)
 
-    def unquoted(self, start: int, end: int, pointer: str = "") -> str:
-        """The characters that a text in quotes stands for; refused escapes are noted."""
-        raw = self.text[start + 1 : end - 1]
-        if "\\" not in raw or self.text[start] == "'":
-            return raw
-        return _ESCAPE.sub(lambda match: self.escaped(match, start + match.start() + 1, pointer), raw)
-
-    def escaped(self, match: re.Match[str], offset: int, pointer: str) -> str:
-        """The character that one escape stands for."""
-        high, low, four, eight, letter = match.groups()
-        char: str | None = self.letters.get(letter)
-        if high and self.is_json:
-            return chr(0x10000 + (int(high, 16) - 0xD800) * 0x400 + int(low, 16) - 0xDC00)
-        if digits := high or four or (not self.is_json and eight):
-            code = int(digits, 16)
-            char = None if 0xD800 <= code <= 0xDFFF or code > 0x10FFFF else chr(code)
-        if char is None and (digits or letter or self.is_json):
-            self.note("surrogate" if digits else "bad-escape", offset, pointer, match.group())
-        elif char and (char < " " or "\x7f" <= char <= "\x9f") and char not in "\t\n\r":
-            self.note("control-escape", offset, pointer, match.group())
-        return char or ""
+    def check_escapes(self, start: int, end: int, pointer: str = "") -> bool:
+        """Note the refused escapes of a text in double quotes; say whether there were none."""
+        noted = len(self.slips)
+        for match in self.escapes.finditer(self.text, start, end):
+            if match.lastgroup:
+                self.note(_ESCAPE_KINDS[match.lastgroup], match.start(), pointer, match.group())
+        return len(self.slips) == noted
 
 
 class _TomlScanner(Scanner):
@@ -242,8 +237,9 @@ class _TomlScanner(Scanner):
     """
 
     is_json = False
-    letters: ClassVar[Mapping[str, str]] = dict(zip('btnfr"\\', '\b\t\n\f\r"\\', strict=True))
+    escapes = TOML_ESCAPES
     _gaps = re.compile(r"(?:[ \t\n]++|#[^\n]*+)*+")
+    _opening = re.compile(r"[\[\]{}\"']")
     _outer_token = re.compile(r"[^#\n]*+")
     _inner_token = re.compile(r"[^,\]}#\n]*+")
     _statement = re.compile(
@@ -285,7 +281,7 @@ class _TomlScanner(Scanner):
 
     def skippable(self, at: int, end: int) -> int:
         """Reading can go on after a faulty stretch only if nothing opens inside it."""
-        if re.search(r"[\[\]{}\"']", self.text[at:end]):
+        if self._opening.search(self.text, at, end):
             raise StoppedError
         return end
 
@@ -295,9 +291,10 @@ class _TomlScanner(Scanner):
         while len(parts) < MAX_KEY_PARTS:
             at = self.blank(at)
             name, end = self.key_part(at)
-            parts.append((self.check_key(name, at), at, end))
+            parts.append((name, at, end))
             at = self.blank(end)
             if not self.text.startswith(".", at):
+                self.key_count += len(parts)
                 return parts, at
             at += 1
         self.stop("key-parts", parts[0][1])
@@ -305,7 +302,10 @@ class _TomlScanner(Scanner):
     def key_part(self, at: int) -> tuple[str, int]:
         quote = self.text[at : at + 1]
         if match := STRINGS.get(quote, _BARE_KEY).match(self.text, at):
-            return match.group() if quote not in STRINGS else self.unquoted(at, match.end()), match.end()
+            written = match.group()
+            if quote == '"' and "\\" in written and self.check_escapes(at, match.end()):
+                return tomllib.loads(f"x={written}")["x"], match.end()
+            return written[1:-1] if quote in STRINGS else written, match.end()
         self.stop("unclosed-string" if quote in STRINGS else "no-key", at, detail=quote)
 
     def header(self, at: int) -> tuple[str, int]:
@@ -385,15 +385,13 @@ class _TomlScanner(Scanner):
         match = STRINGS[quotes].match(self.text, at)
         if match is None:
             self.stop("unclosed-string", at, pointer, quotes)
-        self.unquoted(at, match.end(), pointer)
+        if quotes[0] == '"':
+            self.check_escapes(at, match.end(), pointer)
         return match.end()
 
 
 def toml_positions(text: str) -> tuple[Positions, tuple[Slip, ...], tuple[tuple[int, str], ...]]:
-    """Find every key and value of a TOML text whose line ends are LF.
-
-    The positions are complete only where nothing slipped; last come offset and pointer of each statement.
-    """
+    """The places in a TOML text with LF line ends, its slips, and offset and pointer of each statement."""
     scanner = _TomlScanner(text)
     with suppress(StoppedError):
         scanner.document()

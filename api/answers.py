@@ -1,0 +1,87 @@
+"""From results to answers: leaderboard, verdict, comparison of two arms, SQL."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fewtune.compiler.expand import CV
+from fewtune.compiler.plan import Plan
+from fewtune.specs.diagnostic import Diagnostic, StoreError
+from fewtune.store.history import Run
+from fewtune.store.reader import ComparisonRow, LeaderboardRow, Reader
+from fewtune.store.refresh import refresh
+from fewtune.store.verdict import Verdict, verdict
+from fewtune.store.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Results:
+    """What one experiment has shown so far."""
+
+    experiment: str
+    run: Run
+    plan: Plan
+    split: str
+    board: tuple[LeaderboardRow, ...]
+    """Rows of the main split and metric at the largest n, the best first."""
+    others: tuple[LeaderboardRow, ...]
+    """Rows of the main metric on other splits and data sizes."""
+    comparisons: tuple[ComparisonRow, ...]
+    verdict: Verdict | None
+
+    def data(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "experiment": self.experiment,
+            "run": self.run.id,
+            "state": self.run.ended.state if self.run.ended else "running",
+            "verdict": asdict(self.verdict) if self.verdict else None,
+            "leaderboard": [asdict(row) for row in self.board + self.others],
+            "comparisons": [asdict(row) for row in self.comparisons],
+        }
+
+
+def results(workspace: Path, experiment: str | None = None) -> Results:
+    """The results of the latest run, of this experiment where one is named.
+
+    Raises:
+        StoreError: E-nothing-to-show, E-not-found.
+    """
+    refresh(Workspace(workspace.absolute()))
+    reader = Reader(workspace)
+    run = reader.latest_run(experiment)
+    if run is None:
+        raise nothing_yet(reader, experiment)
+    plan = reader.plan_of(run.id).plan
+    name, split = run.started.experiment, "test" if "test" in plan.facts.rows else CV
+    rows = tuple(row for row in reader.leaderboard(name) if row.metric == plan.metric)
+    board = tuple(row for row in rows if row.split == split and row.n == plan.final_n)
+    others = tuple(row for row in rows if row not in board)
+    compared = tuple(
+        row
+        for row in reader.comparisons(name)
+        if row.metric == plan.metric and row.split == split and row.n == plan.final_n
+    )
+    return Results(
+        name, run, plan, split, board, others, compared, verdict(board, compared, looks=looks(reader, run, split))
+    )
+
+
+def looks(reader: Reader, run: Run, split: str) -> int:
+    """How many plans have looked at this run's test split; 0 where there is none."""
+    if split == CV:
+        return 0
+    plans = [seen for seen in reader.history().looks.values() if run.started.plan_hash in seen]
+    return max((len(seen) for seen in plans), default=0)
+
+
+def nothing_yet(reader: Reader, experiment: str | None) -> StoreError:
+    """The error for a question about what is not there."""
+    known = sorted({run.started.experiment for run in reader.runs()})
+    if known:
+        message = f"no run of {experiment!r} here; there are {', '.join(known[:8])}"
+        return StoreError(Diagnostic(code="E-not-found", message=message), exit_status=7)
+    message = f"no run has results in {reader.workspace.root} yet"
+    return StoreError(
+        Diagnostic(code="E-nothing-to-show", message=message, remedy="run `fewtune apply SPEC`"), exit_status=7
+    )

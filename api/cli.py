@@ -1,0 +1,415 @@
+"""The command line: arguments in, one answer out. Standard output holds data only; talk goes to standard error."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fewtune.api.envelope import EXIT_OF_CODE, Envelope
+from fewtune.specs.diagnostic import Diagnostic, FewtuneError
+
+app = typer.Typer(
+    name="fewtune",
+    help="Plan, run and compare fine-tuning experiments with few labels.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
+Workspace = Annotated[Path | None, typer.Option("--workspace", "-w", help="Where results are kept [./.fewtune].")]
+Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="A TOML or JSON spec.")]
+Within = Annotated[str | None, typer.Option(help='Plan to a clock: "10 min" replaces the spec\'s wall_time.')]
+
+
+def answer(verb: str, as_json: bool, work: Callable[[], tuple[Envelope, Callable[[], None]]]) -> None:
+    """Do a verb's work, print its answer in the asked form, and end with the right exit status.
+
+    Args:
+        verb: the verb's name.
+        as_json: whether to print the envelope instead of the text.
+        work: returns the envelope, and a function that prints it for a reader.
+    """
+    status = 0
+    try:
+        envelope, show = work()
+    except FewtuneError as error:
+        status = EXIT_OF_CODE.get(error.diagnostics[0].code, error.exit_status)
+        envelope, show = Envelope(ok=False, verb=verb, diagnostics=error.diagnostics), _show_error(error.diagnostics)
+    except KeyboardInterrupt:
+        raise SystemExit(12) from None
+    if as_json:
+        sys.stdout.write(envelope.text() + "\n")
+    else:
+        show()
+    sys.stdout.flush()
+    if status == 0 and not envelope.ok:
+        status = int(envelope.data.get("exit_status", 1)) if isinstance(envelope.data, dict) else 1
+    raise SystemExit(status)
+
+
+def write(text: str) -> None:
+    """Write data and a line end to standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def _show_error(found: tuple[Diagnostic, ...]) -> Callable[[], None]:
+    from fewtune.api.console import console, diagnostics
+
+    return lambda: diagnostics(console(talk=True), found, "spec")
+
+
+def _folder(workspace: Path | None) -> Path:
+    from fewtune.runtime.folders import workspace_folder
+
+    return workspace_folder(workspace)
+
+
+@app.command()
+def init(
+    data: Annotated[Path | None, typer.Argument(metavar="DATA", help="A CSV, JSON lines or Parquet file.")] = None,
+    example: Annotated[bool, typer.Option("--example", help="Write the quickstart with its data instead.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The spec's file [beside the data].")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a spec for a data file: its columns, task, labels, duplicates and leaks."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.console import console, diagnostics
+        from fewtune.api.starting import start, start_example
+
+        made = start_example(output) if example else start(data, output)
+        talk = console(talk=True)
+
+        def show() -> None:
+            sys.stdout.write(made.text)
+            diagnostics(talk, made.findings, made.path.name)
+            talk.print(f"wrote {made.path}; next: fewtune plan {made.path}")
+
+        following = (f"fewtune plan {made.path}", f"fewtune apply {made.path}")
+        found = {"path": str(made.path), "spec": made.text, "guesses": made.guesses}
+        return Envelope(ok=True, verb="init", data=found, diagnostics=made.findings, next=following), show
+
+    answer("init", as_json, work)
+
+
+@app.command()
+def validate(
+    spec: Spec,
+    fix: Annotated[bool, typer.Option("--fix", help="Print the spec with its safe and likely fixes applied.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show every fault of a spec at once."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.checking import check
+
+        checked = check(spec, fix=fix)
+        return checked.envelope(), checked.show
+
+    answer("validate", as_json, work)
+
+
+@app.command()
+def pull(spec: Spec, as_json: Json = False) -> None:
+    """Fetch the models and data that a spec names, and write fewtune.lock. The one verb that uses the network."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.console import console
+        from fewtune.runtime.pull import pull_spec
+        from fewtune.specs.load import load_file
+
+        talk = console(talk=True)
+        pulled = pull_spec(load_file(spec).experiment, spec.resolve().parent, talk.print)
+
+        def show() -> None:
+            for what, where in pulled.items():
+                sys.stdout.write(f"{what}: {where}\n")
+
+        return Envelope(ok=True, verb="pull", data=pulled, next=(f"fewtune plan {spec}",)), show
+
+    answer("pull", as_json, work)
+
+
+@app.command()
+def plan(
+    spec: Spec,
+    save: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
+    within: Within = None,
+    full: Annotated[bool, typer.Option("--full", help="Show every decision.")] = False,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Show what apply would do, and why: decisions, arms, cost, what is new and what is reused."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.planning import plan_data
+        from fewtune.api.session import plan_spec, saved_bytes
+
+        planned = plan_spec(spec, _folder(workspace), within=within)
+        if save is not None:
+            save.write_bytes(saved_bytes(planned))
+
+        def show() -> None:
+            from fewtune.api.console import console
+            from fewtune.api.show_plan import show_plan
+
+            show_plan(console(), planned, full=full)
+
+        following = (f"fewtune apply {save or spec}", f"fewtune explain {spec}")
+        envelope = Envelope(ok=True, verb="plan", data=plan_data(planned), diagnostics=planned.warnings, next=following)
+        return envelope, show
+
+    answer("plan", as_json, work)
+
+
+@app.command()
+def explain(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC|PLAN", help="A spec, or a file of plan --save.")],
+    pointer: Annotated[str | None, typer.Argument(help="A decision, such as /arms/4/lora/rank or just rank.")] = None,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Say why a value is what it is: rule, evidence, alternatives, what would change it."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.planning import explained, plan_any
+
+        planned = plan_any(spec, _folder(workspace))
+        decisions = explained(planned.plan, pointer)
+
+        def show() -> None:
+            from fewtune.api.console import console
+            from fewtune.api.show_plan import explain as show_decisions
+
+            show_decisions(console(), decisions, planned.plan.arms)
+
+        data = {"plan_hash": planned.plan.hash, "decisions": [d.model_dump(mode="json") for d in decisions]}
+        return Envelope(ok=True, verb="explain", data=data), show
+
+    answer("explain", as_json, work)
+
+
+@app.command()
+def apply(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC|PLAN", help="A spec, or a file of plan --save.")],
+    within: Within = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=256, help="Workers [one for each device].")] = None,
+    in_process: Annotated[bool, typer.Option("--in-process", help="Run in this process, without Ray.")] = False,
+    cluster: Annotated[str | None, typer.Option(help="Address of a running Ray cluster [a local one].")] = None,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for another apply to end.")] = 0.0,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Run what is missing, and give the verdict. Ctrl-C stops cleanly; the next apply goes on."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.applying import applied
+        from fewtune.api.running import How
+
+        how = How(in_process=in_process, workers=workers, cluster=cluster, wait_seconds=wait)
+        return applied(spec, _folder(workspace), how, within)
+
+    answer("apply", as_json, work)
+
+
+@app.command()
+def results(
+    experiment: Annotated[str | None, typer.Argument(help="An experiment's name [the latest run's].")] = None,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Show the verdict in a sentence, and the leaderboard with intervals."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.answers import results as find
+
+        found = find(_folder(workspace), experiment)
+
+        def show() -> None:
+            from fewtune.api.console import console
+            from fewtune.api.show_results import show_results
+
+            show_results(console(), found)
+
+        return Envelope(ok=True, verb="results", data=found.data(), next=("fewtune predict FILE",)), show
+
+    answer("results", as_json, work)
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="An arm of the latest run, or RUN/ARM.")],
+    b: Annotated[str, typer.Argument(help="Another one.")],
+    metric: Annotated[str | None, typer.Option(help="accuracy, macro_f1 or mcc [the plan's].")] = None,
+    split: Annotated[str | None, typer.Option(help="Which split [test, or cv].")] = None,
+    n: Annotated[int | None, typer.Option(help="Which data size [the largest].")] = None,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Compare two arms on the same items: difference, interval, verdict, and what would decide it."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.comparing import compare_arms
+
+        compared = compare_arms(_folder(workspace), a, b, metric=metric, split=split, n=n)
+        return Envelope(ok=True, verb="compare", data=compared.data()), lambda: write(compared.text())
+
+    answer("compare", as_json, work)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help='One SELECT; "SHOW ALL TABLES" lists the views.')],
+    form: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows at most.")] = 1000,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Ask the results with SQL (DuckDB). Views: runs, trials, leaderboard, comparisons, predictions and more."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.querying import ask, write_answer
+
+        found, envelope = ask(_folder(workspace), query, limit)
+        return envelope, lambda: write_answer(found, form)
+
+    answer("sql", as_json, work)
+
+
+@app.command()
+def predict(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A data file, or - for one text on each line.")] = "-",
+    arm: Annotated[str | None, typer.Option(help="An arm that was trained on all labels [the chosen one].")] = None,
+    run: Annotated[str | None, typer.Option(help="A run [the latest].")] = None,
+    precision: Annotated[str | None, typer.Option(help="bf16 or fp32 [as trained].")] = None,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Add a column for each label.")] = False,
+    form: Annotated[str, typer.Option("--format", help="csv or jsonl.")] = "csv",
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Use the chosen model: a label for each text of a file or of standard input."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.using import predict_source
+
+        predicted = predict_source(_folder(workspace), source, run=run, arm=arm, precision=precision)
+        data = {"arm": predicted.arm, "run": predicted.run, "columns": predicted.columns(probabilities),
+                "rows": predicted.rows(probabilities)}  # fmt: skip
+        return Envelope(ok=True, verb="predict", data=data), lambda: predicted.write(form, probabilities)
+
+    answer("predict", as_json, work)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    merged: Annotated[bool, typer.Option("--merged", help="A whole model instead of an adapter.")] = False,
+    precision: Annotated[str, typer.Option(help="Of merged weights: fp32 or bf16.")] = "fp32",
+    run: Annotated[str | None, typer.Option(help="A run [the latest].")] = None,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Write the chosen model as a plain peft adapter or a plain transformers model, with a model card and a script."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.using import export_folder
+
+        made = export_folder(_folder(workspace), folder, merged=merged, precision=precision, run=run)
+
+        def show() -> None:
+            for name in made["files"]:
+                sys.stdout.write(f"{folder / name}\n")
+
+        return Envelope(ok=True, verb="export", data=made), show
+
+    answer("export", as_json, work)
+
+
+@app.command()
+def schema(as_json: Json = False) -> None:
+    """Print the JSON Schema of the spec language."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.specs.schema import json_schema
+
+        found = json_schema()
+        envelope = Envelope(ok=True, verb="schema", data=found)
+        return envelope, lambda: write(json.dumps(found, indent=2))
+
+    answer("schema", as_json, work)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models that can be used without fetching anything, with their facts."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.machine import model_rows, show_models
+
+        rows = model_rows()
+        return Envelope(ok=True, verb="models", data={"models": rows}), lambda: show_models(rows)
+
+    answer("models", as_json, work)
+
+
+@app.command()
+def doctor(workspace: Workspace = None, as_json: Json = False) -> None:
+    """Show what planning will assume about this machine, which libraries are there, and the workspace's health."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.machine import examine, show_health
+
+        health = examine(_folder(workspace))
+        envelope = Envelope(ok=health["ok"], verb="doctor", data=health)
+        return envelope, lambda: show_health(health)
+
+    answer("doctor", as_json, work)
+
+
+def version_text() -> str:
+    """The installed version."""
+    from importlib.metadata import version
+
+    return version("fewtune")
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    """Plan, run and compare fine-tuning experiments with few labels."""
+    if version:
+        sys.stdout.write(version_text() + "\n")
+        raise SystemExit(0)
+
+
+def _usage(arguments: list[str], error: Any) -> int:
+    """Answer a wrong command line in the asked form."""
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    finding = Diagnostic(code="E-usage", message=message, remedy="fewtune --help")
+    if "--json" in arguments:
+        sys.stdout.write(
+            Envelope(ok=False, verb=arguments[0] if arguments else "", diagnostics=(finding,)).text() + "\n"
+        )
+    else:
+        _show_error((finding,))()
+    return 2
+
+
+def main() -> None:
+    """Run the command line."""
+    arguments = sys.argv[1:]
+    try:
+        app(args=arguments, standalone_mode=False)
+    except SystemExit:
+        raise
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")):
+            raise SystemExit(_usage(arguments, error)) from None
+        raise

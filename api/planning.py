@@ -1,0 +1,66 @@
+"""plan and explain: a plan as data, and its decisions by pointer or name."""
+
+from pathlib import Path
+from typing import Any
+
+from fewtune.api.running import is_saved, plan_file
+from fewtune.api.session import Planned, plan_spec
+from fewtune.compiler.decision import Decision
+from fewtune.compiler.plan import Plan
+from fewtune.specs.diagnostic import Diagnostic, PlanError
+
+
+def plan_any(path: Path, workspace: Path, *, within: str | None = None) -> Planned:
+    """Plan a spec, or the spec inside a saved plan."""
+    if is_saved(path):
+        return plan_file(path, workspace, within=within)
+    return plan_spec(path, workspace, within=within)
+
+
+def plan_data(planned: Planned) -> dict[str, Any]:
+    """What `plan --json` answers with."""
+    plan, estimate = planned.plan, planned.compiled.estimate
+    trials = [{**trial.model_dump(mode="json"), "action": planned.changes.trials[trial.id]} for trial in plan.trials]
+    return {
+        "plan_hash": plan.hash,
+        "experiment": plan.experiment_name,
+        "facts": plan.facts.model_dump(mode="json"),
+        "labels": list(plan.labels),
+        "metric": plan.metric,
+        "levels": [level.model_dump(mode="json") for level in plan.levels],
+        "folds": plan.folds,
+        "data_seeds": plan.data_seeds,
+        "model_seeds": plan.model_seeds,
+        "arms": [arm.model_dump(mode="json") for arm in plan.arms],
+        "trials": trials,
+        "stages": {"total": len(plan.stages), "missing": list(planned.changes.stages)},
+        "gates": [gate.model_dump(mode="json") for gate in plan.gates],
+        "decisions": [decision.model_dump(mode="json") for decision in plan.decisions],
+        "estimate": estimate.model_dump(mode="json", exclude={"stage_seconds"}),
+    }
+
+
+def explained(plan: Plan, pointer: str | None) -> list[Decision]:
+    """The decisions at or below a pointer, or with this field name, or of this arm; all without one.
+
+    Raises:
+        PlanError: E-not-found, with what there is.
+    """
+    if pointer is None:
+        return list(plan.decisions)
+    arms = [f"/arms/{index}/" for index, arm in enumerate(plan.arms) if arm.name == pointer]
+    found = [
+        decision
+        for decision in plan.decisions
+        if decision.field == pointer
+        or decision.field.startswith(pointer.rstrip("/") + "/")
+        or decision.field.rsplit("/", 1)[-1] == pointer
+        or any(decision.field.startswith(arm) for arm in arms)
+    ]
+    if not found:
+        names = sorted({decision.field.rsplit("/", 1)[-1] for decision in plan.decisions})
+        message = f"no decision is about {pointer!r}"
+        raise PlanError(
+            Diagnostic(code="E-not-found", message=message, remedy=f"there are {', '.join(names)}"), exit_status=7
+        )
+    return found

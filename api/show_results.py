@@ -1,0 +1,47 @@
+"""Results for a reader."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from fewtune.api.answers import Results
+from fewtune.api.console import heading, safe, table
+from fewtune.store.query import Answer
+from fewtune.store.reader import LeaderboardRow
+
+
+def show_results(out: Console, found: Results) -> None:
+    """Print the verdict and the leaderboard."""
+    state = found.run.ended.state if found.run.ended else "running"
+    out.print(Text(safe(f"{found.experiment}, run {found.run.id} ({state})"), style="bold"))
+    if found.verdict is not None:
+        out.print(Text(safe(found.verdict.sentence)))
+    else:
+        out.print("no verdict yet: the chosen arm has no complete result")
+    if found.board:
+        heading(out, f"Leaderboard: {found.plan.metric} on {found.split} at n = {found.plan.final_n}")
+        table(out, ("arm", "mean", "95 % interval", "seeds", "items", "covers", ""), [_row(row) for row in found.board],
+              right=("mean", "seeds", "items"))  # fmt: skip
+    if found.others:
+        heading(out, "Other splits and data sizes")
+        rows = [(row.split, row.n, *_row(row)[:3]) for row in found.others]
+        table(out, ("split", "n", "arm", "mean", "95 % interval"), rows, right=("n", "mean"))
+
+
+def _row(row: LeaderboardRow) -> tuple[Any, ...]:
+    covers = "items only" if row.basis == "items_only" else "seeds, items"
+    mark = "chosen" if row.chosen else ""
+    if row.diverged:
+        mark += f" {row.diverged} diverged"
+    return row.arm, f"{row.mean:.3f}", f"{row.ci_low:.3f} to {row.ci_high:.3f}", row.seeds, row.items, covers, mark
+
+
+def show_answer(out: Console, answer: Answer) -> None:
+    """Print a query's rows as a table."""
+    names = [column.name for column in answer.columns]
+    table(out, names, [["" if cell is None else _cell(cell) for cell in row] for row in answer.rows])
+
+
+def _cell(cell: Any) -> str:
+    return f"{cell:.6g}" if isinstance(cell, float) else str(cell)

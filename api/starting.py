@@ -1,0 +1,158 @@
+"""init: a spec from a data file, or the quickstart with its data."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fewtune.compiler.compilation import compile_plan
+from fewtune.runtime.probe.columns import label_column, pair_columns, text_column
+from fewtune.runtime.probe.probing import probe
+from fewtune.runtime.probe.rows import Table, cells, read_table
+from fewtune.specs.data import Source
+from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError
+from fewtune.specs.load import load
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+TEST_NAMES = ("test", "heldout", "held-out", "eval")
+TRAIN_NAMES = ("train", "training")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A spec that was written."""
+
+    path: Path
+    text: str
+    guesses: dict[str, Any] = field(default_factory=dict)
+    findings: tuple[Diagnostic, ...] = ()
+
+
+def start(data: Path | None, output: Path | None) -> Made:
+    """Write a spec beside a data file, with what could be guessed.
+
+    Raises:
+        FewtuneError: no file is given, it cannot be read, no column is clearly the label or the text, or the spec's file
+            exists already.
+    """
+    if data is None:
+        raise FewtuneError(
+            Diagnostic(code="E-usage", message="init needs a data file", remedy="or --example"), exit_status=2
+        )
+    if not data.is_file():
+        raise PlanError(Diagnostic(code="E-file-missing", message=f"there is no file {data}", remedy="check the path"))
+    target = output or data.with_suffix(".toml")
+    _refuse_existing(target)
+    table = read_table(data, Source(path=data.name))
+    guesses = guess(table, data)
+    text = spec_text(data, target, guesses)
+    findings = _findings(text, target)
+    target.write_text(text, encoding="utf-8")
+    return Made(target, text, guesses, findings)
+
+
+def _refuse_existing(target: Path) -> None:
+    if target.exists():
+        message, remedy = f"{target} exists already", "name another file with --output"
+        raise FewtuneError(Diagnostic(code="E-usage", message=message, remedy=remedy), exit_status=2)
+
+
+def guess(table: Table, data: Path) -> dict[str, Any]:
+    """Task, columns and the test file, as far as they are clear.
+
+    Raises:
+        PlanError: E-column.
+    """
+    label, pair = label_column(table), pair_columns(table)
+    text = None if pair else text_column(table, label)
+    if label is None or (pair is None and text is None):
+        what = "label" if label is None else "text"
+        message = f"{data.name}: no column is clearly the {what}"
+        remedy = f"rename one; the columns are {', '.join(table.columns)}"
+        raise PlanError(Diagnostic(code="E-column", message=message, remedy=remedy))
+    labels = sorted({value.strip() for value in cells(table.columns[label])} - {""})
+    return {
+        "task": "pair-classification" if pair else "classification",
+        "columns": dict(zip(("premise", "hypothesis"), pair, strict=True)) if pair else {"text": text},
+        "label": label,
+        "labels": labels,
+        "rows": len(table),
+        "test": _test_file(data),
+    }
+
+
+def _test_file(data: Path) -> str | None:
+    """A file beside this one that is named like its test split."""
+    for word in TRAIN_NAMES:
+        if word in data.stem.lower():
+            for other in TEST_NAMES:
+                candidate = data.with_name(data.name.lower().replace(word, other))
+                if candidate.is_file():
+                    return candidate.name
+    return None
+
+
+def spec_text(data: Path, target: Path, guesses: dict[str, Any]) -> str:
+    """The spec as a person would write it."""
+    import os
+
+    folder = target.resolve().parent
+
+    def named(path: Path) -> str:
+        return _quoted(os.path.relpath(path.resolve(), folder))
+
+    lines = ["spec_version = 1", f"name = {_quoted(_name(data.stem))}", "", "[task]", f'type = "{guesses["task"]}"', ""]
+    lines += ["[data]", f"train = {named(data)}"]
+    if guesses["test"]:
+        lines.append(f"test = {named(data.with_name(guesses['test']))}")
+    lines += [f"{field} = {_quoted(column)}" for field, column in guesses["columns"].items()]
+    lines += [f"label = {_quoted(guesses['label'])}", "", "[constraints]", 'wall_time = "30 min"', ""]
+    return "\n".join(lines)
+
+
+def _name(stem: str) -> str:
+    import re
+
+    return re.sub(r"[^\w .-]+", " ", stem).strip(" .-_")[:60] or "experiment"
+
+
+def _quoted(text: str) -> str:
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _findings(text: str, target: Path) -> tuple[Diagnostic, ...]:
+    """What planning would say of it: duplicates, leaks, missing labels, rare labels."""
+    loaded = load(text.encode(), format="toml", stem=target.stem)
+    try:
+        probed = probe(loaded.experiment, target.resolve().parent, target.parent)
+        compiled = compile_plan(loaded.experiment, probed.facts, loaded.stem)
+    except FewtuneError as error:
+        return loaded.located(error.diagnostics)
+    return loaded.located(tuple(w for w in compiled.plan.warnings if w.code != "W-cut"))
+
+
+def start_example(output: Path | None) -> Made:
+    """Copy the quickstart and its data into a folder.
+
+    Raises:
+        FewtuneError: the folder has such a spec already, or this installation has no examples.
+    """
+    folder = output or Path("fewtune-quickstart")
+    source = example_folder()
+    target = folder / "quickstart.toml"
+    _refuse_existing(target)
+    (folder / "legal").mkdir(parents=True, exist_ok=True)
+    for name in ("quickstart.toml", "legal/train.csv", "legal/test.csv"):
+        shutil.copyfile(source / name, folder / name)
+    return Made(target, target.read_text(encoding="utf-8"))
+
+
+def example_folder() -> Path:
+    """Where the examples lie: beside the sources, or inside the installed package."""
+    for folder in (EXAMPLES, Path(__file__).resolve().parent / "examples"):
+        if (folder / "quickstart.toml").exists():
+            return folder
+    message = "this installation has no examples"
+    raise FewtuneError(Diagnostic(code="E-file-missing", message=message, remedy="they are in the source repository"))

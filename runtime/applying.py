@@ -1,0 +1,415 @@
+"""Apply a plan: run what is missing, record what happened, decide the gates.
+
+One loop: decide what can be decided, hand ready jobs to idle workers, wait, record, publish. A result counts once the
+journal holds it; everything else can be computed again. Workers are never trusted to stay alive, and no failure of one
+trial stops the others.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from fewtune.compiler.diff import Changes, diff
+from fewtune.compiler.facts import DataFacts
+from fewtune.compiler.plan import Compiled, Gate, Plan, Stage
+from fewtune.runtime.executor import Executor, Finished, Lost
+from fewtune.runtime.families import Family, JobMaker, families, pending
+from fewtune.runtime.job import Answer, Corpus, Fitted, Job, Progress, Scored
+from fewtune.runtime.known_work import work_of
+from fewtune.specs.diagnostic import Diagnostic, RunError
+from fewtune.store import event as happened
+from fewtune.store.artefacts import STATE, Artefact
+from fewtune.store.predictions import Predictions
+from fewtune.store.writer import Store
+
+MOST_ATTEMPTS = 3
+"""Times a job is given to a worker that dies under it."""
+MOST_HALVINGS = 3
+"""Times a micro-batch is halved after running out of memory."""
+WAIT = 1.0
+"""Seconds between two looks at workers and publication."""
+
+
+class Reporter(Protocol):
+    """Who is told what happens while a run goes on."""
+
+    def began(self, run: str, jobs: int, seconds: float) -> None:
+        """A run began; so many jobs, about so many seconds."""
+
+    def progress(self, progress: Progress) -> None:
+        """A worker gave a sign of life."""
+
+    def ended(self, job: str, outcome: str, done: int, jobs: int, left: float) -> None:
+        """A job came to its end; about so many seconds are left."""
+
+    def said(self, text: str) -> None:
+        """Something worth a line."""
+
+
+@dataclass
+class Trouble:
+    """What went wrong with a family so far."""
+
+    lost: int = 0
+    halvings: int = 0
+    micro_batch: int | None = None
+    given_up: bool = False
+
+
+@dataclass(frozen=True)
+class Held:
+    """A job that a worker holds."""
+
+    family: Family
+    job: Job
+    attempt: str
+    since: float
+
+
+@dataclass
+class Application:
+    """One apply of one plan on an open store."""
+
+    store: Store
+    compiled: Compiled
+    data: DataFacts
+    corpus: Corpus
+    reporter: Reporter
+    start_executor: Callable[[], Executor]
+    done: dict[str, bool] = field(default_factory=dict)
+    troubles: dict[str, Trouble] = field(default_factory=dict)
+    held: dict[str, Held] = field(default_factory=dict)
+    jobs: int = 0
+    finished: int = 0
+    predicted_done: float = 0.0
+    began: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Read what is known and order the work."""
+        self.maker = JobMaker(self.compiled, self.data)
+        self.families = families(self.plan)
+        self.gates = {gate.stage: gate for gate in self.plan.gates}
+        self.known = self.store.known({stage.fingerprint for stage in self.plan.stages})
+        self._note_known()
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        return self.compiled.plan
+
+    def changes(self) -> Changes:
+        """What is missing."""
+        return diff(self.plan, work_of(self.known, self.plan))
+
+    def _note_known(self) -> None:
+        tables: dict[str, object] = {
+            "train": self.known.fitted, "refit": self.known.fitted, "evaluate": self.known.evaluated,
+            "select": self.known.selected,
+        }  # fmt: skip
+        for stage in self.plan.stages:
+            self.done[stage.id] = stage.kind == "sample" or stage.fingerprint in tables[stage.kind]  # type: ignore[operator]
+
+    def run(self, *, devices: tuple[str, ...], workers: int, engine: str) -> str:
+        """Do what is missing.
+
+        Returns:
+            The run's state: succeeded, partial or failed.
+        """
+        run = self.store.start_run(self.plan, self.compiled.estimate, devices=devices, workers=workers, engine=engine)
+        self.began = time.monotonic()
+        self._record_samples()
+        self._decide(run)
+        missing = list(self._ready())
+        self.jobs = sum(1 for family in self.families.values() if self._wanted(family))
+        self.reporter.began(run, self.jobs, self.compiled.estimate.seconds.mid)
+        executor = self.start_executor() if missing else None
+        try:
+            while executor is not None and (self._hand_out(run, executor) or self.held):
+                for outcome in executor.wait(WAIT, self.reporter.progress):
+                    self._take(outcome)
+                    self._decide(run)
+                self.store.publish()
+        finally:
+            if executor is not None:
+                executor.close()
+        return self._end()
+
+    def _end(self) -> str:
+        self._look()
+        failed = [family.id for family in self.families.values() if self._wanted(family)]
+        state = "succeeded" if not failed else "failed" if len(failed) == len(self.families) else "partial"
+        message = "" if not failed else f"{len(failed)} jobs did not finish: {', '.join(failed[:3])}"
+        self.store.end_run(state, message)  # type: ignore[arg-type]
+        self.store.publish(force=True)
+        return state
+
+    def _look(self) -> None:
+        """Count the look at each split whose scores are now published."""
+        scored = {stage.split for stage in self.plan.stages if stage.kind == "evaluate" and self.done[stage.id]}
+        for split in self.data.evaluated:
+            if split.name in scored and self.plan.hash not in self.store.history.looks.get(split.digest, ()):
+                self.store.record(happened.Looked(content=split.digest, plan_hash=self.plan.hash))
+
+    def _record_samples(self) -> None:
+        self.store.record(
+            *(
+                happened.Sampled(
+                    sample=sample.id, content=sample.content, n=sample.n, data_seed=sample.data_seed, fold=sample.fold,
+                    train=sample.train, validation=sample.validation, scored=sample.scored,
+                )
+                for sample in self.compiled.samples
+            )
+        )  # fmt: skip
+
+    # What can be decided.
+
+    def _decide(self, run: str) -> None:
+        """Decide the gate of the choice as soon as all that it compares is there (or has failed)."""
+        stage = self.plan.stage_index["select"]
+        if self.done[stage.id] or not all(self._settled(need) for need in stage.needs):
+            return
+        gate = self.gates[stage.id]
+        scores = self._scores(stage, gate)
+        chosen = max(gate.arms, key=lambda arm: (scores.get(arm, -2.0), -gate.arms.index(arm)))
+        self.store.record(
+            happened.Selected(
+                run=run, fingerprint=stage.fingerprint, arm=chosen, gate=gate.kind,
+                metric=self.plan.metric, n=gate.n,
+                scores=tuple(happened.ArmScore(arm=arm, value=scores.get(arm)) for arm in gate.arms),
+            )
+        )  # fmt: skip
+        self.done[stage.id] = True
+        self.chosen = chosen
+        self.reporter.said(f"chosen: {chosen} ({gate.because})")
+
+    def _settled(self, stage: str) -> bool:
+        if self.done[stage]:
+            return True
+        own = self.plan.stage_index[stage]
+        return any(
+            self.troubles.get(family.id, Trouble()).given_up
+            for family in self.families.values()
+            if own in family.scores
+        )
+
+    def _scores(self, stage: Stage, gate: Gate) -> dict[str, float]:
+        """Arm -> mean validation score; the rules' order needs none."""
+        if gate.kind != "best-validation":
+            return {}
+        values: dict[str, list[float]] = {}
+        for need in stage.needs:
+            evaluation = self.plan.stage_index[need]
+            found = self.store.history.evaluated.get(evaluation.fingerprint)
+            value = getattr(found.metrics, self.plan.metric) if found else None
+            if value is not None:
+                values.setdefault(evaluation.arm or "", []).append(value)
+        return {arm: sum(several) / len(several) for arm, several in values.items()}
+
+    def _is_open(self, family: Family) -> bool:
+        """Whether the family's gate, if it has one, lets it run."""
+        gate = self.gates.get(family.id)
+        if gate is None or gate.kind != "is-chosen":
+            return True
+        select = self.plan.stage_index["select"]
+        selected = self.store.history.selected.get(select.fingerprint)
+        return selected is not None and selected.arm in gate.arms and family.arm.seeded
+
+    # What is to be done.
+
+    def _wanted(self, family: Family) -> bool:
+        """Whether anything of the family is missing, now or once a gate opens."""
+        if family.fit is not None and family.fit.kind == "refit":
+            return self._is_open(family) and not self.done[family.id]
+        return not all(self.done[stage.id] for stage in family.scores)
+
+    def _ready(self) -> Iterator[tuple[Family, tuple[Stage, ...], bool]]:
+        """(family, evaluations, whether to fit) of everything that could run now, in the plan's order."""
+        busy = {held.family.id for held in self.held.values()}
+        for family in self.families.values():
+            if family.id in busy or self.troubles.get(family.id, Trouble()).given_up:
+                continue
+            if family.fit is not None and family.fit.kind == "refit":
+                if self._wanted(family):
+                    yield family, (), True
+                continue
+            scores = pending(family, self.done)
+            if scores:
+                yield family, scores, family.fit is not None and not self.done[family.fit.id]
+
+    def _hand_out(self, run: str, executor: Executor) -> bool:
+        """Give ready jobs to idle workers; whether any was given."""
+        given = False
+        for worker in executor.idle():
+            ready = list(self._ready())
+            if not ready:
+                break
+            longest = len(executor.idle()) + len(self.held) > 1
+            family, scores, fit = max(ready, key=self._predicted) if longest else ready[0]
+            self._submit(executor, worker, run, family, scores, fit)
+            given = True
+        return given
+
+    def _predicted(self, work: tuple[Family, tuple[Stage, ...], bool]) -> float:
+        family, scores, fit = work
+        stages = [stage.id for stage in scores] + ([family.id] if fit else [])
+        return sum(self.compiled.estimate.stage_seconds.get(stage, 0.0) for stage in stages)
+
+    def _submit(
+        self, executor: Executor, worker: str, run: str, family: Family, scores: tuple[Stage, ...], fit: bool
+    ) -> None:
+        trouble = self.troubles.setdefault(family.id, Trouble())
+        attempt = self.store.attempt_name()
+        job = self.maker.job(
+            family, scores, fit=fit, micro_batch=trouble.micro_batch, attempt=trouble.lost + trouble.halvings + 1
+        )
+        stages = ([family.fit] if fit and family.fit else []) + list(scores)
+        self.store.record(
+            happened.AttemptStarted(
+                attempt=attempt, run=run, job=family.id, trial=family.trial, stages=tuple(stage.id for stage in stages),
+                fingerprints=tuple(stage.fingerprint for stage in stages), arm=family.arm.name, worker=worker,
+                micro_batch=job.recipe.micro_batch,
+            )
+        )  # fmt: skip
+        self.held[worker] = Held(family, job, attempt, time.monotonic())
+        executor.submit(worker, job, None if fit else self._state(family))
+
+    def _state(self, family: Family) -> bytes | None:
+        """What was fitted before; None where the arm needs nothing."""
+        if family.fit is None:
+            return None
+        fitted = self.store.history.fitted[family.fit.fingerprint]
+        return self.store.read(fitted.artefact) if fitted.artefact else b""
+
+    # What came of it.
+
+    def _take(self, outcome: Finished | Lost) -> None:
+        held = self.held.pop(outcome.worker)
+        seconds = time.monotonic() - held.since
+        if isinstance(outcome, Lost):
+            self._lost(held, outcome.message, seconds)
+            return
+        answer = outcome.answer
+        events, artefacts = self._events(held, answer)
+        state = "succeeded" if answer.failure is None else "failed"
+        ended = happened.AttemptEnded(
+            attempt=held.attempt,
+            state=state,
+            failure=answer.failure,
+            message=answer.message,
+            seconds=seconds,  # type: ignore[arg-type]
+        )
+        self.store.record(*events, ended, artefacts=artefacts)
+        for found in answer.outcomes:
+            self._mark(found.fingerprint)
+        self._after(held, answer)
+
+    def _mark(self, fingerprint: str) -> None:
+        """All stages of this name are done: the training on all labels may be one of the trials."""
+        self.done.update({stage.id: True for stage in self.plan.stages if stage.fingerprint == fingerprint})
+
+    def _after(self, held: Held, answer: Answer) -> None:
+        trouble = self.troubles[held.family.id]
+        if answer.failure == "out_of_memory":
+            micro = held.job.recipe.micro_batch
+            trouble.halvings += 1
+            trouble.given_up = micro <= 1 or trouble.halvings > MOST_HALVINGS
+            trouble.micro_batch = max(1, (micro + 1) // 2)
+            outcome = "out of memory" + ("" if trouble.given_up else f", again with micro-batch {trouble.micro_batch}")
+        elif answer.failure is not None:
+            trouble.given_up = True
+            outcome = f"failed: {answer.message}"
+        else:
+            outcome = self._told(answer)
+        self._report(held, outcome, over=answer.failure is None or trouble.given_up)
+
+    def _lost(self, held: Held, message: str, seconds: float) -> None:
+        trouble = self.troubles[held.family.id]
+        trouble.lost += 1
+        trouble.given_up = trouble.lost >= MOST_ATTEMPTS
+        self.store.record(
+            happened.AttemptEnded(
+                attempt=held.attempt, state="failed", failure="worker_lost", message=message, seconds=seconds
+            )
+        )
+        self._report(held, "worker lost" + ("" if trouble.given_up else ", again on another"), over=trouble.given_up)
+
+    def _told(self, answer: Answer) -> str:
+        """What a finished job brought, in a few words."""
+        said = []
+        for outcome in answer.outcomes:
+            if isinstance(outcome, Fitted) and outcome.diverged:
+                said.append("diverged")
+            elif isinstance(outcome, Fitted) and outcome.steps:
+                said.append(f"{outcome.steps} steps in {outcome.seconds:.0f} s")
+            elif isinstance(outcome, Scored):
+                found = self.store.history.evaluated.get(outcome.fingerprint)
+                value = getattr(found.metrics, self.plan.metric) if found else None
+                said.append(f"{outcome.split} {self.plan.metric} " + ("n/a" if value is None else f"{value:.3f}"))
+        return ", ".join(said)
+
+    def _report(self, held: Held, outcome: str, *, over: bool) -> None:
+        work = (held.family, tuple(s for s in held.family.scores if s.id in {x.stage for x in held.job.scores}),
+                held.job.fit is not None)  # fmt: skip
+        if over:
+            self.finished += 1
+            self.predicted_done += self._predicted(work)
+        left = sum(self._predicted(ready) for ready in self._ready())
+        elapsed = time.monotonic() - self.began
+        pace = elapsed / self.predicted_done if self.predicted_done > 1 else 1.0
+        self.reporter.ended(held.family.id, outcome, self.finished, self.jobs, left * pace)
+
+    def _events(self, held: Held, answer: Answer) -> tuple[list[happened.Event], list[Artefact]]:
+        events: list[happened.Event] = []
+        artefacts: list[Artefact] = []
+        for outcome in answer.outcomes:
+            if isinstance(outcome, Fitted):
+                event, artefact = self._fitted(held, outcome, answer)
+                artefacts += [artefact] if artefact else []
+                events.append(event)
+            else:
+                scored, kept = self._scored(held, outcome)
+                events.append(scored)
+                artefacts.append(kept)
+        return events, artefacts
+
+    def _fitted(self, held: Held, outcome: Fitted, answer: Answer) -> tuple[happened.Fitted, Artefact | None]:
+        artefact = (
+            Artefact(fingerprint=outcome.fingerprint, name=STATE, content=outcome.state) if outcome.state else None
+        )
+        kind = held.family.fit.kind if held.family.fit else "train"
+        event = happened.Fitted(
+            stage_kind="refit" if kind == "refit" else "train", fingerprint=outcome.fingerprint, attempt=held.attempt,
+            artefact=artefact.ref if artefact else None, steps=outcome.steps, best_step=outcome.best_step,
+            diverged=outcome.diverged, losses=outcome.losses, validation=outcome.validation, seconds=outcome.seconds,
+            tokens=outcome.tokens, trainable_parameters=outcome.trainable_parameters,
+            peak_memory_bytes=outcome.peak_memory_bytes, micro_batch=outcome.micro_batch, device=answer.device,
+            versions=answer.versions,
+        )  # fmt: skip
+        return event, artefact
+
+    def _scored(self, held: Held, outcome: Scored) -> tuple[happened.Evaluated, Artefact]:
+        rows = self.corpus.splits[outcome.rows.split]
+        predictions = Predictions(
+            split=outcome.split, names=self.plan.labels, rows=outcome.rows.rows,
+            labels=tuple(rows[row].label for row in outcome.rows.rows), predicted=outcome.predicted,
+            probabilities=outcome.probabilities,
+        )  # fmt: skip
+        return predictions.evaluated(
+            fingerprint=outcome.fingerprint, attempt=held.attempt, seconds=outcome.seconds,
+            content=self.maker.content(outcome.rows),
+        )  # fmt: skip
+
+
+def refuse_without_libraries() -> None:
+    """Say plainly which library of training is missing.
+
+    Raises:
+        RunError: E-training-missing.
+    """
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "transformers", "safetensors", "sklearn") if find_spec(name) is None]
+    if missing:
+        message = f"not installed: {', '.join(missing)}"
+        raise RunError(Diagnostic(code="E-training-missing", message=message, remedy="pip install 'fewtune[train]'"))

@@ -1,0 +1,169 @@
+"""The arms that do without the language model: majority and TF-IDF with logistic regression.
+
+Both are one linear model over words, logits = tfidf(text) . coefficients + intercept; majority is the one that knows no
+words. So a training set with one label only, or without a single usable word, is no special case: its coefficients are
+empty and the intercept is the logarithm of the label frequencies.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from fewtune.runtime.job import Corpus, Fit, Fitted, Job, Row, RowRef
+from fewtune.runtime.train.memory import PeakMemory
+from fewtune.runtime.train.prediction import Prediction, Predictor, finite_rows
+from fewtune.runtime.train.pulse import Pulse
+from fewtune.runtime.train.state import about, metadata
+
+Floats = NDArray[np.float64]
+SEPARATOR = "\n\n"
+"""Stands between the fields of a pair."""
+ITERATIONS = 1000
+"""Of the solver; a few labels need about fifty."""
+
+
+@dataclass(frozen=True)
+class WordModel:
+    """A linear classifier over word n-grams."""
+
+    terms: tuple[str, ...]
+    idf: Floats
+    """(terms,)"""
+    coefficients: Floats
+    """(labels, terms)"""
+    intercept: Floats
+    """(labels,); minus infinity for a label that was not in the training data."""
+
+    def probabilities(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
+        """Softmax of the logits of each text."""
+        logits = np.tile(self.intercept, (len(texts), 1))
+        if self.terms and texts:
+            logits += self._vectorizer().transform(texts) @ self.coefficients.T
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return finite_rows((shares / shares.sum(axis=1, keepdims=True)).tolist())
+
+    def _vectorizer(self) -> Any:
+        vectorizer = _vectorizer(vocabulary={term: place for place, term in enumerate(self.terms)})
+        vectorizer.idf_ = self.idf
+        return vectorizer
+
+    def saved(self, facts: dict[str, Any]) -> bytes:
+        """The model as a safetensors file, its terms in the header."""
+        arrays = {"idf": self.idf, "coefficients": self.coefficients, "intercept": self.intercept}
+        contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        content: bytes = save(contiguous, metadata=metadata({**facts, "terms": self.terms}))
+        return content
+
+
+def opened(state: bytes) -> WordModel:
+    """The model of a state."""
+    return WordModel(terms=tuple(about(state)["terms"]), **load(state))
+
+
+def _vectorizer(**settings: Any) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, **settings)
+
+
+def majority(labels: Sequence[int], kinds: int) -> WordModel:
+    """Predicts the label frequencies, whatever the text."""
+    counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=kinds)
+    with np.errstate(divide="ignore"):
+        intercept = np.log(counts / counts.sum())
+    return WordModel(terms=(), idf=np.zeros(0), coefficients=np.zeros((kinds, 0)), intercept=intercept)
+
+
+def tfidf(texts: Sequence[str], labels: Sequence[int], kinds: int) -> WordModel:
+    """Logistic regression on TF-IDF of words and pairs of words (scikit-learn's defaults otherwise)."""
+    if len(set(labels)) < 2:
+        return majority(labels, kinds)
+    vectorizer = _vectorizer()
+    analyze = vectorizer.build_analyzer()
+    if not any(analyze(text) for text in texts):
+        return majority(labels, kinds)
+    from sklearn.linear_model import LogisticRegression
+
+    features = vectorizer.fit_transform(texts)
+    fitted = LogisticRegression(max_iter=ITERATIONS).fit(features, labels)
+    weights, bias = fitted.coef_, fitted.intercept_
+    if len(fitted.classes_) == 2:  # scikit-learn keeps one row: the second label's logit, the first one's being 0
+        weights, bias = np.vstack([np.zeros_like(weights), weights]), np.array([0.0, bias[0]])
+    coefficients, intercept = np.zeros((kinds, weights.shape[1])), np.full(kinds, -np.inf)
+    coefficients[fitted.classes_], intercept[fitted.classes_] = weights, bias
+    return WordModel(
+        terms=tuple(vectorizer.get_feature_names_out().tolist()),
+        idf=vectorizer.idf_,
+        coefficients=coefficients,
+        intercept=intercept,
+    )
+
+
+def joined(row: Row) -> str:
+    """A row's fields as one text."""
+    return SEPARATOR.join(row.fields.values())
+
+
+class BagOfWords:
+    """Fits and applies the arms `majority` and `tfidf`."""
+
+    libraries = ("numpy", "scikit-learn")
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+
+    def _rows(self, ref: RowRef) -> list[Row]:
+        return [self.corpus.splits[ref.split][row] for row in ref.rows]
+
+    def fit(self, job: Job, fit: Fit, pulse: Pulse) -> Fitted:
+        """Fit on the training rows; validation rows have no use here."""
+        start = time.perf_counter()
+        with PeakMemory("cpu") as peak:
+            rows, kinds = self._rows(fit.train), len(self.corpus.labels)
+            labels = [row.label for row in rows]
+            if not rows:
+                raise ValueError("there are no training rows")
+            pulse.beat("training", 0, 1)
+            known = job.arm.formulation == "tfidf"
+            model = tfidf([joined(row) for row in rows], labels, kinds) if known else majority(labels, kinds)
+            state = model.saved({"formulation": job.arm.formulation, "labels": self.corpus.labels})
+        pulse.beat("training", 1, 1)
+        return Fitted(
+            stage=fit.stage,
+            fingerprint=fit.fingerprint,
+            state=state,
+            steps=0,
+            best_step=0,
+            diverged=False,
+            losses=(),
+            validation=(),
+            seconds=time.perf_counter() - start,
+            tokens=0,
+            trainable_parameters=0,
+            peak_memory_bytes=peak.bytes,
+            micro_batch=0,
+        )
+
+    def predictor(self, job: Job, state: bytes | None, pulse: Pulse) -> Predictor:
+        """What predicts rows from a state.
+
+        Raises:
+            ValueError: without a state.
+        """
+        if not state:
+            raise ValueError(f"{job.arm.name}: nothing was fitted, and no state is given")
+        model = opened(state)
+
+        def predict(ref: RowRef) -> Prediction:
+            start = time.perf_counter()
+            pulse.beat("scoring", 0, len(ref.rows))
+            probabilities = model.probabilities([joined(row) for row in self._rows(ref)])
+            pulse.beat("scoring", len(ref.rows), len(ref.rows))
+            return Prediction(probabilities=tuple(probabilities), seconds=time.perf_counter() - start)
+
+        return predict

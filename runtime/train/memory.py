@@ -1,0 +1,83 @@
+"""Memory: the peak of a piece of work, and the signs that there was too little."""
+
+import contextlib
+import gc
+import resource
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+STATUS = Path("/proc/self/status")
+RESET = Path("/proc/self/clear_refs")
+SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "defaultcpuallocator",
+    "not enough memory",
+    "cublas_status_alloc_failed",
+    "bad_alloc",
+)
+"""Parts of the messages of a RuntimeError that means it (torch, its CPU allocator, cuBLAS, C++)."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that there was too little memory."""
+    kinds: tuple[type[BaseException], ...] = (MemoryError,)
+    if "torch" in sys.modules:
+        import torch
+
+        kinds += (torch.OutOfMemoryError,)
+    if isinstance(error, kinds):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
+
+
+def release() -> None:
+    """Give back what a failed job may have left to the collector and to the device's cache."""
+    gc.collect()
+    if "torch" in sys.modules:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+class PeakMemory:
+    """Measures the peak between enter and exit: bytes allocated on a GPU, else the process's resident set.
+
+    The kernel's high-water mark is reset on entry; where that is not allowed, it is the mark since the process began.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.bytes = 0
+
+    def __enter__(self) -> Self:
+        if self.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            with contextlib.suppress(OSError):
+                RESET.write_text("5")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.device.startswith("cuda"):
+            import torch
+
+            self.bytes = torch.cuda.max_memory_allocated(self.device)
+        else:
+            self.bytes = _resident_peak()
+
+
+def _resident_peak() -> int:
+    if STATUS.exists():
+        for line in STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    scale = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale

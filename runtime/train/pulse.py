@@ -1,0 +1,29 @@
+"""Signs of life from a job, no more often than they are useful."""
+
+import time
+from typing import Literal
+
+from fewtune.runtime.job import Notify, Progress
+
+Phase = Literal["loading", "training", "validating", "scoring"]
+SECONDS = 0.3
+"""Shortest time between two signs from training steps."""
+
+
+class Pulse:
+    """Reports one job's progress."""
+
+    def __init__(self, job: str, notify: Notify) -> None:
+        self.job = job
+        self.notify = notify
+        self._last = 0.0
+
+    def beat(self, phase: Phase, done: int, total: int, loss: float | None = None) -> None:
+        """Report now."""
+        self._last = time.monotonic()
+        self.notify(Progress(job=self.job, phase=phase, done=done, total=total, loss=loss))
+
+    def step(self, done: int, total: int, loss: float) -> None:
+        """Report a training step, unless the last report is very fresh."""
+        if done == total or time.monotonic() - self._last >= SECONDS:
+            self.beat("training", done, total, loss)

@@ -1,0 +1,39 @@
+"""What fitting leaves: one safetensors file in memory, its facts as JSON in the header. Nothing is pickled."""
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+from safetensors.numpy import save
+
+KEY = "fewtune"
+"""Name of the metadata entry; `format` beside it is what transformers and peft look for."""
+
+
+def metadata(about: Mapping[str, Any]) -> dict[str, str]:
+    """The header's metadata."""
+    return {"format": "pt", KEY: json.dumps(about, sort_keys=True, ensure_ascii=False)}
+
+
+def about(state: bytes) -> dict[str, Any]:
+    """The facts in a state's header; empty for an empty state.
+
+    Raises:
+        ValueError: if it is no state of fewtune.
+    """
+    if not state:
+        return {}
+    (length,) = struct.unpack("<Q", state[:8])
+    header = json.loads(state[8 : 8 + length])
+    text = header.get("__metadata__", {}).get(KEY)
+    if text is None:
+        raise ValueError("the state has no fewtune metadata")
+    facts: dict[str, Any] = json.loads(text)
+    return facts
+
+
+def facts_only(facts: Mapping[str, Any]) -> bytes:
+    """A state without tensors."""
+    content: bytes = save({}, metadata=metadata(facts))
+    return content
