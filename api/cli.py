@@ -178,7 +178,8 @@ def explain(
     """Say why a value is what it is: rule, evidence, alternatives, what would change it."""
 
     def work() -> tuple[Envelope, Callable[[], None]]:
-        from fewtune.api.planning import explained, plan_any
+        from fewtune.api.planning import explained
+        from fewtune.api.saved import plan_any
 
         planned = plan_any(spec, _folder(workspace))
         decisions = explained(planned.plan, pointer)

@@ -1,20 +1,11 @@
 """plan and explain: a plan as data, and its decisions by pointer or name."""
 
-from pathlib import Path
 from typing import Any
 
-from fewtune.api.running import is_saved, plan_file
-from fewtune.api.session import Planned, plan_spec
+from fewtune.api.session import Planned
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.plan import Plan
 from fewtune.specs.diagnostic import Diagnostic, PlanError
-
-
-def plan_any(path: Path, workspace: Path, *, within: str | None = None) -> Planned:
-    """Plan a spec, or the spec inside a saved plan."""
-    if is_saved(path):
-        return plan_file(path, workspace, within=within)
-    return plan_spec(path, workspace, within=within)
 
 
 def plan_data(planned: Planned) -> dict[str, Any]:

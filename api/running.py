@@ -1,24 +1,20 @@
 """apply: from a plan to results."""
 
-import json
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from fewtune.api.session import Planned, plan_spec
-from fewtune.compiler.plan import Compiled
+from fewtune.api.saved import plan_any
+from fewtune.api.session import Planned
 from fewtune.runtime.applying import Application, Reporter, refuse_without_libraries
 from fewtune.runtime.executor import Executor, InProcess, Setting
 from fewtune.runtime.job import ModelRef
-from fewtune.specs.diagnostic import Diagnostic, PlanError, RunError
-from fewtune.specs.experiment import Experiment
+from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store.reader import Reader
 from fewtune.store.writer import Store
 
@@ -63,7 +59,7 @@ def apply(path: Path, workspace: Path, how: How, reporter: Reporter, *, within: 
         FewtuneError: the plan is refused, stale or edited; the workspace is busy; the run was interrupted.
     """
     began = time.monotonic()
-    planned = plan_file(path, workspace, within=within) if is_saved(path) else plan_spec(path, workspace, within=within)
+    planned = plan_any(path, workspace, within=within)
     unchanged = _unchanged(planned, workspace)
     if unchanged is not None:
         return Applied(planned, unchanged, "succeeded", 0, time.monotonic() - began)
@@ -160,63 +156,3 @@ def interruptible() -> Iterator[None]:
 
 def _at_once(number: int, frame: FrameType | None) -> None:
     os._exit(12)
-
-
-# Plans that were saved.
-
-
-def is_saved(path: Path) -> bool:
-    """Whether this is a file of `plan --save`; a spec has no plan_hash."""
-    if path.suffix != ".json" or not path.is_file():
-        return False
-    with path.open("rb") as handle:
-        return b'"plan_hash"' in handle.read(20_000_000)
-
-
-def plan_file(path: Path, workspace: Path, *, within: str | None = None) -> Planned:
-    """Plan the spec that a saved plan holds, and refuse the file if the result is not the same.
-
-    Raises:
-        PlanError: E-plan-edited where the file contradicts itself, E-plan-stale where facts or rules have changed.
-    """
-    saved = _read_saved(path)
-    spec = saved["plan"]["experiment"]
-    base = Path(saved.get("base", ".")).resolve()
-    planned = _plan_experiment(spec, saved["plan"]["experiment_name"], base, workspace, within)
-    if saved["plan"] != planned.plan.model_dump(mode="json"):
-        raise PlanError(_stale(saved, planned.compiled), exit_status=4)
-    return planned
-
-
-def _read_saved(path: Path) -> dict[str, Any]:
-    try:
-        saved: dict[str, Any] = json.loads(path.read_bytes())
-        plan = saved["plan"]
-        Experiment.model_validate(plan["experiment"])
-        plan["facts"]["identity"], plan["rule_set"], plan["experiment_name"], saved["plan_hash"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        message = f"{path.name} is not a whole plan"
-        remedy = "save it again: fewtune plan SPEC --save FILE"
-        raise PlanError(Diagnostic(code="E-plan-edited", message=message, remedy=remedy), exit_status=4) from error
-    return saved
-
-
-def _plan_experiment(spec: dict[str, Any], name: str, base: Path, workspace: Path, within: str | None) -> Planned:
-    """Plan a spec that is given as values."""
-    with tempfile.TemporaryDirectory() as scratch:
-        written = Path(scratch) / f"{name}.json"
-        written.write_text(json.dumps(spec))
-        return plan_spec(written, workspace, within=within, base=base)
-
-
-def _stale(saved: dict[str, Any], compiled: Compiled) -> Diagnostic:
-    """Say which part differs: facts, rules, or the file itself."""
-    was, now = saved["plan"], compiled.plan
-    if was["facts"].get("identity") != now.facts.identity:
-        reason, code = "the data, the model or the device are not those of the plan", "E-plan-stale"
-    elif was.get("rule_set") != now.rule_set:
-        reason, code = f"the plan was made with other rules ({was.get('rule_set')}, now {now.rule_set})", "E-plan-stale"
-    else:
-        reason, code = "the file says something else than its spec and facts give", "E-plan-edited"
-    return Diagnostic(code=code, message=reason, got=str(saved["plan_hash"]), expected=now.hash,
-                      remedy="plan again: fewtune plan SPEC --save FILE")  # fmt: skip

@@ -32,8 +32,8 @@ def start(data: Path | None, output: Path | None) -> Made:
     """Write a spec beside a data file, with what could be guessed.
 
     Raises:
-        FewtuneError: no file is given, it cannot be read, no column is clearly the label or the text, or the spec's file
-            exists already.
+        FewtuneError: no file is given, it cannot be read, no column is clearly the label or the text, or there is a
+            spec already.
     """
     if data is None:
         raise FewtuneError(

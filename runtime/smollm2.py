@@ -35,6 +35,16 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 
+TOKENIZER_CONFIG = {
+    "tokenizer_class": "PreTrainedTokenizerFast",
+    "bos_token": "<|im_start|>",
+    "eos_token": END,
+    "pad_token": END,
+    "unk_token": "<|endoftext|>",
+    "model_max_length": 8192,
+    "clean_up_tokenization_spaces": False,
+}
+
 Say = Callable[[str], None]
 
 
@@ -122,13 +132,7 @@ def _convert(gguf: Path, target: Path) -> None:
     _write_json(target / "config.json", _config(model.config.to_dict()))
     (target / "tokenizer.json").write_text(embedded_tokenizer_text(), encoding="utf-8")
     (target / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
-    _write_json(
-        target / "tokenizer_config.json",
-        {
-            "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|im_start|>", "eos_token": END,
-            "pad_token": END, "unk_token": "<|endoftext|>", "model_max_length": 8192, "clean_up_tokenization_spaces": False,
-        },
-    )  # fmt: skip
+    _write_json(target / "tokenizer_config.json", TOKENIZER_CONFIG)
 
 
 def _config(loaded: dict[str, Any]) -> dict[str, Any]:
