@@ -86,6 +86,7 @@ def _run(store: Store, planned: Planned, how: How, reporter: Reporter, began: fl
         _refuse_without_model(planned)
     try:
         state = application.run(
+            spec_folder=os.path.relpath(planned.base, store.workspace.root),
             devices=(facts.device.name,) * facts.device.count, workers=setting.workers,
             engine="in-process" if how.in_process else "ray",
         )  # fmt: skip

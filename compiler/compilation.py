@@ -89,6 +89,7 @@ def _digest(facts: Facts, excluded: int) -> FactsDigest:
         parameters=facts.model.parameters,
         device=facts.device.name,
         devices=facts.device.count,
+        columns=facts.data.columns,
         rows={name: len(split) for name, split in sorted(facts.data.splits.items())},
         labels={name: facts.data.train.labels.count(index) for index, name in enumerate(names)},
         excluded_rows=excluded,

@@ -186,6 +186,8 @@ class FactsDigest(Frozen):
     device: str
     devices: int
     rows: dict[str, int]
+    columns: dict[str, str]
+    """Pattern field (and "label") -> column of the data."""
     labels: dict[str, int]
     """Label -> rows of the training pool."""
     excluded_rows: int

@@ -110,13 +110,20 @@ class Application:
         for stage in self.plan.stages:
             self.done[stage.id] = stage.kind == "sample" or stage.fingerprint in tables[stage.kind]  # type: ignore[operator]
 
-    def run(self, *, devices: tuple[str, ...], workers: int, engine: str) -> str:
+    def run(self, *, spec_folder: str, devices: tuple[str, ...], workers: int, engine: str) -> str:
         """Do what is missing.
 
         Returns:
             The run's state: succeeded, partial or failed.
         """
-        run = self.store.start_run(self.plan, self.compiled.estimate, devices=devices, workers=workers, engine=engine)
+        run = self.store.start_run(
+            self.plan,
+            self.compiled.estimate,
+            spec_folder=spec_folder,
+            devices=devices,
+            workers=workers,
+            engine=engine,
+        )
         self.began = time.monotonic()
         self._record_samples()
         self._decide(run)

@@ -22,14 +22,17 @@ SIMILAR = 0.8
 """A group's shortest row is at least this share of its longest ..."""
 SLACK = 16
 """... less so many tokens: a group has a fixed cost, too."""
+STEP = 8
+"""Lengths of groups are rounded up to a multiple: oneDNN compiles a kernel for each new shape, and keeps it."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Neighbouring rows of similar length, padded to the longest for one batched product."""
+    """Neighbouring rows of similar length, padded to one length L for one batched product."""
 
     rows: int
     longest: int
+    """L."""
     source: Tensor
     """(N * L,): the token that fills each padded place; a row's last token fills its rest."""
     places: Tensor
@@ -39,8 +42,17 @@ class Group:
 class Segments:
     """Where each row begins and ends."""
 
-    def __init__(self, lengths: Sequence[int], prefix: int, device: torch.device) -> None:
+    def __init__(self, lengths: Sequence[int], device: torch.device, *, prefix: int = 0, tail: int = 0) -> None:
+        """Sort neighbouring rows into groups.
+
+        Args:
+            lengths: tokens of each row.
+            device: of the model.
+            prefix: P.
+            tail: tokens after the last row that belong to none and attend to nothing.
+        """
         self.prefix = prefix
+        self.tail = tail
         self.device = device
         self.groups: list[Group] = []
         self._masks: dict[tuple[int, int, int | None], Tensor] = {}
@@ -53,7 +65,9 @@ class Segments:
                 first, start = row, start + sum(inside)
 
     def _group(self, lengths: Sequence[int], start: int) -> Group:
-        longest, source, places = max(lengths), [], []
+        longest = -(-max(lengths) // STEP) * STEP
+        source: list[int] = []
+        places: list[int] = []
         for row, length in enumerate(lengths):
             source += [*range(start, start + length), *[start + length - 1] * (longest - length)]
             places += range(row * longest, row * longest + length)
@@ -96,6 +110,13 @@ def _unpadded(x: Tensor, group: Group, share: int) -> Tensor:
     return x.reshape(group.rows * group.longest, -1, width).index_select(0, group.places)
 
 
+def _joined(parts: list[Tensor], tail: int) -> Tensor:
+    """The groups' (tokens, heads, D) one after the other, then zeros for the tail: (1, T, heads, D)."""
+    if tail:
+        parts = [*parts, parts[0].new_zeros(tail, *parts[0].shape[1:])]
+    return (torch.cat(parts) if len(parts) > 1 else parts[0])[None]
+
+
 def _with_prefix(x: Tensor, prefix_PKD: Tensor, rows: int) -> Tensor:
     """Put the cached beginning before each row's keys or values: (N * K, L, D) -> (N * K, P + L, D)."""
     first = prefix_PKD.transpose(0, 1).expand(rows, -1, -1, -1).flatten(0, 1)
@@ -123,7 +144,7 @@ class _EndToEnd(torch.autograd.Function):
             kept += [qg, kg, vg, weights]
         ctx.save_for_backward(*kept)
         ctx.segments, ctx.scale, ctx.share = segments, scale, share
-        return torch.cat(outputs)[None] if len(outputs) > 1 else outputs[0][None]
+        return _joined(outputs, segments.tail)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -144,7 +165,7 @@ class _EndToEnd(torch.autograd.Function):
             dk.append(_unpadded(torch.bmm(dscores.transpose(1, 2), qg), group, 1))
             dv.append(_unpadded(torch.bmm(weights.transpose(1, 2), do), group, 1))
             start += tokens
-        dq_, dk_, dv_ = (torch.cat(parts)[None].transpose(1, 2) for parts in (dq, dk, dv))
+        dq_, dk_, dv_ = (_joined(parts, segments.tail).transpose(1, 2) for parts in (dq, dk, dv))
         return dq_, dk_, dv_, None, None, None
 
 
@@ -169,7 +190,10 @@ def end_to_end_attention(
     if segments is None or attention_mask is not None or strange:
         raise ValueError(f"{type(module).__name__} asks for attention that fewtune does not have: {strange}")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return _EndToEnd.apply(query, key, value, segments, scale, sliding_window), None
+    attended: Tensor = _EndToEnd.apply(  # type: ignore[no-untyped-call]
+        query, key, value, segments, scale, sliding_window
+    )
+    return attended, None
 
 
 AttentionInterface.register(NAME, end_to_end_attention)

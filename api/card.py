@@ -1,0 +1,117 @@
+"""The model card of an exported model: data, plan, interval, limits, and how to use it."""
+
+from pathlib import Path
+
+from fewtune.api.answers import Results, results
+from fewtune.runtime.chosen import Chosen
+from fewtune.specs.diagnostic import StoreError
+from fewtune.specs.model import EMBEDDED
+from fewtune.store.reader import LeaderboardRow
+
+
+def model_card(workspace: Path, model: Chosen, *, merged: bool, precision: str, agreement: str) -> str:
+    """The card as Markdown."""
+    plan = model.plan
+    try:
+        found: Results | None = results(workspace, model.run.started.experiment)
+    except StoreError:
+        found = None
+    sections = [
+        _front_matter(model, merged),
+        f"# {plan.experiment_name}: {model.arm.name}\n",
+        _what(model, merged, precision),
+        "## Score\n\n" + _score(model, found),
+        "## Data\n\n" + _data(model),
+        "## How it was made\n\n" + _recipe(model),
+        "## Use\n\n" + _use(model, merged),
+        "## Limits\n\n" + _limits(model, agreement),
+    ]
+    return "\n\n".join(section.rstrip() for section in sections) + "\n"
+
+
+def _front_matter(model: Chosen, merged: bool) -> str:
+    library = "transformers" if merged else "peft"
+    return f"---\nlibrary_name: {library}\nbase_model: {model.plan.facts.model}\npipeline_tag: text-classification\n---"
+
+
+def _what(model: Chosen, merged: bool, precision: str) -> str:
+    plan = model.plan
+    kind = f"the whole model, merged, in {precision}" if merged else "a LoRA adapter in peft's format"
+    labels = ", ".join(f"`{label}`" for label in plan.labels)
+    return (
+        f"A {plan.experiment.task.type} model with {len(plan.labels)} labels ({labels}), as {kind}. "
+        f"Base model: `{plan.facts.model}`, weights `{plan.facts.model_hash}`."
+    )
+
+
+def _score(model: Chosen, found: Results | None) -> str:
+    own = next((row for row in found.board if row.arm == model.arm.name), None) if found else None
+    if found is None or own is None:
+        return "No complete score is known."
+    said = [
+        f"{_row(own)} on {_where(own)}. This is the arm's estimate: models like this one, trained on other samples of "
+        f"the same size and scored on other items, are expected there. This model itself was trained on {own.n} labels; "
+        "its own score is one of those, or was not taken."
+    ]
+    if found.verdict is not None:
+        said.append(found.verdict.sentence)
+    rows = [f"| {row.arm} | {row.mean:.3f} | {row.ci_low:.3f} to {row.ci_high:.3f} |" for row in found.board]
+    return "\n\n".join(said) + f"\n\n| arm | {own.metric} | interval |\n| --- | --- | --- |\n" + "\n".join(rows)
+
+
+def _row(row: LeaderboardRow) -> str:
+    return f"{row.metric} {row.mean:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]"
+
+
+def _where(row: LeaderboardRow) -> str:
+    place = "cross-validated rows" if row.split == "cv" else f"the {row.split} split"
+    return f"{row.items} items of {place}, {row.seeds} seeds"
+
+
+def _data(model: Chosen) -> str:
+    facts = model.plan.facts
+    rows = ", ".join(f"{name}: {count}" for name, count in facts.rows.items())
+    labels = ", ".join(f"{name}: {count}" for name, count in facts.labels.items())
+    return (
+        f"Source of the training rows: `{model.plan.experiment.data.train.place}`. Rows by split: {rows}. "
+        f"Training pool by label: {labels}. Labels used: {model.plan.final_n}."
+    )
+
+
+def _recipe(model: Chosen) -> str:
+    arm = model.arm
+    recipe = arm.recipe(model.plan.final_n)
+    lora = (
+        f"LoRA r = {arm.lora.rank}, alpha = {arm.lora.alpha:g}, on {', '.join(arm.lora.targets)}; " if arm.lora else ""
+    )
+    pattern = f"\n\nPattern:\n\n```\n{arm.pattern}\n```" if arm.pattern else ""
+    words = ""
+    if arm.formulation == "pattern" and model.plan.verbalizer:
+        words = "\n\nLabel words: " + ", ".join(f"{k} = `{v}`" for k, v in model.plan.verbalizer.words.items())
+    return (
+        f"{lora}{recipe.steps} steps of {recipe.batch_size}, AdamW, learning rate {recipe.learning_rate:g} "
+        f"({recipe.schedule}, {recipe.warmup_steps} warm-up steps), inputs of at most {arm.max_tokens} tokens, base in "
+        f"{arm.precision}. Plan `{model.plan.hash}`, run `{model.run.id}`.{pattern}{words}"
+    )
+
+
+def _use(model: Chosen, merged: bool) -> str:
+    needs = "transformers" if merged else "transformers and peft"
+    base = "" if merged else " [folder or name of the base model]"
+    fields = ", ".join(f'"{field}": "..."' for field in model.plan.facts.columns if field != "label")
+    return f"`predict.py` needs only {needs}:\n\n```\necho '{{{fields}}}' | python predict.py{base}\n```"
+
+
+def _limits(model: Chosen, agreement: str) -> str:
+    said = [
+        f"Trained on {model.plan.final_n} labelled texts; other sources, lengths and languages were not tested.",
+        "The probabilities are not calibrated.",
+        "`predict.py` computes in fp32; `fewtune predict` computes as trained "
+        f"({model.arm.precision}) unless told otherwise. {agreement}".rstrip(),
+    ]
+    if model.plan.facts.model == EMBEDDED:
+        said.append(
+            "The base is SmolLM2-135M-Instruct (Apache-2.0) dequantised from a Q4_1 file: its weights are not those of "
+            "the published model, so the adapter belongs to exactly these weights."
+        )
+    return "\n".join(f"- {line}" for line in said)

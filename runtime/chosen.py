@@ -1,0 +1,125 @@
+"""The model that a run ended with: which arm, what was fitted, and how to ask it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fewtune.compiler.expand import REFIT, refit_recipe, slug
+from fewtune.compiler.facts import DeviceFacts
+from fewtune.compiler.plan import Arm, Plan
+from fewtune.runtime.folders import embedded_folder
+from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Row, RowRef, Score, Scored
+from fewtune.runtime.lock import read_lock
+from fewtune.runtime.probe.model import model_folder
+from fewtune.specs.diagnostic import Diagnostic, RunError, StoreError
+from fewtune.store.history import Run
+from fewtune.store.reader import Reader
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An arm of a run, fitted on all labels of the largest n."""
+
+    run: Run
+    plan: Plan
+    arm: Arm
+    fingerprint: str
+    """Of the fitted state."""
+    state: bytes | None
+    """What was fitted; None where the arm needs nothing."""
+    base: Path
+    """The folder of the spec: local models are named relative to it."""
+
+    @property
+    def model_folder(self) -> Path:
+        """Where the base model's files are.
+
+        Raises:
+            RunError: E-facts-missing where they are not on this machine.
+        """
+        folder = model_folder(self.plan.experiment.model, self.base, read_lock(self.base)) or embedded_folder()
+        if not (folder / "config.json").exists():
+            message = f"the model {self.plan.facts.model} is not on this machine"
+            raise RunError(Diagnostic(code="E-facts-missing", message=message, remedy="run `fewtune pull SPEC`"))
+        return folder
+
+
+def chosen(reader: Reader, *, run: str | None = None, arm: str | None = None) -> Chosen:
+    """The chosen arm of the latest run, or a named one that was fitted.
+
+    Raises:
+        StoreError: E-nothing-to-show where nothing was chosen and fitted yet, E-not-found for an unknown name.
+    """
+    found = reader.run(run) if run else reader.latest_run()
+    if found is None:
+        raise _nothing("no run has results here yet", "run `fewtune apply SPEC`")
+    plan = reader.plan_of(found.id).plan
+    selection = reader.selection_of(found.id)
+    name = arm or (selection.arm if selection else None)
+    if name is None:
+        raise _nothing(f"run {found.id} has not chosen an arm yet", "run `fewtune apply SPEC` to its end")
+    if name not in {known.name for known in plan.arms}:
+        remedy = f"its arms are {', '.join(known.name for known in plan.arms)}"
+        message = f"run {found.id} has no arm {name!r}"
+        raise StoreError(Diagnostic(code="E-not-found", message=message, remedy=remedy), exit_status=7)
+    return _fitted(reader, found, plan, plan.arm(name))
+
+
+def _fitted(reader: Reader, run: Run, plan: Plan, arm: Arm) -> Chosen:
+    base = Path(reader.workspace.root, run.started.spec_folder).resolve()
+    if not arm.seeded:
+        return Chosen(run, plan, arm, "", None, base)
+    refit = plan.stage_index.get(f"{REFIT}/{slug(arm.name)}")
+    trained = [stage for stage in plan.stages if stage.kind == "train" and stage.arm == arm.name]
+    of_largest = [stage for stage in trained if plan.trial_index[stage.trial or ""].n == plan.final_n]
+    for stage in ([refit] if refit else []) + of_largest:
+        event = reader.history().fitted.get(stage.fingerprint)
+        if event is not None:
+            state = reader.read(event.artefact) if event.artefact else b""
+            return Chosen(run, plan, arm, stage.fingerprint, state, base)
+    raise _nothing(f"{arm.name!r} was not fitted on all labels yet", "run `fewtune apply SPEC` to its end")
+
+
+def _nothing(message: str, remedy: str) -> StoreError:
+    return StoreError(Diagnostic(code="E-nothing-to-show", message=message, remedy=remedy), exit_status=7)
+
+
+def ask(model: Chosen, rows: Sequence[dict[str, str]], device: DeviceFacts, *, precision: str | None = None) -> Scored:
+    """Predict a label for each row.
+
+    Args:
+        model: what to ask.
+        rows: pattern field -> text.
+        device: where to compute.
+        precision: bf16 or fp32; None: as trained.
+
+    Raises:
+        RunError: E-run where the engine failed.
+    """
+    from fewtune.runtime.train.engine import Engine
+
+    arm = model.arm if precision is None else model.arm.model_copy(update={"precision": precision})
+    corpus = Corpus(labels=model.plan.labels, splits={"ask": tuple(Row(fields=row, label=-1) for row in rows)})
+    engine = Engine(_reference(model), corpus, device=device.kind, threads=device.cores)
+    score = Score(stage="ask", fingerprint="", split="ask", rows=RowRef(split="ask", rows=tuple(range(len(rows)))))
+    verbalizer = model.plan.verbalizer
+    job = Job(
+        id="ask", arm=arm, recipe=refit_recipe(arm.recipe(model.plan.final_n)),
+        words=verbalizer.words if verbalizer else {}, tokens=verbalizer.tokens if verbalizer else {},
+        fit=None, scores=(score,),
+    )  # fmt: skip
+    return _only(engine.run(job, state=model.state))
+
+
+def _reference(model: Chosen) -> ModelRef:
+    if model.arm.formulation in ("majority", "tfidf"):
+        return ModelRef(path="", weights_hash="")
+    return ModelRef(path=str(model.model_folder), weights_hash=model.plan.facts.model_hash)
+
+
+def _only(answer: Answer) -> Scored:
+    scored = [outcome for outcome in answer.outcomes if isinstance(outcome, Scored)]
+    if answer.failure is not None or not scored:
+        remedy = "fewer or shorter texts, or a machine with more memory"
+        raise RunError(Diagnostic(code="E-run", message=answer.message or "no prediction came back", remedy=remedy))
+    return scored[0]

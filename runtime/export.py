@@ -1,0 +1,212 @@
+"""The chosen model as plain files: a peft adapter, or a whole transformers model; no fewtune is needed to use them.
+
+Weights are merged in fp32 from the base's stored weights: W + (alpha / r) B A, then rounded if asked.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from fewtune.runtime.chosen import Chosen
+from fewtune.specs.diagnostic import Diagnostic, RunError
+
+PREFIX = "base_model.model."
+"""What peft puts before a parameter's own name."""
+COPIED = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json",
+          "generation_config.json")  # fmt: skip
+HEADS = {
+    "llama": "LlamaForSequenceClassification", "mistral": "MistralForSequenceClassification",
+    "qwen2": "Qwen2ForSequenceClassification", "qwen3": "Qwen3ForSequenceClassification",
+    "opt": "OPTForSequenceClassification", "gpt_neox": "GPTNeoXForSequenceClassification",
+}  # fmt: skip
+"""Architecture -> transformers' class with a classification head."""
+
+SCRIPT = '''"""Labels for JSON lines on standard input: python predict.py [BASE] < rows.jsonl"""
+import json, sys
+from pathlib import Path
+import torch
+from transformers import AutoTokenizer, {auto}
+{imports}
+here = Path(__file__).resolve().parent
+card = json.loads((here / "fewtune.json").read_text(encoding="utf-8"))
+{base}
+tokenizer = AutoTokenizer.from_pretrained(base)
+{load}
+for line in sys.stdin:
+    row = json.loads(line)
+    def encode():
+        text = card["pattern"].replace("{{labels}}", ", ".join(card["labels"]))
+        for field in card["fields"]:
+            text = text.replace("{{" + field + "}}", row[field])
+        return tokenizer(text, return_tensors="pt")
+    while (excess := encode().input_ids.shape[1] - card["max_tokens"]) > 0:
+        longest = max(card["fields"], key=lambda field: len(row[field]))
+        row[longest] = row[longest][: -max(1, excess)]
+    with torch.inference_mode():
+        logits = model(**encode()).logits
+    scores = {scores}.float().softmax(-1).tolist()
+    best = max(range(len(scores)), key=scores.__getitem__)
+    print(json.dumps({{"label": card["labels"][best], "probability": round(scores[best], 6)}}))
+'''
+"""What uses the exported model, in at most 30 lines."""
+
+
+def export(model: Chosen, folder: Path, *, merged: bool, precision: str) -> list[str]:
+    """Write the model's files into a new folder.
+
+    Args:
+        model: what was fitted.
+        folder: must not exist, or be empty.
+        merged: a whole model; otherwise an adapter (LoRA arms only).
+        precision: of merged weights, fp32 or bf16.
+
+    Returns:
+        The names of the files.
+
+    Raises:
+        RunError: E-no-effect where no weights moved or full weights are asked for as an adapter, E-file-missing for a
+            folder that is not empty.
+    """
+    if not model.arm.trained or not model.state:
+        message = f"{model.arm.name} moved no weights: there is nothing to export"
+        remedy = "`fewtune predict` uses it as it is"
+        raise RunError(Diagnostic(code="E-no-effect", message=message, remedy=remedy))
+    if model.arm.adaptation == "full" and not merged:
+        message = "full fine-tuning moved all weights: there is no adapter"
+        raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="export --merged"))
+    if folder.exists() and any(folder.iterdir()):
+        message = f"{folder} is not empty"
+        raise RunError(Diagnostic(code="E-usage", message=message, remedy="name a new folder"), exit_status=2)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = _merged(model, folder, precision) if merged else _adapter(model, folder)
+    _write_json(folder / "fewtune.json", _card(model))
+    (folder / "predict.py").write_text(_script(model, merged), encoding="utf-8")
+    return [*files, "fewtune.json", "predict.py"]
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _card(model: Chosen) -> dict[str, Any]:
+    """What a program needs to ask the model the way it was trained."""
+    plan, arm = model.plan, model.arm
+    verbalizer = plan.verbalizer if arm.formulation == "pattern" else None
+    return {
+        "base": str(model.model_folder) if plan.facts.model.startswith("smollm2") else plan.facts.model,
+        "base_name": plan.facts.model,
+        "base_weights_hash": plan.facts.model_hash,
+        "fields": [field for field in plan.facts.columns if field != "label"],
+        "labels": list(plan.labels),
+        "pattern": arm.pattern,
+        "words": verbalizer.words if verbalizer else None,
+        "tokens": [verbalizer.tokens[label] for label in plan.labels] if verbalizer else None,
+        "max_tokens": arm.max_tokens,
+        "trained_in": arm.precision,
+        "plan_hash": plan.hash,
+        "state": model.fingerprint,
+    }
+
+
+def _script(model: Chosen, merged: bool) -> str:
+    head = model.arm.formulation == "head"
+    auto = "AutoModelForSequenceClassification" if head else "AutoModelForCausalLM"
+    made = f"{auto}.from_pretrained(base, dtype=torch.float32" + (', num_labels=len(card["labels"]))' if head else ")")
+    if merged:
+        base, imports, load = "base = here", "", f"model = {auto}.from_pretrained(base, dtype=torch.float32).eval()"
+    else:
+        base = 'base = sys.argv[1] if len(sys.argv) > 1 else card["base"]'
+        imports, load = "from peft import PeftModel", f"model = PeftModel.from_pretrained({made}, here).eval()"
+    scores = "logits[0]" if head else 'logits[0, -1, card["tokens"]]'
+    lines = SCRIPT.format(auto=auto, imports=imports, base=base, load=load, scores=scores).splitlines()
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def _tensors(model: Chosen) -> dict[str, Any]:
+    from safetensors.torch import load
+
+    tensors: dict[str, Any] = load(model.state)
+    return tensors
+
+
+def _adapter(model: Chosen, folder: Path) -> list[str]:
+    """Peft's two files."""
+    from safetensors.torch import save_file
+
+    lora = model.arm.lora
+    head = model.arm.formulation == "head"
+    config = {
+        "peft_type": "LORA", "task_type": "SEQ_CLS" if head else "CAUSAL_LM", "inference_mode": True, "r": lora.rank,
+        "lora_alpha": lora.alpha, "lora_dropout": 0.0, "bias": "none", "target_modules": list(lora.targets),
+        "modules_to_save": ["score"] if head else None, "base_model_name_or_path": _card(model)["base"],
+        "use_rslora": False, "use_dora": False, "fan_in_fan_out": False, "init_lora_weights": True,
+    } if lora else {}  # fmt: skip
+    _write_json(folder / "adapter_config.json", config)
+    save_file(_tensors(model), folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    return ["adapter_config.json", "adapter_model.safetensors"]
+
+
+def _merged(model: Chosen, folder: Path, precision: str) -> list[str]:
+    """A whole model in the Hugging Face layout."""
+    import torch
+    from safetensors.torch import save_file
+
+    source, moved = model.model_folder, _tensors(model)
+    base = {name: tensor.float() for name, tensor in _base_tensors(source).items()}
+    if model.arm.adaptation == "lora":
+        weights = _with_updates(base, moved, model)
+    else:
+        weights = base | {name.removeprefix(PREFIX): tensor.float() for name, tensor in moved.items()}
+    dtype = torch.float32 if precision == "fp32" else torch.bfloat16
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    if model.arm.formulation == "head":
+        config |= _head_config(model, config)
+        weights.pop("lm_head.weight", None)
+    elif config.get("tie_word_embeddings", True):
+        weights.pop("lm_head.weight", None)
+    save_file(
+        {name: tensor.to(dtype).contiguous() for name, tensor in weights.items()},
+        folder / "model.safetensors", metadata={"format": "pt"},
+    )  # fmt: skip
+    _write_json(folder / "config.json", config | {"dtype": "float32" if precision == "fp32" else "bfloat16"})
+    copied = [name for name in COPIED if (source / name).exists()]
+    for name in copied:
+        shutil.copyfile(source / name, folder / name)
+    return ["config.json", "model.safetensors", *copied]
+
+
+def _base_tensors(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    tensors: dict[str, Any] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        tensors |= load_file(file)
+    return tensors
+
+
+def _with_updates(base: dict[str, Any], moved: dict[str, Any], model: Chosen) -> dict[str, Any]:
+    """W + (alpha / r) B A for every site; the classification head as it is."""
+    lora = model.arm.lora
+    scale = lora.alpha / lora.rank if lora else 0.0
+    weights = dict(base)
+    for name, a in moved.items():
+        if name.endswith(".lora_A.weight"):
+            site = name.removeprefix(PREFIX).removesuffix(".lora_A.weight")
+            b = moved[name.replace("lora_A", "lora_B")]
+            weights[f"{site}.weight"] = base[f"{site}.weight"] + scale * (b.float() @ a.float())
+        elif ".lora_" not in name:
+            weights[name.removeprefix(PREFIX)] = a.float()
+    return weights
+
+
+def _head_config(model: Chosen, config: dict[str, Any]) -> dict[str, Any]:
+    names = dict(enumerate(model.plan.labels))
+    kind = HEADS.get(str(config.get("model_type")))
+    if kind is None:
+        message = f"transformers' class with a head for {config.get('model_type')} is not known here"
+        raise RunError(Diagnostic(code="E-model", message=message, remedy="export the adapter without --merged"))
+    return {
+        "architectures": [kind], "num_labels": len(names), "id2label": {str(i): name for i, name in names.items()},
+        "label2id": {name: i for i, name in names.items()}, "pad_token_id": config.get("pad_token_id") or 0,
+    }  # fmt: skip

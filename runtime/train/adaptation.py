@@ -1,0 +1,162 @@
+"""What an arm adds to the base, as data: which tensors move, where they go, and how the answer is read out.
+
+An adaptation is a set of named tensors. Training starts from `initial` ones and moves them, predicting reads them from
+a state; `tuned` puts either kind into a view of the base. What happens at one linear layer is hidden behind `Wrap`, so
+that several trials' tensors can later share one layer.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from fewtune.compiler.plan import Arm
+from fewtune.runtime.train.lora import LowRankLinear
+from fewtune.runtime.train.lora import initial as initial_pair
+from fewtune.runtime.train.model import BLOCK, Base, output_rows
+from fewtune.runtime.train.reading import Prefix, Reader, Tokens
+from fewtune.runtime.train.state import metadata
+from fewtune.runtime.train.weights import Weights
+
+PEFT = "base_model.model."
+"""What peft puts before every key."""
+SCORE = "score.weight"
+"""The head, as transformers' models for sequence classification call it."""
+STANDARD_DEVIATION = 0.02
+"""Of a new head, where the config names no initializer_range."""
+
+Wrap = Callable[[str, nn.Linear], nn.Module]
+"""(path of a linear layer, the layer) -> what stands in its place."""
+Readout = Callable[[Tensor], Tensor]
+"""Hidden states (rows, hidden) -> logits (rows, labels), in fp32 or wider."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The base with an arm's additions: rows of tokens in, a logit for each label out."""
+
+    reader: Reader
+    readout: Readout
+    shares_beginnings: bool
+
+    def logits(self, rows: Sequence[Tokens], prefix: Prefix | None = None) -> Tensor:
+        """A logit of each label: (rows, labels)."""
+        return self.readout(self.reader.read(rows, prefix))
+
+
+def sites(model: Any, targets: Sequence[str]) -> list[tuple[str, nn.Linear]]:
+    """The linear layers of the blocks with these names, in the model's own order.
+
+    Raises:
+        ValueError: for a name that is no linear layer of a block.
+    """
+    linears = [
+        (path, module) for path, module in model.named_modules() if isinstance(module, nn.Linear) and BLOCK.search(path)
+    ]
+    for target in targets:
+        if not any(_called(path, target) for path, _ in linears):
+            known = sorted({path.rpartition(".")[2] for path, _ in linears})
+            raise ValueError(f"no linear layer is called {target!r}; the blocks have {', '.join(known) or 'none'}")
+    return [(path, linear) for path, linear in linears if any(_called(path, target) for target in targets)]
+
+
+def _called(path: str, target: str) -> bool:
+    return f".{path}".endswith(f".{target}")
+
+
+def wrap_sites(model: Any, targets: Sequence[str], wrap: Wrap) -> None:
+    """Put something in the place of each site of a view."""
+    for path, linear in sites(model, targets):
+        parent, _, name = path.rpartition(".")
+        setattr(model.get_submodule(parent), name, wrap(path, linear))
+
+
+def _key(arm: Arm, name: str) -> str:
+    """A tensor's name in the state."""
+    return f"{PEFT}{name}" if arm.adaptation == "lora" else name
+
+
+def initial(base: Base, arm: Arm, labels: int, seed: int) -> dict[str, Tensor]:
+    """The tensors that training starts from: a new head first, then the sites in order, all from one generator."""
+    generator = torch.Generator().manual_seed(seed)
+    values: dict[str, Tensor] = {}
+    if arm.formulation == "head":
+        width = base.model.get_output_embeddings().weight.shape[1]
+        deviation = getattr(base.model.config, "initializer_range", STANDARD_DEVIATION)
+        values[_key(arm, SCORE)] = torch.empty(labels, width).normal_(0.0, deviation, generator=generator)
+    if arm.adaptation == "lora" and arm.lora is not None:
+        for path, linear in sites(base.model, arm.lora.targets):
+            a, b = initial_pair(linear, arm.lora.rank, generator)
+            values |= {f"{PEFT}{path}.lora_A.weight": a, f"{PEFT}{path}.lora_B.weight": b}
+    elif arm.adaptation == "full":
+        values |= dict(_movable(base.model, arm))
+    return values
+
+
+def _movable(model: Any, arm: Arm) -> Iterator[tuple[str, Tensor]]:
+    """All parameters that the arm's answer depends on: with a head, an untied output embedding is none of them."""
+    output, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    idle = {id(parameter) for parameter in output.parameters() if parameter is not embedding.weight}
+    for name, parameter in model.named_parameters():
+        if arm.formulation != "head" or id(parameter) not in idle:
+            yield name, parameter
+
+
+def moving(base: Base, arm: Arm, labels: int, seed: int) -> Weights:
+    """The arm's parameters, ready to be trained; a head computes in fp32."""
+    return Weights(initial(base, arm, labels, seed), base.dtype, base.device, exact={_key(arm, SCORE)})
+
+
+def tuned(base: Base, arm: Arm, tokens: Sequence[int], tensors: Mapping[str, nn.Parameter]) -> Tuned:
+    """Put tensors into a view of the base.
+
+    Args:
+        base: the resident model.
+        arm: says where the tensors belong.
+        tokens: token of each label, for arms without a head.
+        tensors: what `moving` made or `restored` read; empty for an arm that moves nothing.
+    """
+    model = base.model
+    if arm.adaptation == "full":
+        model = base.view(tensors)
+    elif arm.adaptation == "lora" and arm.lora is not None:
+        model, lora = base.view({}), arm.lora
+
+        def low_rank(path: str, linear: nn.Linear) -> nn.Module:
+            a, b = (tensors[f"{PEFT}{path}.lora_{part}.weight"] for part in "AB")
+            return LowRankLinear(linear, a, b, lora.alpha / lora.rank)
+
+        wrap_sites(model, lora.targets, low_rank)
+    head = tensors[_key(arm, SCORE)] if arm.formulation == "head" else None
+    ids = torch.tensor(tokens, device=base.device)
+    return Tuned(base.reader(model), _readout(model, ids, head), base.shares_beginnings)
+
+
+def _readout(model: Any, tokens: Tensor, head: Tensor | None) -> Readout:
+    """Hidden state times a new head, or times the label tokens' rows of the output embedding; never all logits."""
+
+    def logits(hidden: Tensor) -> Tensor:
+        weight, bias = (head, None) if head is not None else output_rows(model, tokens)
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        return nn.functional.linear(hidden.to(wide), weight.to(wide), None if bias is None else bias.to(wide))
+
+    return logits
+
+
+def saved(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
+    """A state: the tensors and what they are."""
+    content: bytes = save({name: value.contiguous() for name, value in tensors.items()}, metadata=metadata(facts))
+    return content
+
+
+def restored(base: Base, arm: Arm, state: bytes) -> dict[str, nn.Parameter]:
+    """The tensors of a state, in the precision in which they were evaluated."""
+    score = _key(arm, SCORE)
+    tensors: dict[str, Tensor] = load(state)
+    return {
+        name: nn.Parameter(value.to(base.device, None if name == score else base.dtype), requires_grad=False)
+        for name, value in tensors.items()
+    }

@@ -1,0 +1,129 @@
+"""The engine: jobs in, answers out, in this process or inside a worker.
+
+It knows two kinds of arms, those with the language model and those without, and imports and loads the model only for
+the first kind. Scores are always computed from the bytes that fitting left, so what is reported is what will be used.
+"""
+
+import os
+from importlib.metadata import version
+from typing import Literal, Protocol
+
+from fewtune.runtime.job import Answer, Corpus, Fit, Fitted, Job, ModelRef, Notify, Outcome, Progress, Scored
+from fewtune.runtime.train.memory import out_of_memory, release
+from fewtune.runtime.train.prediction import Predictor
+from fewtune.runtime.train.pulse import Pulse
+
+PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
+"""Set before torch is imported: two threads that spin at barriers are five times slower beside another process."""
+
+
+class Method(Protocol):
+    """One kind of arms."""
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Distributions whose versions may show in the results."""
+
+    def fit(self, job: Job, fit: Fit, pulse: Pulse) -> Fitted:
+        """Fit the arm."""
+
+    def predictor(self, job: Job, state: bytes | None, pulse: Pulse) -> Predictor:
+        """What predicts rows from a state."""
+
+
+def ignore(_: Progress) -> None:
+    """Take no notice of progress."""
+
+
+class Engine:
+    """Runs jobs on one device with one resident base model."""
+
+    def __init__(self, model: ModelRef, corpus: Corpus, *, device: str = "cpu", threads: int | None = None) -> None:
+        """Remember what jobs refer to; nothing is imported or loaded yet.
+
+        Args:
+            model: where the base model is.
+            corpus: the rows that jobs name.
+            device: as torch writes it: cpu, cuda, cuda:0.
+            threads: of torch; None: as it is set.
+        """
+        self.model = model
+        self.corpus = corpus
+        self.device = device
+        self.threads = threads
+        self._methods: dict[str, Method] = {}
+
+    def run(self, job: Job, *, state: bytes | None = None, notify: Notify = ignore) -> Answer:
+        """Do a job; what goes wrong in it is part of the answer.
+
+        Args:
+            job: fit (if it asks for it) and score.
+            state: what an earlier fit left, for a job without a fit.
+            notify: called with signs of life; what it raises is a failure of the job, KeyboardInterrupt apart.
+        """
+        outcomes: list[Outcome] = []
+        failure: Literal["out_of_memory", "error"] | None = None
+        message, libraries = "", tuple[str, ...]()
+        try:
+            method = self._method(job)
+            libraries = method.libraries
+            _work(method, job, state, Pulse(job.id, notify), outcomes)
+        except Exception as error:
+            failure = "out_of_memory" if out_of_memory(error) else "error"
+            message = f"{type(error).__name__}: {error}"
+        if failure is not None:
+            release()
+        return Answer(
+            job=job.id,
+            outcomes=tuple(outcomes),
+            failure=failure,
+            message=message,
+            device=self.device,
+            versions={name: version(name) for name in libraries},
+        )
+
+    def _method(self, job: Job) -> Method:
+        """The method of the job's arm."""
+        kind = "words" if job.arm.formulation in ("majority", "tfidf") else "model"
+        if kind not in self._methods:
+            self._methods[kind] = self._bag_of_words() if kind == "words" else self._tuner()
+        return self._methods[kind]
+
+    def _bag_of_words(self) -> Method:
+        from fewtune.runtime.train.bag_of_words import BagOfWords
+
+        return BagOfWords(self.corpus)
+
+    def _tuner(self) -> Method:
+        for name, value in PASSIVE.items():
+            os.environ.setdefault(name, value)
+        import torch
+
+        from fewtune.runtime.train.tuner import Tuner
+
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        return Tuner(self.model, self.corpus, self.device)
+
+
+def _work(method: Method, job: Job, state: bytes | None, pulse: Pulse, outcomes: list[Outcome]) -> None:
+    """Add what the job's stages leave, one after the other, so that a failure loses only what comes after it."""
+    if job.fit is not None:
+        fitted = method.fit(job, job.fit, pulse)
+        outcomes.append(fitted)
+        state = fitted.state
+    if not job.scores:
+        return
+    predictor = method.predictor(job, state, pulse)
+    for score in job.scores:
+        prediction = predictor(score.rows)
+        scored = Scored(
+            stage=score.stage,
+            fingerprint=score.fingerprint,
+            split=score.split,
+            rows=score.rows,
+            predicted=prediction.predicted,
+            probabilities=prediction.probabilities,
+            seconds=prediction.seconds,
+        )
+        outcomes.append(scored)

@@ -1,0 +1,192 @@
+"""The resident base model: loaded once for each precision, checked, frozen, shared by every trial.
+
+What the engine builds on is verified on the loaded model, not assumed from its name: that no tensor is missing (a head
+may stay unloaded, transformers#43159), that its logits are hidden state times output embedding, that rows may lie end
+to end, and that a shared beginning may be read once. A model that fails one of the last two is read the plain way.
+"""
+
+import copy
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.utils import logging
+
+from fewtune.compiler.plan import Precision
+from fewtune.runtime.train.attention import NAME as END_TO_END
+from fewtune.runtime.train.norm import accelerate
+from fewtune.runtime.train.reading import Reader
+
+DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp32": torch.float32}
+BLOCK = re.compile(r"\.\d+\.")
+BUFFERS = re.compile(r"(rotary_emb\.inv_freq|masked_bias|attn\.bias|attention\.bias)$")
+"""Tensors that old checkpoints carry and no model needs."""
+PROBES = ((3, 5, 7, 5), (2, 6), (4, 3, 9))
+"""Rows of token ids of different lengths."""
+CLOSE = 0.1
+"""Largest relative difference between two ways to read a row; mixing rows up gives about 1, bf16 noise about 0.01."""
+SAME = 0.01
+"""Largest relative difference between the model's logits and ours; both round the same product."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A frozen causal language model on its device."""
+
+    model: Any
+    """The transformers model; nobody writes to its tensors."""
+    dtype: torch.dtype
+    device: torch.device
+    positions: int
+    """Longest sequence that the model can take."""
+    end_to_end: bool
+    """Rows may lie end to end."""
+    shares_beginnings: bool
+    """A beginning that rows share may be read once."""
+
+    def view(self, moved: Mapping[str, nn.Parameter]) -> Any:
+        """A second tree of modules over the same tensors; parameters named in `moved` are replaced.
+
+        Nothing is copied but the modules themselves, so an arm may change its own tree as it likes, and there is
+        nothing to undo afterwards.
+        """
+        memo: dict[int, Any] = {id(tensor): tensor for tensor in chain(self.model.parameters(), self.model.buffers())}
+        memo |= {id(parameter): moved[name] for name, parameter in self.model.named_parameters() if name in moved}
+        return copy.deepcopy(self.model, memo)
+
+    def reader(self, model: Any) -> Reader:
+        """A reader of the base or of a view of it."""
+        return Reader(model.base_model, end_to_end=self.end_to_end, device=self.device)
+
+
+def output_rows(model: Any, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
+    """(rows of the output embedding for these tokens, their biases if there are any): (tokens, hidden), (tokens,)."""
+    output = model.get_output_embeddings()
+    return output.weight[tokens], None if output.bias is None else output.bias[tokens]
+
+
+def load(path: str, precision: Precision, device: str) -> Base:
+    """Load a local model folder.
+
+    Raises:
+        ValueError: for a model whose weights are incomplete or whose logits come about in another way.
+    """
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    place = torch.device(device)
+    model, report = AutoModelForCausalLM.from_pretrained(
+        path,
+        config=config,
+        dtype=DTYPES[precision],
+        attn_implementation="sdpa" if place.type == "cuda" else "eager",
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    check_loaded(model, report)
+    return prepared(model.to(place))
+
+
+def prepared(model: Any) -> Base:
+    """Freeze a loaded model and find out how it may be read."""
+    model.requires_grad_(False)
+    model.eval()
+    parameter = next(model.parameters())
+    with torch.inference_mode():
+        check_readout(model, parameter.device)
+        accelerate(model)
+        end_to_end = parameter.device.type == "cpu" and takes_rows_end_to_end(model)
+        shares = shares_beginnings(model, end_to_end)
+    return Base(
+        model=model,
+        dtype=parameter.dtype,
+        device=parameter.device,
+        positions=int(getattr(model.config, "max_position_embeddings", None) or 1 << 30),
+        end_to_end=end_to_end,
+        shares_beginnings=shares,
+    )
+
+
+def check_loaded(model: Any, report: Mapping[str, Any]) -> None:
+    """Refuse a model with tensors that are missing, of the wrong shape, or left over from its blocks.
+
+    Raises:
+        ValueError: naming the first of them.
+    """
+    strange = [key for key in report["unexpected_keys"] if BLOCK.search(key) and not BUFFERS.search(key)]
+    for what, keys in (
+        ("missing", report["missing_keys"]),
+        ("mismatched", report["mismatched_keys"]),
+        ("strange", strange),
+    ):
+        if keys:
+            raise ValueError(
+                f"the model's weights do not fit {type(model).__name__}: {what} {sorted(map(str, keys))[0]}"
+            )
+    if model.config.tie_word_embeddings:
+        output, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+        if output.weight is not embedding.weight:
+            raise ValueError(
+                f"{type(model).__name__}: the output embedding is not tied to the input's, as its config says"
+            )
+
+
+def check_readout(model: Any, device: torch.device) -> None:
+    """Refuse a model whose logits are not its hidden states times its output embedding (capped or scaled ones).
+
+    Raises:
+        ValueError: if they are not.
+    """
+    ids = torch.tensor([PROBES[0]], device=device)
+    some = torch.arange(min(64, model.config.vocab_size), device=device)
+    logits = model(input_ids=ids, use_cache=False).logits[0, -1, some]
+    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, -1]
+    if _difference(nn.functional.linear(hidden, *output_rows(model, some)), logits) > SAME:
+        raise ValueError(
+            f"{type(model).__name__} changes its logits after the output embedding; fewtune does not know how"
+        )
+
+
+def _difference(x: Tensor, reference: Tensor) -> float:
+    """Relative to the reference's norm."""
+    return float((x - reference).float().norm() / reference.float().norm().clamp_min(1e-12))
+
+
+def _plain(model: Any) -> Tensor:
+    """The probes' hidden states, each row read alone: (rows, hidden)."""
+    device = next(model.parameters()).device
+    reader = Reader(model.base_model, end_to_end=False, device=device)
+    return torch.cat([reader.read([row]) for row in PROBES])
+
+
+def takes_rows_end_to_end(model: Any) -> bool:
+    """Whether rows that lie end to end give the hidden states they give alone; if so, leaves the model set to it."""
+    usual, reference = model.config._attn_implementation, _plain(model)
+    try:
+        model.set_attn_implementation(END_TO_END)
+        reader = Reader(model.base_model, end_to_end=True, device=next(model.parameters()).device)
+        if model.config._attn_implementation == END_TO_END and _difference(reader.read(PROBES), reference) < CLOSE:
+            return True
+    except (TypeError, ValueError, AttributeError):  # no such keyword, or an attention of its own kind
+        pass
+    model.set_attn_implementation(usual)
+    return False
+
+
+def shares_beginnings(model: Any, end_to_end: bool) -> bool:
+    """Whether a row whose beginning was read before gives the hidden state it gives as a whole."""
+    reader = Reader(model.base_model, end_to_end=end_to_end, device=next(model.parameters()).device)
+    first = PROBES[0][:2]
+    rows = [PROBES[0], (*first, 9)]
+    try:
+        parts = reader.read([row[2:] for row in rows], reader.prefix(first))
+        return _difference(parts, reader.read(rows)) < CLOSE
+    except (TypeError, ValueError, AttributeError, IndexError):  # no cache of keys and values
+        return False

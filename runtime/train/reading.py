@@ -1,0 +1,96 @@
+"""Rows of tokens in, hidden states at each row's last token out.
+
+Two layouts: end to end (no padding outside the attention; position ids and segments are passed along) and padded on the
+right. A causal model never looks at what comes after a token, so padding on the right needs no mask. Which layout a
+model can take is found out by probes when it is loaded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.cache_utils import DynamicCache
+
+from fewtune.runtime.train.attention import Segments
+
+Tokens = Sequence[int]
+STEP = 32
+"""Tokens of a batch are rounded up to a multiple, so that few shapes occur: oneDNN compiles 20 kernels for a new one."""
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """A beginning that many rows share, as keys and values of each layer."""
+
+    tokens: int
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    """Of each layer: keys and values, both (1, key heads, tokens, width)."""
+
+    def cache(self, rows: int) -> DynamicCache:
+        """A fresh cache that holds the beginning for so many rows."""
+        return DynamicCache(
+            [(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1)) for keys, values in self.layers]
+        )
+
+
+class Reader:
+    """Runs the model's blocks over rows of tokens."""
+
+    def __init__(self, backbone: nn.Module, *, end_to_end: bool, device: torch.device) -> None:
+        self.backbone = backbone
+        self.end_to_end = end_to_end
+        self.device = device
+
+    def read(self, rows: Sequence[Tokens], prefix: Prefix | None = None) -> Tensor:
+        """Hidden states at the last token of each row: (rows, hidden).
+
+        Args:
+            rows: token ids, without the prefix; the time is least when they are sorted by length.
+            prefix: what all rows begin with.
+        """
+        lengths = [len(row) for row in rows]
+        if self.end_to_end:
+            hidden = self._end_to_end(rows, lengths, prefix)
+            last = torch.tensor(lengths).cumsum(0) - 1
+        else:
+            hidden = self._padded(rows, lengths, prefix)
+            last = torch.tensor(lengths) - 1 + torch.arange(len(rows)) * max(lengths)
+        return hidden.flatten(0, 1).index_select(0, last.to(self.device))
+
+    def _end_to_end(self, rows: Sequence[Tokens], lengths: Sequence[int], prefix: Prefix | None) -> Tensor:
+        """Hidden states (1, tokens, hidden)."""
+        before = prefix.tokens if prefix else 0
+        tail = [0] * (-sum(lengths) % STEP)
+        ids = [token for row in rows for token in row] + tail
+        positions = [before + place for length in lengths for place in range(length)] + tail
+        return self._hidden(
+            torch.tensor([ids]),
+            prefix.cache(1) if prefix else None,
+            position_ids=torch.tensor([positions], device=self.device),
+            segments=Segments(lengths, self.device, prefix=before, tail=len(tail)),
+        )
+
+    def _padded(self, rows: Sequence[Tokens], lengths: Sequence[int], prefix: Prefix | None) -> Tensor:
+        """Hidden states (rows, longest, hidden); padding repeats a row's last token."""
+        longest = max(lengths)
+        ids = torch.tensor([[*row, *[row[-1]] * (longest - len(row))] for row in rows])
+        return self._hidden(ids, prefix.cache(len(rows)) if prefix else None)
+
+    def _hidden(self, ids: Tensor, cache: DynamicCache | None, **more: Any) -> Tensor:
+        output = self.backbone(
+            input_ids=ids.to(self.device), past_key_values=cache, use_cache=cache is not None, **more
+        )
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+    def prefix(self, tokens: Tokens) -> Prefix:
+        """Read a beginning once, for all rows that share it."""
+        cache = DynamicCache()
+        more: dict[str, Any] = {}
+        if self.end_to_end:
+            more["position_ids"] = torch.arange(len(tokens), device=self.device)[None]
+            more["segments"] = Segments([len(tokens)], self.device)
+        self._hidden(torch.tensor([list(tokens)]), cache, **more)
+        return Prefix(tokens=len(tokens), layers=tuple((layer.keys, layer.values) for layer in cache.layers))

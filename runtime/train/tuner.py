@@ -1,0 +1,171 @@
+"""The arms that use the language model: pattern, head and in-context, with nothing, LoRA or everything moving."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fewtune.compiler.plan import Precision
+from fewtune.runtime.job import Corpus, Fit, Fitted, Job, ModelRef, RowRef
+from fewtune.runtime.train import adaptation, demonstrations
+from fewtune.runtime.train.demonstrations import Demonstrations
+from fewtune.runtime.train.loop import Course, Example, Learner, Validation, train
+from fewtune.runtime.train.memory import PeakMemory
+from fewtune.runtime.train.model import Base, load
+from fewtune.runtime.train.prediction import Prediction, Predictor
+from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
+from fewtune.runtime.train.pulse import Pulse
+from fewtune.runtime.train.scoring import predict
+from fewtune.runtime.train.state import about, facts_only
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The last fit's best validation, whose rows need no second prediction."""
+
+    state: bytes
+    rows: RowRef
+    prediction: Prediction
+
+
+class Tuner:
+    """Fits and applies arms on one device, with at most one resident base for each precision."""
+
+    libraries = ("torch", "transformers", "tokenizers", "safetensors")
+
+    def __init__(self, model: ModelRef, corpus: Corpus, device: str) -> None:
+        self.path = Path(model.path)
+        self.corpus = corpus
+        self.device = device
+        self.encoder = Encoder(load_tokenizer(str(self.path / "tokenizer.json")))
+        self._bases: dict[Precision, Base] = {}
+        self._seen: _Seen | None = None
+
+    def base(self, precision: Precision, pulse: Pulse) -> Base:
+        """The resident base, loaded at its first use."""
+        if precision not in self._bases:
+            pulse.beat("loading", 0, 1)
+            self._bases[precision] = load(str(self.path), precision, self.device)
+            pulse.beat("loading", 1, 1)
+        return self._bases[precision]
+
+    def fit(self, job: Job, fit: Fit, pulse: Pulse) -> Fitted:
+        """Train the arm or choose its demonstrations."""
+        base = self.base(job.arm.precision, pulse)
+        self._seen = None
+        start = time.perf_counter()
+        with PeakMemory(self.device) as peak:
+            course, count = Course(), 0
+            if job.arm.trained:
+                course, count, state = self._trained(base, job, fit, pulse)
+            elif job.arm.formulation == "in-context":
+                state = self._shown(base, job, fit)
+            else:
+                state = b""
+        return Fitted(
+            stage=fit.stage,
+            fingerprint=fit.fingerprint,
+            state=state,
+            steps=course.steps,
+            best_step=course.best_step,
+            diverged=course.diverged,
+            losses=tuple(course.losses),
+            validation=tuple(course.validation),
+            seconds=time.perf_counter() - start,
+            tokens=course.tokens,
+            trainable_parameters=count,
+            peak_memory_bytes=peak.bytes,
+            micro_batch=job.recipe.micro_batch,
+        )
+
+    def _trained(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> tuple[Course, int, bytes]:
+        """Train: (what happened, how many parameters moved, the state)."""
+        arm = job.arm
+        weights = adaptation.moving(base, arm, len(self.corpus.labels), fit.init_seed)
+        tuned = adaptation.tuned(base, arm, self._tokens(job), weights.working)
+        learner = Learner(tuned, weights, keeps_masters=arm.adaptation == "lora")
+        template = self._template(job)
+        rows = self.encoder.rows(template, self._limit(base, job), self.corpus, fit.train)
+        examples = [Example(*each) for each in zip(rows, self._labels(fit.train), strict=True)]
+        if not examples:
+            raise ValueError("there are no training rows")
+        validation = None
+        if fit.validation is not None and fit.validation.rows and job.recipe.evaluate_every:
+            unseen = self.encoder.rows(template, self._limit(base, job), self.corpus, fit.validation)
+            validation = Validation(lambda: predict(tuned, unseen, pulse, "validating"), self._labels(fit.validation))
+        course = train(learner, job.recipe, examples, fit.order_seed, validation, pulse)
+        state = adaptation.saved(course.result, self._facts(job))
+        if course.prediction is not None and fit.validation is not None:
+            self._seen = _Seen(state, fit.validation, course.prediction)
+        return course, weights.count, state
+
+    def _shown(self, base: Base, job: Job, fit: Fit) -> bytes:
+        """The state of an in-context arm: its demonstrations, which leave room for the longest query."""
+        chosen = demonstrations.chosen(
+            self.encoder,
+            self._template(job),
+            self._words(job),
+            [self.corpus.splits[fit.train.split][row] for row in fit.train.rows],
+            count=job.recipe.demonstrations,
+            limit=self._limit(base, job),
+            room=base.positions - self._limit(base, job),
+            seed=fit.order_seed,
+        )
+        return facts_only({**self._facts(job), **chosen.facts()})
+
+    def predictor(self, job: Job, state: bytes | None, pulse: Pulse) -> Predictor:
+        """What predicts rows from a state, or from none where the arm needs none.
+
+        Raises:
+            ValueError: without a state that is needed.
+        """
+        arm, base = job.arm, self.base(job.arm.precision, pulse)
+        if not state and (arm.trained or arm.formulation == "in-context"):
+            raise ValueError(f"{arm.name}: nothing was fitted, and no state is given")
+        tensors = adaptation.restored(base, arm, state) if arm.trained and state else {}
+        tuned = adaptation.tuned(base, arm, self._tokens(job), tensors)
+        template, limit = self._template(job), self._limit(base, job)
+        if arm.formulation == "in-context" and state:
+            template = self._template(job, Demonstrations.of(about(state)).opening)
+            limit = min(base.positions, len(self.encoder.ids(template.opening)) + limit)
+
+        def predict_rows(ref: RowRef) -> Prediction:
+            if self._seen is not None and self._seen.state is state and self._seen.rows == ref:
+                return self._seen.prediction
+            return predict(tuned, self.encoder.rows(template, limit, self.corpus, ref), pulse)
+
+        return predict_rows
+
+    def _template(self, job: Job, opening: str = "") -> Template:
+        if job.arm.pattern is None:
+            raise ValueError(f"{job.arm.name}: the arm has no pattern")
+        return Template(job.arm.pattern, options=", ".join(self._words(job)), opening=opening)
+
+    def _words(self, job: Job) -> list[str]:
+        """The word of each label."""
+        return [job.words.get(label, label) for label in self.corpus.labels]
+
+    def _tokens(self, job: Job) -> list[int]:
+        """The token of each label; none for a head."""
+        return [] if job.arm.formulation == "head" else [job.tokens[label] for label in self.corpus.labels]
+
+    def _limit(self, base: Base, job: Job) -> int:
+        return min(job.arm.max_tokens or base.positions, base.positions)
+
+    def _labels(self, ref: RowRef) -> Sequence[int]:
+        return [self.corpus.splits[ref.split][row].label for row in ref.rows]
+
+    def _facts(self, job: Job) -> dict[str, Any]:
+        """What a reader of the state must know."""
+        arm = job.arm
+        return {
+            "formulation": arm.formulation,
+            "adaptation": arm.adaptation,
+            "lora": arm.lora.model_dump(mode="json") if arm.lora else None,
+            "precision": arm.precision,
+            "pattern": arm.pattern,
+            "labels": self.corpus.labels,
+            "words": self._words(job),
+            "tokens": self._tokens(job),
+        }

@@ -1,0 +1,238 @@
+"""Facts that happened, as the journal keeps them: a tagged union of frozen values.
+
+An event says what was, never what to do about it, so none is ever changed or taken back. Fields may be added with a
+default; readers of the same major version ignore what they do not know. Numbers that are not finite (the loss of a
+diverged run) are written as null.
+"""
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from fewtune.specs.evaluation import Metric
+
+EVENT_VERSION = 1
+"""Major version: a reader of a lower one cannot understand the journal."""
+
+MESSAGE_LENGTH = 2000
+
+RunState = Literal["succeeded", "partial", "failed", "cancelled"]
+AttemptState = Literal["succeeded", "failed"]
+Failure = Literal["worker_lost", "out_of_memory", "interrupted", "error"]
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _clean(value: Any) -> Any:
+    """Text as UTF-8 can hold it, without the middle of what is too long."""
+    if not isinstance(value, str):
+        return value
+    text = value.encode("utf-8", "replace").decode()
+    half = MESSAGE_LENGTH // 2
+    return text if len(text) <= MESSAGE_LENGTH else f"{text[:half]} [...] {text[-half:]}"
+
+
+Number = Annotated[float | None, BeforeValidator(_finite)]
+"""A measured value; None where it was not finite."""
+Message = Annotated[str, BeforeValidator(_clean)]
+Fingerprint = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,64}$")]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ArtefactRef(_Value):
+    """A file of the artefact folder, as the journal names it."""
+
+    fingerprint: Fingerprint
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[a-z]+$")]
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    size: int
+    """Bytes."""
+
+
+class Event(_Value):
+    """The root of everything that the journal can say; `kind` tells which."""
+
+    kind: str
+
+
+class RunStarted(Event):
+    """One apply of a plan began."""
+
+    kind: Literal["run_started"] = "run_started"
+    run: str
+    plan_hash: str
+    experiment: str
+    """The experiment's name."""
+    spec: dict[str, Any]
+    """The spec as its canonical JSON, notes included."""
+    plan: ArtefactRef
+    spec_folder: str = "."
+    """The spec's folder, seen from the workspace: local models are named relative to it."""
+    devices: tuple[str, ...] = ()
+    workers: int = 1
+    engine: str = ""
+    """What executes: "in-process" or "ray"."""
+    version: str = ""
+    """fewtune's version."""
+    pid: int = 0
+    host: str = ""
+
+
+class Sampled(Event):
+    """The rows of a sample were drawn; told once for each content."""
+
+    kind: Literal["sampled"] = "sampled"
+    sample: str
+    content: str
+    """Hash of what was drawn."""
+    n: int
+    data_seed: int
+    fold: int | None = None
+    train: tuple[int, ...]
+    validation: tuple[int, ...] = ()
+    scored: tuple[int, ...] | None = None
+
+
+class AttemptStarted(Event):
+    """A worker was given a job: one trial, or one fold of it."""
+
+    kind: Literal["attempt_started"] = "attempt_started"
+    attempt: str
+    run: str
+    job: str
+    trial: str | None
+    stages: tuple[str, ...]
+    fingerprints: tuple[Fingerprint, ...] = ()
+    """What the stages would leave, in their order."""
+    arm: str
+    worker: str = ""
+    micro_batch: int = 0
+
+
+class AttemptEnded(Event):
+    """A job came to its end, well or not."""
+
+    kind: Literal["attempt_ended"] = "attempt_ended"
+    attempt: str
+    state: AttemptState
+    failure: Failure | None = None
+    message: Message = ""
+    seconds: float | None
+    """None: the process that ran it died, so nobody knows."""
+
+
+class Fitted(Event):
+    """An arm was fitted; what was learnt is in the artefact."""
+
+    kind: Literal["fitted"] = "fitted"
+    stage_kind: Literal["train", "refit"]
+    fingerprint: Fingerprint
+    attempt: str
+    artefact: ArtefactRef | None
+    steps: int
+    best_step: int
+    diverged: bool
+    losses: tuple[tuple[int, Number], ...] = ()
+    """(step, mean training loss since the last entry)."""
+    validation: tuple[tuple[int, Number], ...] = ()
+    """(step, validation metric)."""
+    seconds: float
+    tokens: int
+    trainable_parameters: int
+    peak_memory_bytes: int
+    micro_batch: int
+    device: str = ""
+    versions: dict[str, str] = {}
+
+
+class Scores(_Value):
+    """The three metrics of one set of predictions."""
+
+    accuracy: Number
+    macro_f1: Number
+    mcc: Number
+
+
+class Evaluated(Event):
+    """A split was scored; the predictions are in the artefact."""
+
+    kind: Literal["evaluated"] = "evaluated"
+    fingerprint: Fingerprint
+    attempt: str
+    split: str
+    metrics: Scores
+    items: int
+    seconds: float
+    artefact: ArtefactRef
+    content: str
+    """Digest of the split's texts and labels."""
+
+
+class ArmScore(_Value):
+    """What an arm was ranked by; None where nothing was measured."""
+
+    arm: str
+    value: Number
+
+
+class Selected(Event):
+    """A gate was decided: this arm is the chosen one."""
+
+    kind: Literal["selected"] = "selected"
+    run: str
+    fingerprint: Fingerprint
+    """Of the select stage."""
+    arm: str
+    gate: str
+    """The gate's kind: best-validation or rules-order."""
+    metric: Metric | None = None
+    n: int | None = None
+    scores: tuple[ArmScore, ...] = ()
+
+
+class Looked(Event):
+    """The scores of a plan on a test split were shown."""
+
+    kind: Literal["looked"] = "looked"
+    content: str
+    """Digest of the split."""
+    plan_hash: str
+
+
+class RunEnded(Event):
+    """The apply came to its end."""
+
+    kind: Literal["run_ended"] = "run_ended"
+    run: str
+    state: RunState
+    seconds: float | None
+    """None: the process that ran it died, so nobody knows."""
+    message: Message = ""
+
+
+AnyEvent = Annotated[
+    RunStarted | Sampled | AttemptStarted | AttemptEnded | Fitted | Evaluated | Selected | Looked | RunEnded,
+    Field(discriminator="kind"),
+]
+
+_ADAPTER: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+
+def parse(kind: str, data: dict[str, Any]) -> AnyEvent | None:
+    """Read an event; None for a kind that a later version added.
+
+    Raises:
+        ValueError: a known kind without what it needs.
+    """
+    try:
+        return _ADAPTER.validate_python({**data, "kind": kind})
+    except ValidationError as error:
+        if error.errors()[0]["type"] == "union_tag_invalid":
+            return None
+        raise

@@ -1,0 +1,86 @@
+"""Events as rows of their private tables."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from fewtune.store.event import (
+    AttemptEnded,
+    AttemptStarted,
+    Evaluated,
+    Fitted,
+    RunEnded,
+    RunStarted,
+    Selected,
+)
+from fewtune.store.record import Record
+
+Row = dict[str, Any]
+Rows = dict[str, list[Row]]
+"""Table -> rows."""
+
+
+def add_event(rows: Rows, record: Record) -> None:
+    """Add what the database keeps of a record."""
+    event = record.event
+    if event is None or event.kind not in _PLAIN:
+        return
+    row = {"seq": record.seq, "ts": record.ts.rstrip("Z"), **_PLAIN[event.kind](event)}
+    rows.setdefault(event.kind, []).append(row)
+    if isinstance(event, Fitted):
+        rows.setdefault("curve", []).extend(_curve(record.seq, event))
+
+
+def _run_started(event: RunStarted) -> Row:
+    return {
+        **event.model_dump(include={"run", "plan_hash", "experiment", "workers", "engine", "version", "host", "pid"}),
+        "title": event.spec.get("title"),
+        "notes": event.spec.get("notes"),
+        "tags": json.dumps(event.spec.get("tags", [])),
+        "devices": json.dumps(event.devices),
+    }
+
+
+def _attempt_started(event: AttemptStarted) -> Row:
+    return {**event.model_dump(exclude={"stages", "fingerprints"}), "stages": json.dumps(event.stages)}
+
+
+def _fitted(event: Fitted) -> Row:
+    return {
+        **event.model_dump(exclude={"losses", "validation", "artefact", "versions"}),
+        "versions": json.dumps(event.versions, sort_keys=True),
+        "artefact_bytes": event.artefact.size if event.artefact else 0,
+    }
+
+
+def _evaluated(event: Evaluated) -> Row:
+    return {
+        **event.model_dump(exclude={"metrics", "artefact"}),
+        **event.metrics.model_dump(),
+        "artefact_bytes": event.artefact.size,
+    }
+
+
+def _whole(event: RunEnded | AttemptEnded | Selected) -> Row:
+    return event.model_dump(exclude={"scores"})
+
+
+def _curve(seq: int, event: Fitted) -> list[Row]:
+    curves = {"train_loss": event.losses, "validation": event.validation}
+    return [
+        {"seq": seq, "name": name, "step": step, "value": value}
+        for name, points in curves.items()
+        for step, value in points
+    ]
+
+
+_PLAIN: dict[str, Callable[[Any], Row]] = {
+    "run_started": _run_started,
+    "run_ended": _whole,
+    "attempt_started": _attempt_started,
+    "attempt_ended": _whole,
+    "fitted": _fitted,
+    "evaluated": _evaluated,
+    "selected": _whole,
+}
+"""Kind of event -> its one row. Samples and looks are asked of the journal only."""

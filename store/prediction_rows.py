@@ -1,0 +1,62 @@
+"""Predictions of many results as one insertion: a row for each item."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from fewtune.specs.diagnostic import StoreError
+from fewtune.store.artefacts import Artefacts
+from fewtune.store.database import Connection
+from fewtune.store.event import Evaluated
+from fewtune.store.predictions import Predictions, parse_predictions
+
+Frame = dict[str, npt.NDArray[np.generic]]
+
+
+def replace_predictions(
+    connection: Connection, artefacts: Artefacts, evaluated: Mapping[str, tuple[int, Evaluated]]
+) -> None:
+    """Put the predictions of new results in the place of earlier ones; a lost artefact leaves none.
+
+    Args:
+        connection: in a transaction; the results' own rows are there already.
+        artefacts: where the predictions lie.
+        evaluated: fingerprint -> the result's number in the journal, and the result.
+    """
+    if not evaluated:
+        return
+    connection.execute(
+        """
+        DELETE FROM private.prediction
+        WHERE seq IN (SELECT seq FROM private.evaluated WHERE fingerprint IN (SELECT unnest(?::VARCHAR[])))
+        """,
+        [list(evaluated)],
+    )
+    frames = []
+    for seq, event in evaluated.values():
+        try:
+            frames.append(_frame(seq, parse_predictions(artefacts.read(event.artefact))))
+        except StoreError:
+            continue
+    if frames:
+        whole = {column: np.concatenate([frame[column] for frame in frames]) for column in frames[0]}
+        connection.register("frame", whole)
+        connection.execute(
+            """
+            INSERT INTO private.prediction (seq, row_index, label, predicted, probability)
+            SELECT seq, row_index, label, predicted, CASE WHEN isnan(probability) THEN NULL ELSE probability END
+            FROM frame
+            """
+        )
+        connection.unregister("frame")
+
+
+def _frame(seq: int, found: Predictions) -> Frame:
+    return {
+        "seq": np.full(len(found.rows), seq, np.int64),
+        "row_index": np.asarray(found.rows, np.int32),
+        "label": np.asarray(found.labels, np.int32),
+        "predicted": np.asarray(found.predicted, np.int32),
+        "probability": np.asarray(found.confidence, np.float64),  # None becomes NaN
+    }

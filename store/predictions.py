@@ -1,0 +1,95 @@
+"""The predictions of one stage on one split, by columns, as they are kept on the disk.
+
+Probabilities are rounded to six decimals: a row of four labels takes about 40 bytes.
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from fewtune.specs.evaluation import Metric
+from fewtune.specs.frozen import Frozen
+from fewtune.store.artefacts import PREDICTIONS, Artefact, foreign
+from fewtune.store.event import Evaluated, Number, Scores
+from fewtune.store.metrics import score
+
+PREDICTIONS_VERSION = 1
+DECIMALS = 6
+
+
+class Predictions(Frozen):
+    """What an arm said about the rows of a split; every column has one entry for each row."""
+
+    version: int = PREDICTIONS_VERSION
+    split: str
+    """The split's name in the report."""
+    names: tuple[str, ...]
+    """The task's labels; columns hold their indices."""
+    rows: tuple[int, ...]
+    """Index of each row in its split, from 0."""
+    labels: tuple[int, ...]
+    """The right label."""
+    predicted: tuple[int, ...]
+    """The predicted label; below zero for no valid answer."""
+    probabilities: tuple[tuple[Number, ...], ...]
+    """(rows, labels), normalised over the labels; None where a diverged arm gave no number."""
+
+    @property
+    def confidence(self) -> list[float | None]:
+        """The probability of each predicted label; None where there is no answer."""
+        both = zip(self.probabilities, self.predicted, strict=True)
+        return [row[label] if 0 <= label < len(row) else None for row, label in both]
+
+    def scores(self) -> Scores:
+        """Accuracy, macro-F1 and MCC; None for fewer than two rows."""
+        return Scores(accuracy=self._score("accuracy"), macro_f1=self._score("macro_f1"), mcc=self._score("mcc"))
+
+    def _score(self, metric: Metric) -> float | None:
+        if len(self.rows) < 2:
+            return None
+        return float(score(metric, np.asarray(self.labels), np.asarray(self.predicted)))
+
+    def artefact(self, fingerprint: str) -> Artefact:
+        """The file that keeps them."""
+        columns: dict[str, Any] = self.model_dump(mode="json", exclude={"probabilities"})
+        columns["probabilities"] = [
+            [None if p is None else round(p, DECIMALS) for p in row] for row in self.probabilities
+        ]
+        text = json.dumps(columns, separators=(",", ":"), allow_nan=False)
+        return Artefact(fingerprint=fingerprint, name=PREDICTIONS, content=text.encode())
+
+    def evaluated(self, *, fingerprint: str, attempt: str, seconds: float, content: str) -> tuple[Evaluated, Artefact]:
+        """The event and the file for the journal.
+
+        Args:
+            fingerprint: of the evaluate stage.
+            attempt: who computed them.
+            seconds: how long that took.
+            content: digest of the split's texts and labels.
+        """
+        artefact = self.artefact(fingerprint)
+        event = Evaluated(
+            fingerprint=fingerprint,
+            attempt=attempt,
+            split=self.split,
+            metrics=self.scores(),
+            items=len(self.rows),
+            seconds=seconds,
+            artefact=artefact.ref,
+            content=content,
+        )
+        return event, artefact
+
+
+def parse_predictions(content: bytes) -> Predictions:
+    """Read the file again.
+
+    Raises:
+        StoreError: E-artefact where another version of fewtune wrote it in another form.
+    """
+    try:
+        return Predictions.model_validate_json(content)
+    except ValidationError as error:
+        raise foreign(PREDICTIONS, error) from error

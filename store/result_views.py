@@ -1,0 +1,191 @@
+"""Public views of the results: scores, curves, predictions, intervals and comparisons."""
+
+from fewtune.store.view import View
+from fewtune.store.work_views import ARM, DATA_SEED, EXPERIMENT, MODEL_SEED, RUN, TRIAL, N
+
+SPLIT = "test, a named out-of-domain split, or cv (rows of the training data, scored by models that never saw them)."
+METRIC = "accuracy, macro_f1 (both 0 to 1) or mcc (-1 to 1); higher is better."
+CI = "end of the interval for the arm's expected score over data seeds, model seeds and items; null: too few items."
+BASIS = "seeds_and_items: the interval covers both variances. items_only: nothing is known of the variance over seeds."
+
+METRICS = View(
+    name="metrics",
+    comment="One row for each value that was measured while an arm was fitted.",
+    columns={
+        "experiment": EXPERIMENT,
+        "run": RUN,
+        "trial": "The trial; null: the last fit on all labels.",
+        "arm": ARM,
+        "fold": "The fold of the cross-validation, from 0; null: there are none.",
+        "name": "train_loss (mean since the last value; lower is better) or validation_ and the metric (higher is "
+        "better).",
+        "step": "Optimizer steps done.",
+        "value": "The value; null: it was not finite.",
+    },
+    query="""
+    SELECT r.experiment, s.run, s.trial, s.arm, s.fold,
+        CASE c.name WHEN 'validation' THEN 'validation_' || p.metric ELSE c.name END AS name, c.step, c.value
+    FROM private.stage s
+    JOIN private.run_started r ON r.run = s.run
+    JOIN private.plan p ON p.run = s.run
+    JOIN private.last_fitted f ON f.fingerprint = s.fingerprint
+    JOIN private.curve c ON c.seq = f.seq
+    ORDER BY r.seq, f.seq, s.stage, c.name, c.step
+    """,
+)
+
+EVALUATIONS = View(
+    name="evaluations",
+    comment="One row for each trial and split with all its predictions; the folds of a cross-validation are one split.",
+    columns={
+        "experiment": EXPERIMENT,
+        "run": RUN,
+        "trial": TRIAL,
+        "arm": ARM,
+        "n": N,
+        "data_seed": DATA_SEED,
+        "model_seed": MODEL_SEED,
+        "split": "validation, test, a named out-of-domain split, or cv (all folds together).",
+        "accuracy": "Share of right answers, 0 to 1; higher is better. Null: fewer than two items.",
+        "macro_f1": "Mean F1 over the labels, 0 to 1; higher is better. Null: fewer than two items.",
+        "mcc": "Matthews correlation, -1 to 1; higher is better. Null: fewer than two items.",
+        "items": "Rows that were scored.",
+        "seconds": "How long scoring took.",
+        "diverged": "Whether the loss was not finite; such trials are in no leaderboard.",
+    },
+    query="""
+    SELECT r.experiment, v.run, v.trial, t.arm, t.n, t.data_seed, t.model_seed, v.split, v.accuracy, v.macro_f1, v.mcc,
+        v.items, v.seconds, p.diverged
+    FROM private.evaluation v
+    JOIN private.run_started r ON r.run = v.run
+    JOIN private.plan_trial t ON t.run = v.run AND t.trial = v.trial
+    JOIN private.progress p ON p.run = v.run AND p.trial = v.trial
+    ORDER BY r.seq, t.place, v.split
+    """,
+)
+
+PREDICTIONS = View(
+    name="predictions",
+    comment="One row for each item that a trial scored.",
+    columns={
+        "experiment": EXPERIMENT,
+        "run": RUN,
+        "trial": TRIAL,
+        "arm": ARM,
+        "n": N,
+        "data_seed": DATA_SEED,
+        "model_seed": MODEL_SEED,
+        "split": "validation, test, a named out-of-domain split, or cv.",
+        "fold": "The fold whose model scored the item, from 0; null: no cross-validation.",
+        "row_number": "The item's row, from 1: of the split, under cv and validation of the training data.",
+        "label": "The right label; null: the row has none.",
+        "predicted": "The predicted label; null: no valid answer.",
+        "probability": "Probability of the predicted label, 0 to 1; null: none was given.",
+        "correct": "Whether the predicted label is the right one.",
+    },
+    query="""
+    SELECT r.experiment, s.run, s.trial, t.arm, t.n, t.data_seed, t.model_seed, s.split, s.fold,
+        p.row_index + 1 AS row_number, l.label, g.label AS predicted, p.probability, p.label = p.predicted AS correct
+    FROM private.plan_stage s
+    JOIN private.run_started r ON r.run = s.run
+    JOIN private.plan_trial t ON t.run = s.run AND t.trial = s.trial
+    JOIN private.last_evaluated e ON e.fingerprint = s.fingerprint
+    JOIN private.prediction p ON p.seq = e.seq
+    LEFT JOIN private.plan_label l ON l.run = s.run AND l.number = p.label
+    LEFT JOIN private.plan_label g ON g.run = s.run AND g.number = p.predicted
+    """,
+)
+
+LEADERBOARD = View(
+    name="leaderboard",
+    comment="One row for each experiment, metric, split, n and arm, of the experiment's latest run. Arms without "
+    "training stand at each n. Only trials with all predictions on the split count; diverged ones do not.",
+    columns={
+        "experiment": EXPERIMENT,
+        "metric": METRIC,
+        "split": SPLIT,
+        "n": "Labels that the arms may see, validation included.",
+        "arm": ARM,
+        "rank": "Place by mean among the arms of the same experiment, metric, split and n; 1 is best.",
+        "chosen": "Whether validation, or the rules' order, chose the arm; never the scores shown here.",
+        "mean": "Mean score of the arm's trials; higher is better.",
+        "ci_low": f"Lower {CI}",
+        "ci_high": f"Upper {CI}",
+        "seeds": "Different data seeds behind the mean; 0: the arm sees no labels.",
+        "trials": "Trials behind the mean.",
+        "diverged": "Trials left out because their loss was not finite.",
+        "items": "Rows that each trial scored.",
+        "basis": BASIS,
+        "method": "The arm's method.",
+        "role": "candidate (may be chosen) or baseline (the measure).",
+        "run": RUN,
+    },
+    query="""
+    SELECT r.experiment, i.metric, i.split, i.n, i.arm,
+        rank() OVER (PARTITION BY i.run, i.metric, i.split, i.n ORDER BY i.mean DESC) AS rank,
+        coalesce(i.arm = c.arm, false) AS chosen, i.mean, i.low AS ci_low, i.high AS ci_high, i.seeds, i.trials,
+        i.diverged, i.items, i.basis, a.method, a.role, i.run
+    FROM private.interval i
+    JOIN private.run_started r ON r.run = i.run
+    JOIN private.plan_arm a ON a.run = i.run AND a.arm = i.arm
+    LEFT JOIN private.choice c ON c.run = i.run
+    ORDER BY r.experiment, i.metric, i.split, i.n, rank, a.place
+    """,
+)
+
+LEARNING_CURVE = View(
+    name="learning_curve",
+    comment="One row for each experiment, metric, split, arm and n, of the experiment's latest run: how the score "
+    "grows with labels.",
+    columns={
+        "experiment": EXPERIMENT,
+        "metric": METRIC,
+        "split": SPLIT,
+        "arm": ARM,
+        "n": "Labels that the arm may see, validation included.",
+        "mean": "Mean score of the arm's trials; higher is better.",
+        "ci_low": f"Lower {CI}",
+        "ci_high": f"Upper {CI}",
+        "seeds": "Different data seeds behind the mean; 0: the arm sees no labels, so its line is flat.",
+        "chosen": "Whether the arm was chosen.",
+        "run": RUN,
+    },
+    query="""
+    SELECT experiment, metric, split, arm, n, mean, ci_low, ci_high, seeds, chosen, run FROM leaderboard
+    ORDER BY experiment, metric, split, arm, n
+    """,
+)
+
+COMPARISONS = View(
+    name="comparisons",
+    comment="One row for each experiment, metric, split, n and arm, of the experiment's latest run: the chosen arm "
+    "against this one, on the same items. The risk of any false verdict among the arms of one metric, split and n is "
+    "one minus the experiment's confidence.",
+    columns={
+        "experiment": EXPERIMENT,
+        "metric": METRIC,
+        "split": SPLIT,
+        "n": "Labels that the arms may see, validation included.",
+        "chosen_arm": "The arm that validation, or the rules' order, chose.",
+        "arm": "The arm that it is compared with.",
+        "difference": "Mean score of the chosen arm minus that of the other; above 0: the chosen arm scored higher.",
+        "ci_low": "Lower end of the interval for the difference.",
+        "ci_high": "Upper end of the interval for the difference.",
+        "verdict": "better, worse (the chosen arm than the other) or cannot tell.",
+        "p_value": "Two-sided, adjusted for the number of arms; null: a single data seed allows none.",
+        "basis": BASIS,
+        "seeds": "Data seeds of the trained arm that has fewer; 0: neither is trained.",
+        "items": "Rows that both scored.",
+        "more_seeds": "So many further data seeds would decide with a chance of 80 %; null: decided, or none would.",
+        "more_items": "So many further test items would decide with a chance of 80 %; null: decided, or none would.",
+        "run": RUN,
+    },
+    query="""
+    SELECT r.experiment, x.metric, x.split, x.n, x.chosen AS chosen_arm, x.arm, x.difference, x.low AS ci_low,
+        x.high AS ci_high, x.verdict, x.p_value, x.basis, x.seeds, x.items, x.more_seeds, x.more_items, x.run
+    FROM private.contrast x
+    JOIN private.run_started r ON r.run = x.run
+    LEFT JOIN private.plan_arm a ON a.run = x.run AND a.arm = x.arm
+    ORDER BY r.experiment, x.metric, x.split, x.n, a.place
+    """,
+)

@@ -1,0 +1,87 @@
+"""The answer in a sentence: what the chosen arm beats, by how much, and what cannot be told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fewtune.store.reader import ComparisonRow, LeaderboardRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A sentence for people, and its parts for programs."""
+
+    sentence: str
+    chosen: str
+    n: int
+    split: str
+    metric: str
+    beats: tuple[str, ...]
+    loses_to: tuple[str, ...]
+    undecided: tuple[str, ...]
+
+
+def verdict(board: Sequence[LeaderboardRow], comparisons: Sequence[ComparisonRow], *, looks: int = 0) -> Verdict | None:
+    """Put one split, metric and n into words.
+
+    Args:
+        board: the leaderboard's rows for that split, metric and n.
+        comparisons: the chosen arm against each other one there.
+        looks: how many different plans have been scored on this test split; 0: not a test split.
+
+    Returns:
+        None where the chosen arm has no result yet.
+    """
+    chosen = next((row for row in board if row.chosen), None)
+    if chosen is None:
+        return None
+    by = {kind: [row for row in comparisons if row.verdict == kind] for kind in ("better", "worse", "cannot tell")}
+    parts = [_opening(chosen)]
+    if by["better"]:
+        parts.append("it beats " + _listed([f"{row.arm} by {_gap(row)}" for row in by["better"]]))
+    if by["worse"]:
+        parts.append(_listed([f"{row.arm} is better by {_gap(row, swap=True)}" for row in by["worse"]])
+                     + "; the choice was made before and stays")  # fmt: skip
+    parts += [_undecided(row) for row in by["cannot tell"]]
+    higher = [row.arm for row in board if row.mean > chosen.mean and row.arm not in {r.arm for r in by["worse"]}]
+    if higher:
+        parts.append(f"{_listed(higher)} scored higher here, within the noise; the choice stays")
+    if looks > 1:
+        parts.append(f"this test split has been looked at by {looks} different plans: its scores grow optimistic")
+    return Verdict(
+        sentence="; ".join(parts) + ".",
+        chosen=chosen.arm,
+        n=chosen.n,
+        split=chosen.split,
+        metric=chosen.metric,
+        beats=tuple(row.arm for row in by["better"]),
+        loses_to=tuple(row.arm for row in by["worse"]),
+        undecided=tuple(row.arm for row in by["cannot tell"]),
+    )
+
+
+def _opening(row: LeaderboardRow) -> str:
+    seeds = f"{row.seeds} seeds" if row.basis != "items_only" else "one run: items only"
+    where = "by cross-validation" if row.split == "cv" else f"on {row.split}"
+    return (
+        f"{row.arm} reaches {row.mean:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}] {row.metric} {where} "
+        f"at n = {row.n} ({seeds}, {row.items} items)"
+    )
+
+
+def _gap(row: ComparisonRow, *, swap: bool = False) -> str:
+    low, high = (-row.ci_high, -row.ci_low) if swap else (row.ci_low, row.ci_high)
+    return f"{abs(row.difference):.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _undecided(row: ComparisonRow) -> str:
+    would = [
+        f"{row.more_seeds} more seeds" if row.more_seeds else "",
+        f"{row.more_items} more items" if row.more_items else "",
+    ]
+    needed = " or ".join(part for part in would if part)
+    said = f"against {row.arm}: cannot tell ({row.difference:+.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}])"
+    return said + (f", {needed} would" if needed else "")
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]

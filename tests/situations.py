@@ -1,0 +1,228 @@
+"""Specs and facts without files: what the compiler sees of data, models and devices that nobody has to have."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, cycle, islice, repeat
+from typing import Any
+
+from fewtune.compiler.compilation import compile_plan
+from fewtune.compiler.facts import DataFacts, DeviceFacts, Facts, Linear, ModelFacts, SplitFacts
+from fewtune.compiler.fingerprint import fingerprint
+from fewtune.compiler.plan import Compiled
+from fewtune.compiler.resolve import Cuts, Resolution, resolve
+from fewtune.compiler.wording import candidate_patterns, candidate_words, fields, fixed_text
+from fewtune.specs.experiment import Experiment
+
+
+def _linears(count: int, **shapes: tuple[int, int]) -> tuple[Linear, ...]:
+    return tuple(Linear(name=name, d_in=d_in, d_out=d_out, count=count) for name, (d_in, d_out) in shapes.items())
+
+
+def _llama(place: str, hidden: int, layers: int, kv: int, wide: int, **more: Any) -> ModelFacts:
+    """A network of the Llama family: attention with `kv` key dimensions and a gated feed-forward layer."""
+    linears = _linears(
+        layers, q_proj=(hidden, hidden), k_proj=(hidden, kv), v_proj=(hidden, kv), o_proj=(hidden, hidden),
+        gate_proj=(hidden, wide), up_proj=(hidden, wide), down_proj=(wide, hidden),
+    )  # fmt: skip
+    return ModelFacts(
+        place=place, architecture="llama", weights_hash=fingerprint("weights", place), word_tokens={},
+        tokenizer_hash=fingerprint("tokenizer", place), hidden=hidden, layers=layers, intermediate=wide,
+        linears=linears, pattern_tokens={}, **more,
+    )  # fmt: skip
+
+
+def _opt(place: str, hidden: int, layers: int, embedding: int, extra: int) -> ModelFacts:
+    """An OPT network; `embedding` is the width of its token table, `extra` what else it has (projections, norms)."""
+    linears = _linears(
+        layers, q_proj=(hidden, hidden), k_proj=(hidden, hidden), v_proj=(hidden, hidden), out_proj=(hidden, hidden),
+        fc1=(hidden, 4 * hidden), fc2=(4 * hidden, hidden),
+    )  # fmt: skip
+    embeddings = 50272 * embedding + 2050 * hidden
+    parameters = embeddings + sum(linear.d_in * linear.d_out * linear.count for linear in linears) + extra
+    return ModelFacts(
+        place=place, source="hub", revision="main", architecture="opt", weights_hash=fingerprint("weights", place),
+        tokenizer_hash=fingerprint("tokenizer", place), parameters=parameters, embedding_parameters=embeddings,
+        hidden=hidden, layers=layers, heads=hidden // 64, kv_heads=hidden // 64, intermediate=4 * hidden,
+        vocabulary=50272, max_positions=2048, tied=True, instruct=False, linears=linears, stored_bytes=2 * parameters,
+        word_tokens={}, pattern_tokens={},
+    )  # fmt: skip
+
+
+SMALL = _llama(
+    "smollm2-135m-instruct", 576, 30, 192, 1536, source="embedded", parameters=134_515_008,
+    embedding_parameters=28_311_552, heads=9, kv_heads=3, vocabulary=49_152, max_positions=8192, tied=True,
+    instruct=True, stored_bytes=269_030_016,
+)  # fmt: skip
+LLAMA_7B = _llama(
+    "meta-llama/Llama-2-7b-hf", 4096, 32, 4096, 11008, source="hub", revision="main", parameters=6_738_415_616,
+    embedding_parameters=131_072_000, heads=32, kv_heads=32, vocabulary=32_000, max_positions=4096, tied=False,
+    instruct=False, stored_bytes=13_476_831_232,
+)  # fmt: skip
+LLAMA_70B = _llama(
+    "meta-llama/Llama-2-70b-hf", 8192, 80, 1024, 28672, source="hub", revision="main", parameters=68_976_648_192,
+    embedding_parameters=262_144_000, heads=64, kv_heads=8, vocabulary=32_000, max_positions=4096, tied=False,
+    instruct=False, stored_bytes=137_953_296_384,
+)  # fmt: skip
+OPT_125M = _opt("facebook/opt-125m", 768, 12, 768, extra=12 * 9984 + 1536)
+OPT_350M = _opt("facebook/opt-350m", 1024, 24, 512, extra=24 * 13312 + 2 * 512 * 1024)
+
+MODELS = {"small": SMALL, "llama-7b": LLAMA_7B, "llama-70b": LLAMA_70B, "opt-125m": OPT_125M, "opt-350m": OPT_350M}
+
+CPU = DeviceFacts(kind="cpu", name="cpu amx-bf16", count=1, cores=2, memory_gib=16, bf16=True)
+OLD_CPU = DeviceFacts(kind="cpu", name="cpu avx2", count=1, cores=4, memory_gib=16, bf16=False)
+H100 = DeviceFacts(kind="cuda", name="NVIDIA H100 80GB HBM3", count=1, cores=16, memory_gib=80, bf16=True)
+T4 = DeviceFacts(kind="cuda", name="Tesla T4", count=1, cores=4, memory_gib=15, bf16=False)
+
+DEVICES = {"cpu": CPU, "old-cpu": OLD_CPU, "h100": H100, "t4": T4}
+
+NAMES = ("billing", "delivery", "refund", "account", "privacy", "warranty")
+"""Labels, as many as are asked for; a number follows where these run out."""
+
+
+def label_names(count: int) -> tuple[str, ...]:
+    """The first labels."""
+    return tuple(islice(chain(NAMES, (f"topic {index}" for index in range(count))), count))
+
+
+def document(**tables: Any) -> dict[str, Any]:
+    """A spec: classification of train.csv with a test split; `data={"test": None}` takes the test split away."""
+    tree: dict[str, Any] = {
+        "spec_version": 1,
+        "task": {"type": "classification"},
+        "data": {"train": "train.csv", "test": "test.csv"},
+    }
+    for name, given in tables.items():
+        table = {**tree.get(name, {}), **given} if isinstance(given, Mapping) else given
+        if isinstance(table, dict):
+            table = {key: value for key, value in table.items() if value is not None}
+        tree[name] = table
+    return tree
+
+
+def experiment(**tables: Any) -> Experiment:
+    """The checked form of `document(**tables)`."""
+    return Experiment.model_validate(document(**tables))
+
+
+def split(
+    name: str,
+    rows: int,
+    *,
+    labels: int = 2,
+    counts: Sequence[int] | None = None,
+    tokens: int | Sequence[int] = 20,
+    texts: Iterable[str] | None = None,
+) -> SplitFacts:
+    """A split: labels in turn (or `counts` of each, in blocks), texts named after split and row unless given."""
+    named = list(texts) if texts is not None else [f"{name} {row}" for row in range(rows)]
+    in_turn = islice(cycle(range(labels)), len(named))
+    in_blocks = chain.from_iterable(repeat(label, count) for label, count in enumerate(counts or ()))
+    keys = tuple(fingerprint("text", text)[:16] for text in named)
+    lengths = (tokens,) if isinstance(tokens, int) else tuple(tokens)
+    return SplitFacts(
+        name=name, place=f"{name}.csv", text_keys=keys, groups=keys, labels=tuple(in_blocks if counts else in_turn),
+        tokens=tuple(islice(cycle(lengths), len(keys))),
+    )  # fmt: skip
+
+
+def facts(
+    spec: Experiment | None = None,
+    *,
+    n_rows: int = 240,
+    labels: int | Sequence[str] = 4,
+    counts: Sequence[int] | None = None,
+    tokens: int | Sequence[int] = 20,
+    test_rows: int = 200,
+    validation_rows: int = 0,
+    ood: Mapping[str, int] | None = None,
+    unlabelled_rows: int = 0,
+    device: DeviceFacts | str = CPU,
+    model: ModelFacts | str = SMALL,
+    words: Mapping[str, Sequence[int]] | None = None,
+) -> Facts:
+    """Deterministic facts.
+
+    Args:
+        spec: what names task, words and patterns; omitted: a plain classification.
+        n_rows: rows of the train split; `counts` gives them for each label instead.
+        labels: how many labels, or their names.
+        counts: rows of each label, in blocks.
+        tokens: tokens of the texts, repeated in turn.
+        test_rows: 0: no test split, so cross-validation.
+        validation_rows: 0: no validation split.
+        ood: name -> rows.
+        unlabelled_rows: 0: no such split.
+        device: the device or its key in `DEVICES`.
+        model: the model or its key in `MODELS`.
+        words: token ids of words that are not one token of their own.
+    """
+    spec = spec or experiment()
+    names = label_names(labels) if isinstance(labels, int) else tuple(labels)
+    train = split("train", sum(counts) if counts else n_rows, labels=len(names), counts=counts, tokens=tokens)
+    sizes = {"test": test_rows, "validation": validation_rows, "unlabelled": unlabelled_rows, **(ood or {})}
+    others = {name: split(name, rows, labels=len(names), tokens=tokens) for name, rows in sizes.items() if rows}
+    if "unlabelled" in others:
+        others["unlabelled"] = others["unlabelled"].model_copy(update={"labels": (-1,) * unlabelled_rows})
+    pattern_fields = fields(spec)
+    columns = {name: name for name in (*pattern_fields, "label")}
+    return Facts(
+        data=DataFacts(fields=pattern_fields, columns=columns, labels=names, splits={"train": train, **others}),
+        model=measured(MODELS[model] if isinstance(model, str) else model, spec, names, words or {}),
+        device=DEVICES[device] if isinstance(device, str) else device,
+    )
+
+
+def measured(
+    model: ModelFacts, spec: Experiment, labels: tuple[str, ...], words: Mapping[str, Sequence[int]]
+) -> ModelFacts:
+    """The model with the tokens of every word and pattern that may be asked for: a token for each word of text."""
+    candidates = dict.fromkeys((*candidate_words(spec, labels), *words))
+    ids = {word: (1000 + index,) for index, word in enumerate(candidates)}
+    ids |= {word: tuple(given) for word, given in words.items()}
+    lengths = {pattern: len(fixed_text(pattern, labels).split()) + 1 for pattern in candidate_patterns(spec, labels)}
+    return model.model_copy(update={"word_tokens": ids, "pattern_tokens": lengths})
+
+
+def with_split(facts: Facts, name: str, **changes: Any) -> Facts:
+    """The same facts with other values in one split."""
+    changed = facts.data.splits[name].model_copy(update=changes)
+    # model_copy keeps what was computed from the old values; a fresh value does not.
+    fresh = SplitFacts.model_validate(changed.model_dump(include=set(SplitFacts.model_fields)))
+    return with_splits(facts, {**facts.data.splits, name: fresh})
+
+
+def with_splits(facts: Facts, splits: Mapping[str, SplitFacts]) -> Facts:
+    """The same facts with these splits instead."""
+    data = facts.data.model_copy(update={"splits": dict(splits)})
+    return Facts(data=data, model=facts.model, device=facts.device, weather=facts.weather)
+
+
+def with_model(facts: Facts, **changes: Any) -> Facts:
+    """The same facts with another value about the model."""
+    return Facts(data=facts.data, model=facts.model.model_copy(update=changes), device=facts.device)
+
+
+def relabelled(facts: Facts, row: int, label: int) -> Facts:
+    """The same facts with another label of one training row."""
+    labels = list(facts.data.train.labels)
+    labels[row] = label
+    return with_split(facts, "train", labels=tuple(labels))
+
+
+def twins(facts: Facts, name: str, pairs: Mapping[int, int]) -> Facts:
+    """The same facts where row `key` of a split repeats the text of row `value`."""
+    keys = list(facts.data.splits[name].text_keys)
+    for row, original in pairs.items():
+        keys[row] = keys[original]
+    return with_split(facts, name, text_keys=tuple(keys), groups=tuple(keys))
+
+
+def compiled(tables: Mapping[str, Any] | None = None, **parameters: Any) -> Compiled:
+    """The plan of `experiment(**tables)` and `facts(**parameters)`."""
+    asked = experiment(**(tables or {}))
+    return compile_plan(asked, facts(asked, **parameters))
+
+
+def resolved(tables: Mapping[str, Any] | None = None, cuts: Cuts | None = None, **parameters: Any) -> Resolution:
+    """What the rules settle for `experiment(**tables)` and `facts(**parameters)`, unchecked and uncut."""
+    asked = experiment(**(tables or {}))
+    return resolve(asked, facts(asked, **parameters), cuts)
