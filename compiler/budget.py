@@ -14,7 +14,8 @@ from fewtune.compiler.checks import finding
 from fewtune.compiler.cost import FINISH, START
 from fewtune.compiler.estimate import Costing
 from fewtune.compiler.facts import Facts
-from fewtune.compiler.resolve import Cuts, Noted, Resolution, resolve
+from fewtune.compiler.notes import Noted
+from fewtune.compiler.resolve import Cuts, Resolution, resolve
 from fewtune.compiler.rules.data_seeds import FLOOR
 from fewtune.compiler.situation import Choice
 from fewtune.specs.diagnostic import Diagnostic, PlanError

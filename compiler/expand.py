@@ -203,10 +203,15 @@ class Expansion:
         for split, content in targets:
             self.stages.append(
                 Stage(
-                    id=f"evaluate/{trial}/{split}", kind="evaluate", fingerprint=score_fingerprint(prompt, split, content),
-                    needs=gated, trial=trial, arm=arm.name, split=split,
+                    id=f"evaluate/{trial}/{split}",
+                    kind="evaluate",
+                    fingerprint=score_fingerprint(prompt, split, content),
+                    needs=gated,
+                    trial=trial,
+                    arm=arm.name,
+                    split=split,
                 )
-            )  # fmt: skip
+            )
         self._unseeded_validation(arm, trial, prompt)
         self.trials.append(
             Trial(

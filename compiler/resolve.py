@@ -10,13 +10,13 @@ from dataclasses import dataclass, fields, replace
 from math import ceil
 from typing import Any, TypeVar
 
-from fewtune.compiler.decision import Decision
-from fewtune.compiler.evidence import EVIDENCE
 from fewtune.compiler.facts import Facts
 from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
+from fewtune.compiler.naming import arm_name
+from fewtune.compiler.notes import Noted, Notes, cut, pin
 from fewtune.compiler.plan import Arm, Level, Lora, Recipe, Verbalizer
 from fewtune.compiler.rules.batch_size import batch_size
-from fewtune.compiler.rules.data_seeds import FLOOR, data_seeds
+from fewtune.compiler.rules.data_seeds import data_seeds
 from fewtune.compiler.rules.demonstrations import demonstrations
 from fewtune.compiler.rules.early_stopping import early_stopping
 from fewtune.compiler.rules.folds import folds
@@ -38,7 +38,7 @@ from fewtune.compiler.rules.verbalizer import first_tokens, verbalizer
 from fewtune.compiler.rules.warmup_steps import warmup_steps
 from fewtune.compiler.rules.weight_decay import weight_decay
 from fewtune.compiler.sample import pool
-from fewtune.compiler.situation import ArmIdea, ArmSituation, Choice, RecipeSituation, Situation, otherwise
+from fewtune.compiler.situation import ArmIdea, ArmSituation, Choice, RecipeSituation, Situation
 from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.experiment import Experiment
@@ -61,19 +61,6 @@ class Cuts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noted:
-    """A choice with its place: a JSON pointer, relative to the arm for arms."""
-
-    pointer: str
-    decided_by: str
-    choice: Choice
-
-    def decision(self, prefix: str = "") -> Decision:
-        """The choice as a record of the plan."""
-        return self.choice.decision(prefix + self.pointer, self.decided_by)
-
-
-@dataclass(frozen=True, kw_only=True)
 class ResolvedArm:
     """An arm with the choices behind its values."""
 
@@ -92,67 +79,6 @@ class Resolution:
     arms: tuple[ResolvedArm, ...]
     noted: tuple[Noted, ...]
     warnings: tuple[Diagnostic, ...]
-
-
-class Notes:
-    """Collects choices and what is to be said about pins while one resolution runs."""
-
-    def __init__(self) -> None:
-        """Start empty."""
-        self.noted: list[Noted] = []
-        self.warnings: list[Diagnostic] = []
-
-    def settle(
-        self, rule: Callable[[S], Choice], situation: S, pointer: str, pinned: Any = None, spec_pointer: str = ""
-    ) -> Any:
-        """Ask the rule, let a pin win, keep the choice, return the value."""
-        choice = rule(situation)
-        if pinned is not None:
-            self._weigh(pinned, choice, pointer, spec_pointer)
-            choice = pin(pinned, choice)
-        self.noted.append(Noted(pointer=pointer, decided_by=rule.__name__, choice=choice))
-        return choice.value
-
-    def note(self, pointer: str, decided_by: str, choice: Choice) -> None:
-        """Keep a choice that was made elsewhere."""
-        self.noted.append(Noted(pointer=pointer, decided_by=decided_by, choice=choice))
-
-    def _weigh(self, pinned: Any, ruled: Choice, pointer: str, spec_pointer: str) -> None:
-        field = pointer.rsplit("/", 1)[-1]
-        row = EVIDENCE.get(ruled.evidence[0])
-        contradicts = CONTRADICTS.get(field)
-        if row and row.strength in ("strong", "local") and contradicts and contradicts(pinned, ruled.value):
-            self.warnings.append(
-                Diagnostic(
-                    code="W-pin-against-evidence",
-                    severity="warning",
-                    message=f"{field} is pinned to {pinned}; {row.id} ({row.strength}) says: {row.effect}",
-                    pointer=spec_pointer,
-                    expected=str(ruled.value),
-                    got=str(pinned),
-                )
-            )
-
-
-CONTRADICTS: dict[str, Callable[[Any, Any], bool]] = {
-    "learning_rate": lambda pinned, ruled: not ruled / 10 <= pinned <= ruled * 10,
-    "steps": lambda pinned, ruled: 2 * pinned < ruled,
-    "targets": lambda pinned, ruled: set(pinned) != set(ruled),
-    "data_seeds": lambda pinned, _: pinned < FLOOR,
-}
-"""Field -> whether a pinned value goes against what the evidence asks for, beyond the evidence's own tolerance."""
-
-
-def pin(value: Any, ruled: Choice) -> Choice:
-    """The user's value, with the rule's as the alternative."""
-    same = value == ruled.value
-    return Choice(
-        value=value,
-        because="the spec pins it" + ("; the rules would say the same" if same else ""),
-        evidence=("pin", *(row for row in ruled.evidence if row not in ("pin", "fact", "design", "budget"))),
-        alternatives=() if same else (otherwise(ruled.value, f"the rules: {ruled.because}"),),
-        flips_when="the spec leaves it out",
-    )
 
 
 def resolve(experiment: Experiment, facts: Facts, cuts: Cuts | None = None) -> Resolution:
@@ -199,19 +125,6 @@ def _data_seeds(s: Situation, cuts: Cuts, notes: Notes) -> int:
     value = min(int(ruled.value), cuts.data_seeds)
     notes.note("/data_seeds", "budget", cut(value, ruled, f"{ruled.value} seeds by the rules; {value} fit the limits"))
     return value
-
-
-def cut(value: Any, ruled: Choice, because: str) -> Choice:
-    """A value that a limit made smaller than the rule's."""
-    if value == ruled.value:
-        return ruled
-    return Choice(
-        value=value,
-        because=because,
-        evidence=("budget", *ruled.evidence),
-        alternatives=(otherwise(ruled.value, f"does not fit the limits; {ruled.because}"),),
-        flips_when="more time",
-    )
 
 
 def budgets(s: Situation) -> list[tuple[int, int | None]]:
@@ -279,7 +192,7 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
     recipes = tuple(_recipe(a, level, index, cuts, notes) for index, level in enumerate(s.levels))
     outer.warnings.extend(notes.warnings)
     arm = Arm(
-        name=_name(a, recipes),
+        name=arm_name(a, recipes),
         method=idea.method,
         formulation=idea.formulation,
         adaptation=idea.adaptation,
@@ -389,36 +302,6 @@ def micro_batch(a: ArmSituation, batch: int, trainable: int) -> int:
 
 def _first(values: tuple[Any, ...] | None) -> Any:
     return values[0] if values else None
-
-
-NAMES = {
-    "majority": "majority",
-    "tfidf": "TF-IDF + logistic regression",
-    "zero-shot": "zero-shot",
-    "in-context": "in-context",
-    "pattern+lora": "pattern + LoRA",
-    "pattern+full": "pattern + full",
-    "head+lora": "head + LoRA",
-    "head+full": "head + full",
-}
-UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs", "batch_size": "batch {}",
-         "demonstrations": "k={}", "pattern": "pattern {}"}  # fmt: skip
-
-
-def _name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
-    """As a reader would name it: the method, the rank, and by what it differs from its siblings."""
-    name = NAMES[a.arm.method]
-    if a.arm.adaptation == "lora":
-        name += f" r={a.rank}"
-    if a.arm.formulation == "in-context" and len({recipe.demonstrations for recipe in recipes}) == 1:
-        name += f" k={recipes[0].demonstrations}"
-    shown = [UNITS[pin].format(value) for pin, value in a.arm.variant if pin in UNITS and pin != "demonstrations"]
-    if a.arm.name is not None:
-        differs = [f"r={value}" for pin, value in a.arm.variant if pin == "rank"] + shown
-        return ", ".join([a.arm.name, *differs])
-    if not a.arm.variant and a.arm.origin == "arms":
-        shown = [UNITS[pin].format(values[0]) for pin in UNITS if (values := getattr(a.arm.pins, pin, None))]
-    return ", ".join([name, *shown])
 
 
 def _unique_names(arms: list[ResolvedArm]) -> tuple[ResolvedArm, ...]:

@@ -12,15 +12,15 @@ from typing import Protocol
 
 from fewtune.compiler.diff import Changes, diff
 from fewtune.compiler.facts import DataFacts
-from fewtune.compiler.plan import Compiled, Gate, Plan, Stage
+from fewtune.compiler.plan import Compiled, Plan, Stage
+from fewtune.runtime.choosing import choose
 from fewtune.runtime.executor import Executor, Finished, Lost
 from fewtune.runtime.families import Family, JobMaker, families, pending
 from fewtune.runtime.job import Answer, Corpus, Fitted, Job, Progress, Scored
 from fewtune.runtime.known_work import work_of
+from fewtune.runtime.recording import Recorder
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store import event as happened
-from fewtune.store.artefacts import STATE, Artefact
-from fewtune.store.predictions import Predictions
 from fewtune.store.writer import Store
 
 MOST_ATTEMPTS = 3
@@ -88,6 +88,7 @@ class Application:
     def __post_init__(self) -> None:
         """Read what is known and order the work."""
         self.maker = JobMaker(self.compiled, self.data)
+        self.recorder = Recorder(self.plan, self.maker, self.corpus)
         self.families = families(self.plan)
         self.gates = {gate.stage: gate for gate in self.plan.gates}
         self.known = self.store.known({stage.fingerprint for stage in self.plan.stages})
@@ -126,11 +127,10 @@ class Application:
         )
         self.began = time.monotonic()
         self._record_samples()
-        self._decide(run)
-        missing = list(self._ready())
-        self.jobs = sum(1 for family in self.families.values() if self._wanted(family))
+        self.jobs = self._count()
         self.reporter.began(run, self.jobs, self.compiled.estimate.seconds.mid)
-        executor = self.start_executor() if missing else None
+        self._decide(run)
+        executor = self.start_executor() if any(self._ready()) else None
         try:
             while executor is not None and (self._hand_out(run, executor) or self.held):
                 for outcome in executor.wait(WAIT, self.reporter.progress):
@@ -141,6 +141,14 @@ class Application:
             if executor is not None:
                 executor.close()
         return self._end()
+
+    def _count(self) -> int:
+        """Jobs that are missing: a fit that is named twice is one, and one candidate will be trained on all labels."""
+        wanted = [family for family in self.families.values() if self._wanted(family)]
+        trained = {family.fit.fingerprint for family in wanted if family.fit}
+        final = [family.fit for family in self.families.values() if family.fit and family.fit.kind == "refit"]
+        open_refit = any(not self.done[stage.id] and stage.fingerprint not in trained for stage in final[:1])
+        return sum(not (family.fit and family.fit.kind == "refit") for family in wanted) + open_refit
 
     def _end(self) -> str:
         self._look()
@@ -176,19 +184,10 @@ class Application:
         stage = self.plan.stage_index["select"]
         if self.done[stage.id] or not all(self._settled(need) for need in stage.needs):
             return
-        gate = self.gates[stage.id]
-        scores = self._scores(stage, gate)
-        chosen = max(gate.arms, key=lambda arm: (scores.get(arm, -2.0), -gate.arms.index(arm)))
-        self.store.record(
-            happened.Selected(
-                run=run, fingerprint=stage.fingerprint, arm=chosen, gate=gate.kind,
-                metric=self.plan.metric, n=gate.n,
-                scores=tuple(happened.ArmScore(arm=arm, value=scores.get(arm)) for arm in gate.arms),
-            )
-        )  # fmt: skip
+        selected = choose(self.plan, stage, self.gates[stage.id], self.store.history, run)
+        self.store.record(selected)
         self.done[stage.id] = True
-        self.chosen = chosen
-        self.reporter.said(f"chosen: {chosen} ({gate.because})")
+        self.reporter.said(f"chosen: {selected.arm} ({self.gates[stage.id].because})")
 
     def _settled(self, stage: str) -> bool:
         if self.done[stage]:
@@ -199,19 +198,6 @@ class Application:
             for family in self.families.values()
             if own in family.scores
         )
-
-    def _scores(self, stage: Stage, gate: Gate) -> dict[str, float]:
-        """Arm -> mean validation score; the rules' order needs none."""
-        if gate.kind != "best-validation":
-            return {}
-        values: dict[str, list[float]] = {}
-        for need in stage.needs:
-            evaluation = self.plan.stage_index[need]
-            found = self.store.history.evaluated.get(evaluation.fingerprint)
-            value = getattr(found.metrics, self.plan.metric) if found else None
-            if value is not None:
-                values.setdefault(evaluation.arm or "", []).append(value)
-        return {arm: sum(several) / len(several) for arm, several in values.items()}
 
     def _is_open(self, family: Family) -> bool:
         """Whether the family's gate, if it has one, lets it run."""
@@ -297,14 +283,14 @@ class Application:
             self._lost(held, outcome.message, seconds)
             return
         answer = outcome.answer
-        events, artefacts = self._events(held, answer)
+        events, artefacts = self.recorder.record(held.family, held.attempt, answer)
         state = "succeeded" if answer.failure is None else "failed"
         ended = happened.AttemptEnded(
             attempt=held.attempt,
             state=state,
             failure=answer.failure,
             message=answer.message,
-            seconds=seconds,  # type: ignore[arg-type]
+            seconds=seconds,
         )
         self.store.record(*events, ended, artefacts=artefacts)
         for found in answer.outcomes:
@@ -365,47 +351,6 @@ class Application:
         elapsed = time.monotonic() - self.began
         pace = elapsed / self.predicted_done if self.predicted_done > 1 else 1.0
         self.reporter.ended(held.family.id, outcome, self.finished, self.jobs, left * pace)
-
-    def _events(self, held: Held, answer: Answer) -> tuple[list[happened.Event], list[Artefact]]:
-        events: list[happened.Event] = []
-        artefacts: list[Artefact] = []
-        for outcome in answer.outcomes:
-            if isinstance(outcome, Fitted):
-                event, artefact = self._fitted(held, outcome, answer)
-                artefacts += [artefact] if artefact else []
-                events.append(event)
-            else:
-                scored, kept = self._scored(held, outcome)
-                events.append(scored)
-                artefacts.append(kept)
-        return events, artefacts
-
-    def _fitted(self, held: Held, outcome: Fitted, answer: Answer) -> tuple[happened.Fitted, Artefact | None]:
-        artefact = (
-            Artefact(fingerprint=outcome.fingerprint, name=STATE, content=outcome.state) if outcome.state else None
-        )
-        kind = held.family.fit.kind if held.family.fit else "train"
-        event = happened.Fitted(
-            stage_kind="refit" if kind == "refit" else "train", fingerprint=outcome.fingerprint, attempt=held.attempt,
-            artefact=artefact.ref if artefact else None, steps=outcome.steps, best_step=outcome.best_step,
-            diverged=outcome.diverged, losses=outcome.losses, validation=outcome.validation, seconds=outcome.seconds,
-            tokens=outcome.tokens, trainable_parameters=outcome.trainable_parameters,
-            peak_memory_bytes=outcome.peak_memory_bytes, micro_batch=outcome.micro_batch, device=answer.device,
-            versions=answer.versions,
-        )  # fmt: skip
-        return event, artefact
-
-    def _scored(self, held: Held, outcome: Scored) -> tuple[happened.Evaluated, Artefact]:
-        rows = self.corpus.splits[outcome.rows.split]
-        predictions = Predictions(
-            split=outcome.split, names=self.plan.labels, rows=outcome.rows.rows,
-            labels=tuple(rows[row].label for row in outcome.rows.rows), predicted=outcome.predicted,
-            probabilities=outcome.probabilities,
-        )  # fmt: skip
-        return predictions.evaluated(
-            fingerprint=outcome.fingerprint, attempt=held.attempt, seconds=outcome.seconds,
-            content=self.maker.content(outcome.rows),
-        )  # fmt: skip
 
 
 def refuse_without_libraries() -> None:

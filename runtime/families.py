@@ -23,8 +23,7 @@ class Family:
     @property
     def trial(self) -> str | None:
         """The trial that the family belongs to; None: a refit."""
-        stages = (*((self.fit,) if self.fit else ()), *self.scores)
-        return stages[0].trial
+        return self.fit.trial if self.fit else self.scores[0].trial
 
 
 def families(plan: Plan) -> dict[str, Family]:

@@ -37,7 +37,7 @@ def _faults(error: ValidationError, tree: dict[str, Any]) -> list[Diagnostic]:
         place = pointer_to(*found, *missing[:1]) if details["type"] == "missing" else pointer_to(*found)
         by_place.setdefault(place, []).append((details, missing))
     inner = [place for place in by_place if any(other.startswith(place + "/") for other in by_place)]
-    return [_fault(place, [d for d, _ in several], tree) for place, several in by_place.items() if place not in inner]
+    return [_fault(place, [d for d, _ in several]) for place, several in by_place.items() if place not in inner]
 
 
 def _walk(tree: Any, location: tuple[int | str, ...]) -> tuple[list[str | int], list[str]]:
@@ -60,7 +60,7 @@ def _fault(place: str, several: list[ErrorDetails]) -> Diagnostic:
     kinds = {details["type"] for details in several}
     details = several[0]
     if "extra_forbidden" in kinds:
-        return _unknown_key(place, tree)
+        return _unknown_key(place)
     if kinds == {"missing"}:
         return _missing(place)
     if kinds == {"conflict"}:
@@ -122,7 +122,7 @@ def _missing(place: str) -> Diagnostic:
                       remedy=f"add {key}")  # fmt: skip
 
 
-def _unknown_key(place: str, tree: dict[str, Any]) -> Diagnostic:
+def _unknown_key(place: str) -> Diagnostic:
     parent, key = place.rsplit("/", 1)
     if not parent and key in later.KEYS:
         return _not_yet(place, key, later.KEYS[key])

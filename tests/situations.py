@@ -1,6 +1,6 @@
 """Specs and facts without files: what the compiler sees of data, models and devices that nobody has to have."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, cycle, islice, repeat
 from typing import Any
 
@@ -9,7 +9,7 @@ from fewtune.compiler.facts import DataFacts, DeviceFacts, Facts, Linear, ModelF
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.compiler.plan import Compiled
 from fewtune.compiler.resolve import Cuts, Resolution, resolve
-from fewtune.compiler.wording import candidate_patterns, candidate_words, fields, fixed_text
+from fewtune.compiler.wording import candidate_patterns, candidate_words, fields, fixed_text, word_forms
 from fewtune.specs.experiment import Experiment
 
 
@@ -110,13 +110,11 @@ def split(
     labels: int = 2,
     counts: Sequence[int] | None = None,
     tokens: int | Sequence[int] = 20,
-    texts: Iterable[str] | None = None,
 ) -> SplitFacts:
-    """A split: labels in turn (or `counts` of each, in blocks), texts named after split and row unless given."""
-    named = list(texts) if texts is not None else [f"{name} {row}" for row in range(rows)]
-    in_turn = islice(cycle(range(labels)), len(named))
+    """A split of different texts: labels in turn, or `counts` of each in blocks."""
+    in_turn = islice(cycle(range(labels)), rows)
     in_blocks = chain.from_iterable(repeat(label, count) for label, count in enumerate(counts or ()))
-    keys = tuple(fingerprint("text", text)[:16] for text in named)
+    keys = tuple(fingerprint("text", f"{name} {row}")[:16] for row in range(rows))
     lengths = (tokens,) if isinstance(tokens, int) else tuple(tokens)
     return SplitFacts(
         name=name, place=f"{name}.csv", text_keys=keys, groups=keys, labels=tuple(in_blocks if counts else in_turn),
@@ -138,6 +136,7 @@ def facts(
     device: DeviceFacts | str = CPU,
     model: ModelFacts | str = SMALL,
     words: Mapping[str, Sequence[int]] | None = None,
+    blurred: bool = False,
 ) -> Facts:
     """Deterministic facts.
 
@@ -154,6 +153,7 @@ def facts(
         device: the device or its key in `DEVICES`.
         model: the model or its key in `MODELS`.
         words: token ids of words that are not one token of their own.
+        blurred: whether the labels' names begin with the same token, however they are spelt.
     """
     spec = spec or experiment()
     names = label_names(labels) if isinstance(labels, int) else tuple(labels)
@@ -164,9 +164,10 @@ def facts(
         others["unlabelled"] = others["unlabelled"].model_copy(update={"labels": (-1,) * unlabelled_rows})
     pattern_fields = fields(spec)
     columns = {name: name for name in (*pattern_fields, "label")}
+    shared = {form: (7, row) for row, name in enumerate(names) for form in word_forms(name)} if blurred else {}
     return Facts(
         data=DataFacts(fields=pattern_fields, columns=columns, labels=names, splits={"train": train, **others}),
-        model=measured(MODELS[model] if isinstance(model, str) else model, spec, names, words or {}),
+        model=measured(MODELS[model] if isinstance(model, str) else model, spec, names, {**shared, **(words or {})}),
         device=DEVICES[device] if isinstance(device, str) else device,
     )
 

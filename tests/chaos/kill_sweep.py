@@ -69,7 +69,6 @@ def log_of(folder: Path) -> str:
 
 def armed(folder: Path, what: str, *, publishing: bool) -> int:
     """Apply with a fault armed, in a process of its own; its exit status."""
-
     return in_child(lambda: apply(folder, what, publishing=publishing), folder / "log")
 
 

@@ -88,7 +88,8 @@ def make_plan(
         experiment=experiment(name, notes),
         facts=FactsDigest(
             identity="0" * 24, model="model", model_hash="0" * 24, parameters=1000, device="cpu", devices=1,
-            rows={"train": 60, "test": 40}, columns={"text": "text", "label": "label"}, labels=dict.fromkeys(LABELS, 20), excluded_rows=0,
+            rows={"train": 60, "test": 40}, columns={"text": "text", "label": "label"},
+            labels=dict.fromkeys(LABELS, 20), excluded_rows=0,
         ),
         labels=LABELS,
         metric="accuracy",

@@ -26,7 +26,9 @@ EXAMPLES: list[Event] = [
         fingerprint="ab" * 12, attempt="r1-1", split="test", metrics=Scores(accuracy=1 / 3, macro_f1=0.0, mcc=-1.0),
         items=3, seconds=0.1, artefact=REF, content="c",
     ),
-    events.Selected(run="r1", fingerprint="ab" * 12, arm="a", gate="rules-order", scores=(ArmScore(arm="a", value=None),)),
+    events.Selected(
+        run="r1", fingerprint="ab" * 12, arm="a", gate="rules-order", scores=(ArmScore(arm="a", value=None),)
+    ),
     events.Looked(content="c", plan_hash="p"),
     events.RunEnded(run="r1", state="partial", seconds=2.5, message="one trial failed"),
 ]  # fmt: skip

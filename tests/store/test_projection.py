@@ -124,9 +124,10 @@ def test_death_in_the_middle_of_an_increment_leaves_the_one_before(store: Store,
     def fail(connection: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(projection, "refresh_standings", fail)
-        project(store.workspace)
+        with pytest.raises(KeyboardInterrupt):
+            project(store.workspace)
     assert tables(store.workspace) == before
     project(store.workspace)
     same_as_from_scratch(store.workspace)

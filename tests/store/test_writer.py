@@ -121,10 +121,14 @@ def test_what_a_dead_process_left_open_is_ended(root: Path) -> None:
     [(ValueError("a bug"), "failed"), (KeyboardInterrupt(), "cancelled"), (SystemExit(1), "cancelled")],
 )
 def test_an_exception_ends_the_run(root: Path, error: BaseException, state: str) -> None:
-    with pytest.raises(type(error)), Store.open(root) as store:
-        begin(store)
-        store.record(started(store))
-        raise error
+    def apply() -> None:
+        with Store.open(root) as store:
+            begin(store)
+            store.record(started(store))
+            raise error
+
+    with pytest.raises(type(error)):
+        apply()
     assert [record.data["state"] for record in records(root, "run_ended")] == [state]
     assert [record.data["failure"] for record in records(root, "attempt_ended")] == ["interrupted"]
 

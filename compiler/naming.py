@@ -1,0 +1,33 @@
+"""Arm names, as a reader would say them."""
+
+from fewtune.compiler.plan import Recipe
+from fewtune.compiler.situation import ArmSituation
+
+NAMES = {
+    "majority": "majority",
+    "tfidf": "TF-IDF + logistic regression",
+    "zero-shot": "zero-shot",
+    "in-context": "in-context",
+    "pattern+lora": "pattern + LoRA",
+    "pattern+full": "pattern + full",
+    "head+lora": "head + LoRA",
+    "head+full": "head + full",
+}
+UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs", "batch_size": "batch {}",
+         "demonstrations": "k={}", "pattern": "pattern {}"}  # fmt: skip
+
+
+def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
+    """As a reader would name it: the method, the rank, and by what it differs from its siblings."""
+    name = NAMES[a.arm.method]
+    if a.arm.adaptation == "lora":
+        name += f" r={a.rank}"
+    if a.arm.formulation == "in-context" and len({recipe.demonstrations for recipe in recipes}) == 1:
+        name += f" k={recipes[0].demonstrations}"
+    shown = [UNITS[pin].format(value) for pin, value in a.arm.variant if pin in UNITS and pin != "demonstrations"]
+    if a.arm.name is not None:
+        differs = [f"r={value}" for pin, value in a.arm.variant if pin == "rank"] + shown
+        return ", ".join([a.arm.name, *differs])
+    if not a.arm.variant and a.arm.origin == "arms":
+        shown = [UNITS[pin].format(values[0]) for pin in UNITS if (values := getattr(a.arm.pins, pin, None))]
+    return ", ".join([name, *shown])

@@ -1,0 +1,100 @@
+"""Choices with their places, collected while one resolution runs; pins and cuts as choices."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fewtune.compiler.decision import Decision
+from fewtune.compiler.evidence import EVIDENCE
+from fewtune.compiler.rules.data_seeds import FLOOR
+from fewtune.compiler.situation import Choice, Situation, otherwise
+from fewtune.specs.diagnostic import Diagnostic
+
+S = TypeVar("S", bound=Situation)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noted:
+    """A choice with its place: a JSON pointer, relative to the arm for arms."""
+
+    pointer: str
+    decided_by: str
+    choice: Choice
+
+    def decision(self, prefix: str = "") -> Decision:
+        """The choice as a record of the plan."""
+        return self.choice.decision(prefix + self.pointer, self.decided_by)
+
+
+class Notes:
+    """Collects choices and what is to be said about pins while one resolution runs."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self.noted: list[Noted] = []
+        self.warnings: list[Diagnostic] = []
+
+    def settle(
+        self, rule: Callable[[S], Choice], situation: S, pointer: str, pinned: Any = None, spec_pointer: str = ""
+    ) -> Any:
+        """Ask the rule, let a pin win, keep the choice, return the value."""
+        choice = rule(situation)
+        if pinned is not None:
+            self._weigh(pinned, choice, pointer, spec_pointer)
+            choice = pin(pinned, choice)
+        self.noted.append(Noted(pointer=pointer, decided_by=rule.__name__, choice=choice))
+        return choice.value
+
+    def note(self, pointer: str, decided_by: str, choice: Choice) -> None:
+        """Keep a choice that was made elsewhere."""
+        self.noted.append(Noted(pointer=pointer, decided_by=decided_by, choice=choice))
+
+    def _weigh(self, pinned: Any, ruled: Choice, pointer: str, spec_pointer: str) -> None:
+        field = pointer.rsplit("/", 1)[-1]
+        row = EVIDENCE.get(ruled.evidence[0])
+        contradicts = CONTRADICTS.get(field)
+        if row and row.strength in ("strong", "local") and contradicts and contradicts(pinned, ruled.value):
+            self.warnings.append(
+                Diagnostic(
+                    code="W-pin-against-evidence",
+                    severity="warning",
+                    message=f"{field} is pinned to {pinned}; {row.id} ({row.strength}) says: {row.effect}",
+                    pointer=spec_pointer,
+                    expected=str(ruled.value),
+                    got=str(pinned),
+                )
+            )
+
+
+CONTRADICTS: dict[str, Callable[[Any, Any], bool]] = {
+    "learning_rate": lambda pinned, ruled: not ruled / 10 <= pinned <= ruled * 10,
+    "steps": lambda pinned, ruled: 2 * pinned < ruled,
+    "targets": lambda pinned, ruled: set(pinned) != set(ruled),
+    "data_seeds": lambda pinned, _: pinned < FLOOR,
+}
+"""Field -> whether a pinned value goes against what the evidence asks for, beyond the evidence's own tolerance."""
+
+
+def pin(value: Any, ruled: Choice) -> Choice:
+    """The user's value, with the rule's as the alternative."""
+    same = value == ruled.value
+    return Choice(
+        value=value,
+        because="the spec pins it" + ("; the rules would say the same" if same else ""),
+        evidence=("pin", *(row for row in ruled.evidence if row not in ("pin", "fact", "design", "budget"))),
+        alternatives=() if same else (otherwise(ruled.value, f"the rules: {ruled.because}"),),
+        flips_when="the spec leaves it out",
+    )
+
+
+def cut(value: Any, ruled: Choice, because: str) -> Choice:
+    """A value that a limit made smaller than the rule's."""
+    if value == ruled.value:
+        return ruled
+    return Choice(
+        value=value,
+        because=because,
+        evidence=("budget", *ruled.evidence),
+        alternatives=(otherwise(ruled.value, f"does not fit the limits; {ruled.because}"),),
+        flips_when="more time",
+    )

@@ -1,0 +1,37 @@
+"""The choice of an arm: the plan's gate, evaluated on what was measured."""
+
+from collections import defaultdict
+
+from fewtune.compiler.plan import Gate, Plan, Stage
+from fewtune.store.event import ArmScore, Selected
+from fewtune.store.history import History
+
+NEVER = -2.0
+"""Below every value of every metric: an arm without a score is chosen last."""
+
+
+def choose(plan: Plan, stage: Stage, gate: Gate, history: History, run: str) -> Selected:
+    """Decide the gate: the best mean validation score, or the first arm of the rules' order; ties by that order."""
+    scores = validation_scores(plan, stage, history) if gate.kind == "best-validation" else {}
+    chosen = max(gate.arms, key=lambda arm: (scores.get(arm, NEVER), -gate.arms.index(arm)))
+    return Selected(
+        run=run,
+        fingerprint=stage.fingerprint,
+        arm=chosen,
+        gate=gate.kind,
+        metric=plan.metric,
+        n=gate.n,
+        scores=tuple(ArmScore(arm=arm, value=scores.get(arm)) for arm in gate.arms),
+    )
+
+
+def validation_scores(plan: Plan, stage: Stage, history: History) -> dict[str, float]:
+    """Arm -> mean of the plan's metric over the validation evaluations that the stage needs."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for need in stage.needs:
+        evaluation = plan.stage_index[need]
+        found = history.evaluated.get(evaluation.fingerprint)
+        value = getattr(found.metrics, plan.metric) if found else None
+        if value is not None:
+            values[evaluation.arm or ""].append(value)
+    return {arm: sum(several) / len(several) for arm, several in values.items()}

@@ -1,0 +1,76 @@
+"""A worker's answer as events and artefacts for the journal."""
+
+from dataclasses import dataclass
+
+from fewtune.compiler.plan import Plan
+from fewtune.runtime.families import Family, JobMaker
+from fewtune.runtime.job import Answer, Corpus, Fitted, Scored
+from fewtune.store import event as happened
+from fewtune.store.artefacts import STATE, Artefact
+from fewtune.store.predictions import Predictions
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Knows the rows that predictions are about."""
+
+    plan: Plan
+    maker: JobMaker
+    corpus: Corpus
+
+    def record(self, family: Family, attempt: str, answer: Answer) -> tuple[list[happened.Event], list[Artefact]]:
+        """What the answer's results are in the journal, and the files that they name."""
+        events: list[happened.Event] = []
+        artefacts: list[Artefact] = []
+        for outcome in answer.outcomes:
+            if isinstance(outcome, Fitted):
+                fitted, state = self._fitted(family, attempt, outcome, answer)
+                events.append(fitted)
+                artefacts += [state] if state else []
+            else:
+                scored, predictions = self._scored(attempt, outcome)
+                events.append(scored)
+                artefacts.append(predictions)
+        return events, artefacts
+
+    def _fitted(
+        self, family: Family, attempt: str, outcome: Fitted, answer: Answer
+    ) -> tuple[happened.Fitted, Artefact | None]:
+        state = Artefact(fingerprint=outcome.fingerprint, name=STATE, content=outcome.state) if outcome.state else None
+        refit = family.fit is not None and family.fit.kind == "refit"
+        event = happened.Fitted(
+            stage_kind="refit" if refit else "train",
+            fingerprint=outcome.fingerprint,
+            attempt=attempt,
+            artefact=state.ref if state else None,
+            steps=outcome.steps,
+            best_step=outcome.best_step,
+            diverged=outcome.diverged,
+            losses=outcome.losses,
+            validation=outcome.validation,
+            seconds=outcome.seconds,
+            tokens=outcome.tokens,
+            trainable_parameters=outcome.trainable_parameters,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+            micro_batch=outcome.micro_batch,
+            device=answer.device,
+            versions=answer.versions,
+        )
+        return event, state
+
+    def _scored(self, attempt: str, outcome: Scored) -> tuple[happened.Evaluated, Artefact]:
+        rows = self.corpus.splits[outcome.rows.split]
+        predictions = Predictions(
+            split=outcome.split,
+            names=self.plan.labels,
+            rows=outcome.rows.rows,
+            labels=tuple(rows[row].label for row in outcome.rows.rows),
+            predicted=outcome.predicted,
+            probabilities=outcome.probabilities,
+        )
+        return predictions.evaluated(
+            fingerprint=outcome.fingerprint,
+            attempt=attempt,
+            seconds=outcome.seconds,
+            content=self.maker.content(outcome.rows),
+        )
