@@ -414,3 +414,7 @@ def main() -> None:
         if type(error).__module__.startswith(("click", "typer")):
             raise SystemExit(_usage(arguments, error)) from None
         raise
+
+
+if __name__ == "__main__":
+    main()
