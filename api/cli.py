@@ -1,8 +1,10 @@
 """The command line: arguments in, one answer out. Standard output holds data only; talk goes to standard error."""
 
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,7 +39,8 @@ def answer(verb: str, as_json: bool, work: Callable[[], tuple[Envelope, Callable
     """
     status = 0
     try:
-        envelope, show = work()
+        with only_talk():
+            envelope, show = work()
     except FewtuneError as error:
         status = EXIT_OF_CODE.get(error.diagnostics[0].code, error.exit_status)
         envelope, show = Envelope(ok=False, verb=verb, diagnostics=error.diagnostics), _show_error(error.diagnostics)
@@ -51,6 +54,20 @@ def answer(verb: str, as_json: bool, work: Callable[[], tuple[Envelope, Callable
     if status == 0 and not envelope.ok:
         status = int(envelope.data.get("exit_status", 1)) if isinstance(envelope.data, dict) else 1
     raise SystemExit(status)
+
+
+@contextmanager
+def only_talk() -> Iterator[None]:
+    """Send what libraries print to standard error, at the level of file descriptors: standard output is for data."""
+    sys.stdout.flush()
+    data = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(data, 1)
+        os.close(data)
 
 
 def write(text: str) -> None:

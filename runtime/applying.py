@@ -325,7 +325,8 @@ class Application:
                 attempt=held.attempt, state="failed", failure="worker_lost", message=message, seconds=seconds
             )
         )
-        self._report(held, "worker lost" + ("" if trouble.given_up else ", again on another"), over=trouble.given_up)
+        outcome = f"worker lost ({message})" + ("" if trouble.given_up else ", again on another")
+        self._report(held, outcome, over=trouble.given_up)
 
     def _told(self, answer: Answer) -> str:
         """What a finished job brought, in a few words."""

@@ -24,10 +24,10 @@ QUIET = {
     "RAY_memory_monitor_refresh_ms": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_AUTH_MODE": "token",
 }
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""Makes a local Ray listen on 127.0.0.1 only, as it does by default on other systems (ray-project/ray#18730)."""
+LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+"""A local Ray asks for a token and listens on 127.0.0.1 only, as it does by default on other systems
+(ray-project/ray#18730). A cluster of the operator's has its own settings; a driver that differs is not served."""
 
 
 class Worker:
@@ -75,7 +75,7 @@ class RayCluster:
         os.environ.update({key: value for key, value in THREAD_SETTINGS.items() if key not in os.environ})
         os.environ.setdefault("OMP_NUM_THREADS", str(setting.threads))
         if address is None:
-            os.environ.update(LOOPBACK)
+            os.environ.update(LOCAL)
         self._guard = Guard() if address is None else None
         import ray
 
@@ -117,7 +117,7 @@ class RayCluster:
         name = f"worker-{self._started}"
         kind = self._ray.remote(Worker).options(
             num_cpus=1, num_gpus=1 if self._setting.device == "cuda" else 0,
-            max_restarts=0, max_task_retries=0, max_concurrency=2,
+            max_restarts=0, max_task_retries=0, max_concurrency=2, scheduling_strategy="SPREAD",
         )  # fmt: skip
         self._actors[name] = kind.remote(*self._texts, self._setting.device, self._setting.threads)
         self._born[name] = self._actors[name].ready.remote()

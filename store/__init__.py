@@ -1,1 +1,1 @@
-"""fewtune."""
+"""What has happened: the journal is the truth, artefacts hold the results, DuckDB answers questions."""

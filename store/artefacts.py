@@ -6,6 +6,7 @@ is the harmless rest of a crash, and one that differs from its event is never us
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from fewtune.specs.diagnostic import Diagnostic, StoreError
@@ -25,7 +26,7 @@ class Artefact:
     name: str
     content: bytes
 
-    @property
+    @cached_property
     def ref(self) -> ArtefactRef:
         """The name that an event gives it."""
         digest = hashlib.sha256(self.content).hexdigest()

@@ -21,10 +21,11 @@ MEMORY = "1GB"
 
 @contextmanager
 def connect(path: Path) -> Iterator[Connection]:
-    """Open the database for writing, empty where there is none."""
+    """Open the database for writing, empty where there is none; afterwards all of it is in the one file."""
     connection = duckdb.connect(str(path), config={"threads": 1, "autoinstall_known_extensions": False})
     try:
         yield connection
+        connection.execute("CHECKPOINT")
     finally:
         connection.close()
 

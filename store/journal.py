@@ -103,12 +103,12 @@ class JournalWriter:
             lines.append(line)
         content = b"".join(lines)
         try:
+            page = _parse(self._path, content, self._end)
             durable.append(self._handle, self._path, content)
+            self._end = end
         except BaseException:
             self._take_back()
             raise
-        page = _parse(self._path, content, self._end)
-        self._end = end
         return page.records
 
     def close(self) -> None:

@@ -5,18 +5,17 @@ event; a process whose lock file was taken away from under it sees a higher numb
 stands in a file for people and messages; nothing depends on it.
 """
 
-import json
 import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field
 
 from fewtune.specs.diagnostic import Diagnostic, StoreError
 from fewtune.store import durable
@@ -24,16 +23,19 @@ from fewtune.store import durable
 Purpose = Literal["apply", "refresh"]
 
 GRACE_SECONDS = {"apply": 0.0, "refresh": 5.0, "unknown": 0.5}
-"""How long anyone waits at least, by the holder's purpose: one who only refreshes the database, or who has the lock
+"""How long an apply waits at least, by the holder's purpose: one who only refreshes the database, or who has the lock
 but has not yet said who it is, is soon done."""
 POLL_SECONDS = 0.05
+HIGHEST = 2**53
+"""A fencing number beyond it is no number of ours; JSON and the database can hold all below."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Holder:
+class Holder(BaseModel):
     """Who writes to a workspace."""
 
-    pid: int
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    pid: Annotated[int, Field(ge=1, le=2**31)]
     host: str
     since: str
     purpose: Purpose
@@ -61,11 +63,10 @@ class Holder:
 def holder(folder: Path) -> Holder | None:
     """Who holds the lease, as its file says; None where nobody does or the file cannot be understood."""
     try:
-        content = json.loads((folder / "holder.json").read_text(encoding="utf-8"))
-        found = Holder(**content)
-        return found if isinstance(found.pid, int) and found.pid > 0 and found.alive else None
-    except (OSError, ValueError, TypeError, OverflowError):
+        found = Holder.model_validate_json((folder / "holder.json").read_bytes())
+    except (OSError, ValueError):
         return None
+    return found if found.alive else None
 
 
 class Lease:
@@ -100,7 +101,7 @@ class Lease:
             fence=self._number,
             run=run,
         )
-        durable.write_file(self._folder / "holder.json", json.dumps(asdict(me)).encode())
+        durable.write_file(self._folder / "holder.json", me.model_dump_json().encode())
 
     def check(self) -> None:
         """Raise StoreError E-busy unless the lease is still held."""
@@ -138,7 +139,7 @@ def acquire(folder: Path, *, wait_seconds: float = 0, purpose: Purpose = "apply"
         StoreError: E-busy, naming the holder; E-store-full or E-store-unwritable from the disk.
     """
     durable.make_folder(folder)
-    lock = _locked(folder, wait_seconds)
+    lock = _locked(folder, wait_seconds, purpose)
     try:
         lease = Lease(folder, lock, purpose)
     except BaseException:
@@ -150,15 +151,16 @@ def acquire(folder: Path, *, wait_seconds: float = 0, purpose: Purpose = "apply"
         lease.release()
 
 
-def _locked(folder: Path, wait_seconds: float) -> FileLock:
+def _locked(folder: Path, wait_seconds: float, purpose: Purpose) -> FileLock:
     lock = FileLock(folder / "lock", thread_local=False)
     began = time.monotonic()
     while True:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            who, waited = holder(folder), time.monotonic() - began
-            if waited >= max(wait_seconds, GRACE_SECONDS[who.purpose if who else "unknown"]):
+            who = holder(folder)
+            grace = GRACE_SECONDS[who.purpose if who else "unknown"] if purpose == "apply" else 0.0
+            if time.monotonic() - began >= max(wait_seconds, grace):
                 raise _busy(folder, who) from None
             time.sleep(POLL_SECONDS)
         except OSError as error:
@@ -169,9 +171,10 @@ def _locked(folder: Path, wait_seconds: float) -> FileLock:
 
 def _number(folder: Path) -> int | None:
     try:
-        return int((folder / "fence").read_text(encoding="ascii"))
+        number = int((folder / "fence").read_text(encoding="ascii"))
     except (OSError, ValueError):
         return None
+    return number if 0 < number < HIGHEST else None
 
 
 def _busy(folder: Path, who: Holder | None) -> StoreError:

@@ -92,7 +92,6 @@ def _extend(connection: Connection, workspace: Workspace, start: Projected) -> P
         [{"byte_offset": page.end.offset, **page.end._asdict(), "as_of": as_of, "version": schema.version()}],
     )
     connection.execute("COMMIT")
-    connection.execute("CHECKPOINT")
     return Projected(page.end, as_of, len(page.records))
 
 

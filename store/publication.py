@@ -18,8 +18,7 @@ def publish(workspace: Workspace, end: Position) -> tuple[bool, Diagnostic | Non
         is told and not raised.
     """
     try:
-        project(workspace)
-        if snapshot.is_current(workspace, end):
+        if not project(workspace).added and snapshot.is_current(workspace, end):
             return False, None
         snapshot.publish(workspace)
     except FewtuneError as error:

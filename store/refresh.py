@@ -1,7 +1,6 @@
 """Bringing published results up to date from a command that only reads."""
 
 from fewtune.specs.diagnostic import StoreError
-from fewtune.store import lease
 from fewtune.store.journal import continues
 from fewtune.store.snapshot import open_newest
 from fewtune.store.workspace import Workspace
@@ -20,7 +19,7 @@ def refresh(workspace: Workspace) -> bool:
     Raises:
         StoreError: E-journal, E-store-too-new.
     """
-    if _is_current(workspace) or lease.holder(workspace.lease) is not None:
+    if _is_current(workspace):
         return False
     try:
         with Store.open(workspace.root, purpose="refresh"):

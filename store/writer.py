@@ -23,13 +23,15 @@ from fewtune.store.event import (
     Evaluated,
     Event,
     Fitted,
+    Looked,
     RunEnded,
     RunStarted,
     RunState,
     Sampled,
+    Selected,
 )
 from fewtune.store.history import History
-from fewtune.store.journal import JournalWriter
+from fewtune.store.journal import JournalWriter, read
 from fewtune.store.known import Known, known
 from fewtune.store.lease import Lease, Purpose, acquire
 from fewtune.store.record import Record
@@ -38,7 +40,7 @@ from fewtune.store.workspace import Workspace
 
 PUBLISH_SECONDS = (2.0, 4.0)
 """Between two publications at least, and at most where publishing is slow; a finished trial is seen within 5 s."""
-SLOWNESS = 5
+SLOWNESS = 10
 """So many times the duration of one publication pass before the next."""
 DIED = "the process that ran it ended without a word"
 
@@ -146,20 +148,20 @@ class Store:
         """Record what happened; on return it is on the disk.
 
         Args:
-            events: what happened. A result (or sample) that is there already is left out.
+            events: what happened. A result, sample, choice or look that is there already is left out.
             artefacts: what the events name; those of left-out events are not written.
 
         Raises:
             StoreError: E-busy where the lease was lost; E-store-full, E-store-unwritable. Nothing was recorded then.
         """
-        fresh = tuple(event for event in events if not self._there(event))
-        dropped = {event.fingerprint for event in events if isinstance(event, Fitted | Evaluated)}
-        dropped -= {event.fingerprint for event in fresh if isinstance(event, Fitted | Evaluated)}
-        for artefact in artefacts:
-            if artefact.fingerprint not in dropped:
-                self.artefacts.write(artefact)
+        self._catch_up()
+        fresh = self._fresh(events)
         if not fresh:
             return ()
+        named = {_artefact_of(event) for event in fresh}
+        for artefact in artefacts:
+            if (artefact.fingerprint, artefact.name) in named:
+                self.artefacts.write(artefact)
         records = self._journal.append(*fresh)
         self.history.add(records, self._journal.end)
         return records
@@ -183,7 +185,11 @@ class Store:
             return False
         from fewtune.store.publication import publish  # duckdb takes 0.2 s to import
 
-        published, self.trouble = publish(self.workspace, self._journal.end)
+        try:
+            self._lease.check()
+            published, self.trouble = publish(self.workspace, self._journal.end)
+        except StoreError as error:
+            published, self.trouble = False, error.diagnostics[0]
         least, most = PUBLISH_SECONDS
         now = time.monotonic()
         self._next_publication = now + min(max(SLOWNESS * (now - began), least), most)
@@ -200,6 +206,19 @@ class Store:
             durable.remove(path)
         return len(found)
 
+    def _catch_up(self) -> None:
+        """Take in what was recorded when an interrupt came between the journal and the history."""
+        if self.history.end != self._journal.end:
+            self.history.add(read(self.workspace.journal, self.history.end).records, self._journal.end)
+
+    def _fresh(self, events: Sequence[Event]) -> list[Event]:
+        """The events that are not there already, each thing once."""
+        fresh: dict[object, Event] = {}
+        for event in events:
+            if not self._there(event):
+                fresh.setdefault(_thing(event) or len(fresh), event)
+        return list(fresh.values())
+
     def _there(self, event: Event) -> bool:
         match event:
             case Sampled():
@@ -210,6 +229,11 @@ class Store:
             case Evaluated():
                 earlier = self.history.evaluated.get(event.fingerprint)
                 return earlier is not None and self.artefacts.sound(earlier.artefact)
+            case Selected():
+                decided = self.history.selected.get(event.fingerprint)
+                return decided is not None and decided.model_copy(update={"run": event.run}) == event
+            case Looked():
+                return event.plan_hash in self.history.looks.get(event.content, ())
             case _:
                 return False
 
@@ -232,3 +256,25 @@ class Store:
         message = str(error) if isinstance(error, FewtuneError) else f"{type(error).__name__}: {error}"
         with suppress(StoreError):
             self.end_run(state, message)
+
+
+def _artefact_of(event: Event) -> tuple[str, str] | None:
+    """Fingerprint and name of the file that an event names."""
+    match event:
+        case RunStarted():
+            return event.plan.fingerprint, event.plan.name
+        case Fitted() | Evaluated() if event.artefact is not None:
+            return event.artefact.fingerprint, event.artefact.name
+        case _:
+            return None
+
+
+def _thing(event: Event) -> tuple[str, str] | None:
+    """What an event is about, where that can happen only once."""
+    match event:
+        case Fitted() | Evaluated() | Selected():
+            return event.kind, event.fingerprint
+        case Sampled():
+            return event.kind, event.content
+        case _:
+            return None

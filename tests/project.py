@@ -89,7 +89,9 @@ class Project:
         with (self.folder / name).open("w", newline="") as handle:
             csv.writer(handle).writerows(rows)
 
-    def cli(self, *arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def cli(
+        self, *arguments: str, stdin: str = "", env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run the command in a new process, in the project's folder."""
         return fewtune(*arguments, cwd=self.folder, stdin=stdin, env={"FEWTUNE_WORKSPACE": "workspace", **(env or {})})
 
@@ -100,11 +102,19 @@ def fewtune(
     """Run the command in a new process."""
     command = [sys.executable, "-m", "fewtune.api.cli", *arguments]
     return subprocess.run(
-        command, cwd=cwd, input=stdin, capture_output=True, text=True, timeout=timeout, env={**os.environ, **(env or {})}
+        command,
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, **(env or {})},
     )
 
 
-def make_project(folder: Path, *, n: int = 16, train: int = 48, test: int = 40, pairs: bool = False, **tables: Any) -> Project:
+def make_project(
+    folder: Path, *, n: int = 16, train: int = 48, test: int = 40, pairs: bool = False, **tables: Any
+) -> Project:
     """A classification (or pair) project on a tiny random model.
 
     Args:
@@ -131,6 +141,8 @@ def make_project(folder: Path, *, n: int = 16, train: int = 48, test: int = 40, 
         "methods": {"exclude": ["pattern+full"], "pin": {"steps": 6, "learning_rate": 5e-3}},
     }
     for name, table in tables.items():
-        merged = {**spec.get(name, {}), **table} if isinstance(table, dict) and isinstance(spec.get(name), dict) else table
+        merged = (
+            {**spec.get(name, {}), **table} if isinstance(table, dict) and isinstance(spec.get(name), dict) else table
+        )
         spec[name] = merged
     return Project(folder, spec)

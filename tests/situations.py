@@ -1,6 +1,8 @@
 """Specs and facts without files: what the compiler sees of data, models and devices that nobody has to have."""
 
+import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import chain, cycle, islice, repeat
 from typing import Any
 
@@ -8,8 +10,8 @@ from fewtune.compiler.compilation import compile_plan
 from fewtune.compiler.facts import DataFacts, DeviceFacts, Facts, Linear, ModelFacts, SplitFacts
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.compiler.plan import Compiled
-from fewtune.compiler.resolve import Cuts, Resolution, resolve
 from fewtune.compiler.wording import candidate_patterns, candidate_words, fields, fixed_text, word_forms
+from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
 
 
@@ -218,12 +220,31 @@ def twins(facts: Facts, name: str, pairs: Mapping[int, int]) -> Facts:
 
 
 def compiled(tables: Mapping[str, Any] | None = None, **parameters: Any) -> Compiled:
-    """The plan of `experiment(**tables)` and `facts(**parameters)`."""
-    asked = experiment(**(tables or {}))
+    """The plan of `experiment(**tables)` and `facts(**parameters)`; both are JSON values, and plans are kept."""
+    return _compiled(json.dumps([tables or {}, parameters]))
+
+
+@lru_cache(maxsize=64)
+def _compiled(situation: str) -> Compiled:
+    tables, parameters = json.loads(situation)
+    asked = experiment(**tables)
     return compile_plan(asked, facts(asked, **parameters))
 
 
-def resolved(tables: Mapping[str, Any] | None = None, cuts: Cuts | None = None, **parameters: Any) -> Resolution:
-    """What the rules settle for `experiment(**tables)` and `facts(**parameters)`, unchecked and uncut."""
+def codes(tables: Mapping[str, Any] | None = None, **parameters: Any) -> set[str]:
+    """Codes of everything that is said against a plan, whether it is refused or not."""
     asked = experiment(**(tables or {}))
-    return resolve(asked, facts(asked, **parameters), cuts)
+    return said(asked, facts(asked, **parameters))
+
+
+def said(asked: Experiment, given: Facts) -> set[str]:
+    """Codes of everything that is said against the plan of a spec and facts."""
+    return {one.code for one in found(asked, given)}
+
+
+def found(asked: Experiment, given: Facts) -> tuple[Diagnostic, ...]:
+    """Everything that is said against the plan of a spec and facts."""
+    try:
+        return compile_plan(asked, given).plan.warnings
+    except PlanError as error:
+        return error.diagnostics

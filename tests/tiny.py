@@ -1,4 +1,4 @@
-"""A tiny random causal language model with a real tokenizer, and a toy task that it can learn: made in under a second."""
+"""A tiny random causal language model with a real tokenizer, and a toy task that it can learn."""
 
 import random
 import string
@@ -15,7 +15,22 @@ KEYWORDS = {
     "science": ("planet", "gene", "rocket", "laser", "theory"),
 }
 """Label -> words that tell it."""
-FILLERS = ("the", "a", "new", "report", "says", "that", "on", "monday", "after", "long", "talks", "with", "people", "in")
+FILLERS = (
+    "the",
+    "a",
+    "new",
+    "report",
+    "says",
+    "that",
+    "on",
+    "monday",
+    "after",
+    "long",
+    "talks",
+    "with",
+    "people",
+    "in",
+)
 """Words that tell nothing."""
 ANSWERS = ("yes", "no", "maybe", "Yes", "No", "Maybe", *(label.capitalize() for label in LABELS))
 POSITIONS = 512

@@ -36,6 +36,11 @@ def out_of_memory(error: BaseException) -> bool:
 def release() -> None:
     """Give back what a failed job may have left to the collector and to the device's cache."""
     gc.collect()
+    empty_cache()
+
+
+def empty_cache() -> None:
+    """Give back what the device's allocator keeps for later."""
     if "torch" in sys.modules:
         import torch
 

@@ -26,7 +26,7 @@ def balanced(labels: Sequence[int], seed: int) -> list[int]:
     """All row positions in rounds of one row of each label, so that every beginning is as balanced as can be.
 
     >>> balanced([0, 0, 0, 1, 1, 2], seed=1)
-    [1, 5, 3, 2, 4, 0]
+    [2, 5, 3, 1, 4, 0]
     """
     shuffled = permutation(len(labels), seed, 0)
     seen: dict[int, int] = {}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fewtune.runtime.train.adaptation import Tuned
-from fewtune.runtime.train.memory import out_of_memory, release
+from fewtune.runtime.train.memory import empty_cache, out_of_memory
 from fewtune.runtime.train.prediction import Prediction, finite_rows
 from fewtune.runtime.train.prompt import shared_beginning
 from fewtune.runtime.train.pulse import Phase, Pulse
@@ -72,6 +72,6 @@ def _logits(tuned: Tuned, rows: Sequence[Tokens], prefix: Prefix | None) -> Tens
     except Exception as error:
         if len(rows) == 1 or not out_of_memory(error):
             raise
-    release()
+    empty_cache()
     half = len(rows) // 2
     return torch.cat([_logits(tuned, rows[:half], prefix), _logits(tuned, rows[half:], prefix)])

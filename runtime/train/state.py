@@ -8,12 +8,12 @@ from typing import Any
 from safetensors.numpy import save
 
 KEY = "fewtune"
-"""Name of the metadata entry; `format` beside it is what transformers and peft look for."""
+"""Name of the only metadata entry: safetensors writes several in random order, and equal states have equal bytes."""
 
 
 def metadata(about: Mapping[str, Any]) -> dict[str, str]:
     """The header's metadata."""
-    return {"format": "pt", KEY: json.dumps(about, sort_keys=True, ensure_ascii=False)}
+    return {KEY: json.dumps(about, sort_keys=True, ensure_ascii=False)}
 
 
 def about(state: bytes) -> dict[str, Any]:

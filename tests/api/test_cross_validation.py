@@ -50,7 +50,9 @@ def test_every_row_is_scored_once_a_seed(project: Project) -> None:
         scored: Counter[int] = Counter()
         for stage in plan.stages:
             if stage.trial == trial.id and stage.split == "cv":
-                scored.update(parse_predictions(project.reader.read(history.evaluated[stage.fingerprint].artefact)).rows)
+                scored.update(
+                    parse_predictions(project.reader.read(history.evaluated[stage.fingerprint].artefact)).rows
+                )
         assert set(scored) == set(range(61)), trial.id
         assert set(scored.values()) == {1}
 

@@ -104,7 +104,9 @@ def test_changed_test_label_evaluates_again(tmp_path: Path) -> None:
 
 
 def test_lost_artefact_is_computed_again(tmp_path: Path) -> None:
-    project = make_project(tmp_path, train=20, test=10, methods={"exclude": ["in-context", "head+lora", "pattern+full"]})
+    project = make_project(
+        tmp_path, train=20, test=10, methods={"exclude": ["in-context", "head+lora", "pattern+full"]}
+    )
     project.apply()
     history = project.reader.history()
     evaluation = next(iter(history.evaluated.values()))

@@ -24,10 +24,10 @@ from fewtune.store.statistics import Comparison, Interval
 
 TORN = ("write", "append")
 """Operations that a crash can leave half done."""
-NEAR = 2
+NEAR = 1
 """So many operations before and after one on the database's files are tried with the database, too,"""
-EVERY = 10
-"""and of all others every tenth."""
+EVERY = 40
+"""and of all others every fortieth."""
 
 
 class Kill(NamedTuple):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import invariants
 import kill_sweep
+import pytest
 import scenario
 
 HERE = Path(__file__).parent
@@ -40,7 +41,7 @@ def make(folder: Path) -> Path:
 
 
 def test_a_real_process_dies_where_its_environment_says(memory_folder: Path, capsys) -> None:
-    dice, kills = random.Random(11), 6
+    dice, kills = random.Random(11), 3
     for number in range(kills):
         workspace, acknowledged = memory_folder / f"w{number}", memory_folder / f"a{number}"
         fault = f"die-{dice.choice(['before', 'within', 'after'])}:{dice.randrange(1, 110)}"
@@ -59,9 +60,10 @@ def run(workspace: Path, acknowledged: Path, fault: str | None) -> int:
     ).returncode
 
 
-def test_random_kills_with_the_database(memory_folder: Path, capsys) -> None:
+@pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.full)])
+def test_random_kills_with_the_database(memory_folder: Path, kills: int, capsys) -> None:
     """Not at operations of ours: at any instant, DuckDB's own writes included."""
-    dice, kills = random.Random(7), 12
+    dice = random.Random(kills)
     for number in range(kills):
         folder = make(memory_folder / str(number))
         workspace, acknowledged = folder / "workspace", folder / "ack"

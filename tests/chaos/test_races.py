@@ -40,7 +40,6 @@ from pathlib import Path
 from fewtune.store.writer import Store
 from fewtune.store.event import Looked
 with Store.open(Path(sys.argv[1])) as store:
-    store.publish = lambda force=False: False
     store.record(Looked(content="held", plan_hash="0"))
     print("held", flush=True)
     for line in sys.stdin:
@@ -86,6 +85,7 @@ def test_a_writer_that_lost_its_lease_cannot_append(memory_folder: Path) -> None
         assert said == ""
         assert "E-busy" in wrong
         assert zombie.returncode != 0
+        assert not (memory_folder / "results").exists(), "nor does it publish"
         store.record(Looked(content="still holder", plan_hash="0"))
     contents = [record.data["content"] for record in read(memory_folder / "journal.jsonl").records]
     assert contents == ["held", "new holder", "still holder"]

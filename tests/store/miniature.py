@@ -281,12 +281,11 @@ def choose(store: Store, plan: Plan) -> None:
     stage = plan.stage_index[gate.stage]
     scores = tuple(ArmScore(arm=arm, value=SKILL[arm]) for arm in gate.arms)
     best = max(scores, key=lambda score: score.value or 0.0)
-    if stage.fingerprint not in store.history.selected:
-        run = next(reversed(store.history.runs))
-        store.record(
-            Selected(run=run, fingerprint=stage.fingerprint, arm=best.arm, gate=gate.kind, metric="accuracy",
-                     n=gate.n, scores=scores)
-        )  # fmt: skip
+    selected = Selected(
+        run=next(reversed(store.history.runs)), fingerprint=stage.fingerprint, arm=best.arm, gate=gate.kind,
+        metric="accuracy", n=gate.n, scores=scores,
+    )  # fmt: skip
+    store.record(selected)
 
 
 def mean_only(metric, labels, predicted, data_seeds, level) -> Interval:

@@ -13,7 +13,22 @@ from fewtune.specs.diagnostic import StoreError
 from fewtune.store import lease
 from fewtune.store.lease import Holder, acquire, holder
 
-GARBAGE = [b"", b"\xff\xfe", b"{", b"[]", b"7", b'{"pid": 1}', b'{"pid": "x"}', b"null", b"9" * 5000, b"\0" * 4096]
+WRONG = b'{"pid": 1, "host": "h", "since": "s", "purpose": "world domination", "fence": 1}'
+GARBAGE = [
+    b"",
+    b"\xff\xfe",
+    b"{",
+    b"[]",
+    b"7",
+    b'{"pid": 1}',
+    b'{"pid": "x"}',
+    b"null",
+    b"9" * 5000,
+    b"\0" * 4096,
+    b"9" * 30,
+    b"-7",
+    WRONG,
+]
 
 
 def test_a_free_lease_is_held_and_given_back(root: Path) -> None:

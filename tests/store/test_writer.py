@@ -10,7 +10,8 @@ from fewtune.compiler.diff import diff
 from fewtune.specs.diagnostic import StoreError
 from fewtune.store import fault, publication
 from fewtune.store.artefacts import Artefact
-from fewtune.store.event import AttemptStarted, Looked
+from fewtune.store.event import AttemptEnded, AttemptStarted, Looked
+from fewtune.store.history import History
 from fewtune.store.journal import read
 from fewtune.store.reader import Reader
 from fewtune.store.record import Record
@@ -64,6 +65,26 @@ def test_a_result_that_is_there_is_not_recorded_again(root: Path) -> None:
         store.artefacts.path(artefact.ref).unlink()
         assert len(store.record(again, artefacts=[other])) == 1, "unless it was lost"
         assert store.known().fitted[TRAIN.fingerprint] == other.ref
+
+
+def test_a_result_that_is_told_twice_at_once_is_recorded_once(root: Path) -> None:
+    with Store.open(root) as store:
+        begin(store)
+        event, artefact = miniature.fitted(TRAIN, "r0001-1")
+        again = event.model_copy(update={"attempt": "r0001-2"})
+        assert [record.event for record in store.record(event, again, artefacts=[artefact])] == [event]
+        sample = miniature.sampled(PLAN.samples[0])
+        other = sample.model_copy(update={"sample": "refit"})
+        assert [record.event for record in store.record(sample, other)] == [sample]
+
+
+def test_choices_and_looks_are_told_once(root: Path) -> None:
+    with Store.open(root) as store:
+        for number in range(2):
+            list(miniature.apply(store, PLAN))
+            looks = store.record(Looked(content="c", plan_hash=PLAN.hash))
+            assert len(looks) == (1 if number == 0 else 0)
+    assert len(records(root, "selected")) == 1
 
 
 def test_an_artefact_is_there_before_its_event(root: Path, tmp_path: Path) -> None:
@@ -131,6 +152,26 @@ def test_an_exception_ends_the_run(root: Path, error: BaseException, state: str)
         apply()
     assert [record.data["state"] for record in records(root, "run_ended")] == [state]
     assert [record.data["failure"] for record in records(root, "attempt_ended")] == ["interrupted"]
+
+
+def test_an_interrupt_between_journal_and_history_repeats_nothing(root: Path, monkeypatch) -> None:
+    with Store.open(root) as store:
+        begin(store)
+        store.record(started(store))
+        event, artefact = miniature.fitted(TRAIN, "r0001-1")
+        ended = AttemptEnded(attempt="r0001-1", state="succeeded", seconds=1.0)
+        with monkeypatch.context() as patched:
+            patched.setattr(History, "add", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                store.record(event, ended, artefacts=[artefact])
+        assert store.record(event, artefacts=[artefact]) == ()
+        store.end_run("cancelled")
+    assert len(records(root, "fitted")) == 1
+    assert [record.data["state"] for record in records(root, "attempt_ended")] == ["succeeded"]
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_run_that_nobody_ended_did_not_succeed(root: Path) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import torch
 from tiny import LABELS, tiny_model, tiny_rows, tiny_word_tokens
+from transformers import AutoModelForCausalLM
 
 from fewtune.compiler.plan import Arm, Lora, Recipe
 from fewtune.runtime.job import Corpus, Fit, Job, ModelRef, RowRef, Score
 from fewtune.runtime.train.engine import Engine
+from fewtune.runtime.train.model import Base, load, prepared
 
 ARCHITECTURES = ("llama", "qwen2", "opt", "gpt_neox")
 TARGETS = {
@@ -97,11 +99,29 @@ def job(models: Models) -> Jobs:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def engine(models: Models, corpus: Corpus) -> Callable[..., Engine]:
-    """Builds an engine for an architecture."""
+    """Architecture -> an engine that many tests share, or a fresh one."""
 
-    def made(architecture: str = "llama") -> Engine:
+    @cache
+    def shared(architecture: str) -> Engine:
         return Engine(ModelRef(path=str(models(architecture)), weights_hash="tiny"), corpus)
+
+    def made(architecture: str = "llama", *, fresh: bool = False) -> Engine:
+        return shared.__wrapped__(architecture) if fresh else shared(architecture)
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def bases(models: Models) -> Callable[..., Base]:
+    """(architecture, precision or "double") -> a resident base that many tests share."""
+
+    @cache
+    def made(architecture: str = "llama", precision: str = "fp32") -> Base:
+        folder = models(architecture)
+        if precision == "double":
+            return prepared(AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").double())
+        return load(str(folder), precision, "cpu")  # type: ignore[arg-type]
 
     return made

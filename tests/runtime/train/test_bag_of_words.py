@@ -69,7 +69,9 @@ def test_as_a_job(formulation: str, job: Callable[..., Job], engine: Callable[..
     fitted, scored = answer.outcomes
     assert isinstance(fitted, Fitted)
     assert isinstance(scored, Scored)
-    right = [corpus.splits["test"][row].label == label for row, label in zip(scored.rows.rows, scored.predicted, strict=True)]
+    right = [
+        corpus.splits["test"][row].label == label for row, label in zip(scored.rows.rows, scored.predicted, strict=True)
+    ]
     assert sum(right) == (10 if formulation == "majority" else 40)
     again = engine().run(job(formulation, pattern=None, fit=None), state=fitted.state)
     assert again.outcomes[0].probabilities == scored.probabilities  # type: ignore[union-attr]

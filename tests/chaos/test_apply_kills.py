@@ -1,0 +1,138 @@
+"""The real apply: killed at each of its operations on journal and artefacts, and at random instants under Ray."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import invariants
+import pytest
+from project import Project, make_project
+
+HERE = Path(__file__).parent
+PARTS = 2
+
+
+def sweep(folder: Path, every: int, capsys: pytest.CaptureFixture[str]) -> None:
+    environment = {
+        **os.environ, "FEWTUNE_TEST_PROJECT": str(folder / "project"), "FEWTUNE_CACHE": str(folder / "cache"),
+        "PYTHONPATH": f"{HERE.parent}:{HERE.parent / 'store'}",
+    }  # fmt: skip
+    (folder / "project").mkdir()
+    processes = []
+    for part in range(PARTS):
+        (folder / str(part)).mkdir()
+        command = [sys.executable, HERE / "apply_sweep.py", folder / str(part), str(part), str(PARTS), str(every)]
+        if part == 0:  # the project is written once
+            subprocess.run([sys.executable, "-c", "import apply_scenario as a; a.project(a.HOME).path"], check=True,
+                           env={**environment, "PYTHONPATH": f"{environment['PYTHONPATH']}:{HERE}"})  # fmt: skip
+        processes.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE))
+    answers = [json.loads(process.communicate()[0]) for process in processes]
+    kills = sum(answer["kills"] for answer in answers)
+    violations = [violation for answer in answers for violation in answer["violations"]]
+    with capsys.disabled():
+        print(f" [{answers[0]['operations']} operations of apply, {kills} kills, {len(violations)} violations]", end="")
+    assert not violations, "\n".join(violations[:3])
+    assert answers[0]["operations"] >= 60
+
+
+def test_sampled_operations_of_apply(memory_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep(memory_folder, 9, capsys)
+
+
+@pytest.mark.full
+def test_all_operations_of_apply(memory_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep(memory_folder, 1, capsys)
+
+
+def ray_project(folder: Path) -> Project:
+    made = make_project(
+        folder, train=40, test=20,
+        methods={"exclude": ["pattern+full", "head+lora", "in-context"], "pin": {"steps": 60, "learning_rate": 1e-3}},
+        evaluation={"data_seeds": 4},
+    )  # fmt: skip
+    made.path  # noqa: B018 -- written once
+    return made
+
+
+def command(made: Project, *more: str) -> list[str]:
+    return [sys.executable, "-m", "fewtune.api.cli", "apply", "spec.json", "-w", "workspace", "--json", *more]
+
+
+def children(mark: str) -> list[int]:
+    """Processes whose working folder is the project's: apply, and everything that it started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if os.readlink(entry / "cwd") == mark and int(entry.name) != os.getpid():
+                    state = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0]
+                    found += [int(entry.name)] if state != "Z" else []
+            except OSError:
+                continue
+    return found
+
+
+def settle(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether the condition comes true in time."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def survives(folder: Path, kills: int, seed: int) -> int:
+    """Kill apply at random instants until it ends by itself; returns how often it was killed."""
+    made, dice, done = ray_project(folder), random.Random(seed), 0
+    while True:
+        process = subprocess.Popen(command(made), cwd=made.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if done < kills:
+            try:
+                process.wait(dice.uniform(3.0, 22.0))
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                done += 1
+        output, _ = process.communicate()
+        assert settle(lambda: not children(str(made.folder)), 5.0), "a process was left behind"
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+    assert json.loads(output)["ok"]
+    judge(made)
+    return done
+
+
+def judge(made: Project) -> None:
+    """Each result is there exactly once, every attempt has one end."""
+    records = invariants.journal_records(made.workspace)
+    invariants.check_artefacts(made.workspace, records)
+    plan = made.plan().plan
+    wanted = [stage.fingerprint for stage in plan.stages if stage.kind in ("train", "evaluate")]
+    found = Counter(r["data"]["fingerprint"] for r in records if r["kind"] in ("fitted", "evaluated"))
+    assert found == Counter(wanted)
+    invariants.check_ends(records)
+
+
+def test_random_kills_under_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = survives(tmp_path, 3, seed=3)
+    with capsys.disabled():
+        print(f" [{done} kills of apply under Ray]", end="")
+    assert done >= 1
+
+
+@pytest.mark.full
+def test_twenty_kills_under_ray(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = number = 0
+    while done < 20:
+        done += survives(tmp_path / str(number), 5, seed=number)
+        number += 1
+    with capsys.disabled():
+        print(f" [{done} kills of apply under Ray]", end="")

@@ -1,0 +1,139 @@
+"""Ray for real: two workers of which one dies, a cluster of two nodes, an interrupt."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from project import Project, make_project
+
+
+def slow_project(folder: Path) -> Project:
+    """Trials that take a second or two each."""
+    made = make_project(
+        folder, train=40, test=20,
+        methods={"exclude": ["pattern+full", "head+lora", "in-context"], "pin": {"steps": 150, "learning_rate": 1e-3}},
+        evaluation={"data_seeds": 4},
+    )  # fmt: skip
+    made.path  # noqa: B018 -- written once
+    return made
+
+
+def start(made: Project, *more: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "fewtune.api.cli", "apply", "spec.json", "-w", "workspace", "--json", *more]
+    return subprocess.Popen(
+        command,
+        cwd=made.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(env or {})},
+    )
+
+
+def events(made: Project) -> list[dict[str, object]]:
+    path = made.workspace / "journal.jsonl"
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def busy_worker(made: Project) -> int:
+    """The process of an actor that holds a training job."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        started = {e["data"]["attempt"] for e in events(made) if e["kind"] == "attempt_started"}  # type: ignore[index]
+        ended = {e["data"]["attempt"] for e in events(made) if e["kind"] == "attempt_ended"}  # type: ignore[index]
+        training = [e["data"] for e in events(made) if e["kind"] == "attempt_started"  # type: ignore[index]
+                    and "lora" in str(e["data"])]  # fmt: skip
+        if any(job["attempt"] in started - ended for job in training):  # type: ignore[index]
+            found = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _is_actor(p, made)]
+            if found:
+                return found[0]
+        time.sleep(0.1)
+    raise AssertionError("no worker was seen at work")
+
+
+def _is_actor(entry: Path, made: Project) -> bool:
+    try:
+        return b"ray::Worker.run" in (entry / "cmdline").read_bytes() and os.readlink(entry / "cwd") == str(made.folder)
+    except OSError:
+        return False
+
+
+def test_dead_worker_costs_one_attempt(tmp_path: Path) -> None:
+    made = slow_project(tmp_path)
+    process = start(made, "--workers", "2")
+    os.kill(busy_worker(made), signal.SIGKILL)
+    output, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert json.loads(output)["data"]["state"] == "succeeded"
+    attempts = {e["data"]["attempt"]: e["data"] for e in events(made) if e["kind"] == "attempt_started"}  # type: ignore[index]
+    ends = [e["data"] for e in events(made) if e["kind"] == "attempt_ended"]
+    lost = [end for end in ends if end["failure"] == "worker_lost"]  # type: ignore[index]
+    assert len(lost) == 1
+    job = attempts[lost[0]["attempt"]]["job"]  # type: ignore[index]
+    assert Counter(a["job"] for a in attempts.values())[job] == 2  # type: ignore[index]
+    found = Counter(e["data"]["fingerprint"] for e in events(made) if e["kind"] in ("fitted", "evaluated"))  # type: ignore[index]
+    plan = made.plan().plan
+    assert found == Counter(s.fingerprint for s in plan.stages if s.kind in ("train", "evaluate"))
+
+
+def test_interrupt_stops_cleanly_and_the_next_apply_goes_on(tmp_path: Path) -> None:
+    made = slow_project(tmp_path)
+    process = start(made)
+    busy_worker(made)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 12
+    assert json.loads(output)["diagnostics"][0]["code"] == "E-interrupted"
+    assert events(made)[-1]["data"]["state"] == "cancelled"  # type: ignore[index]
+    kept = sum(e["kind"] == "evaluated" for e in events(made))
+    again = start(made, "--in-process")
+    output, errors = again.communicate(timeout=240)
+    assert again.returncode == 0, errors
+    assert kept
+    found = Counter(e["data"]["fingerprint"] for e in events(made) if e["kind"] == "evaluated")  # type: ignore[index]
+    assert set(found.values()) == {1}
+
+
+def test_second_apply_is_told_who_is_busy(tmp_path: Path) -> None:
+    made = slow_project(tmp_path)
+    process = start(made)
+    busy_worker(made)
+    second = start(made, "--in-process")
+    output, _ = second.communicate(timeout=60)
+    assert second.returncode == 8
+    assert str(process.pid) in json.loads(output)["diagnostics"][0]["message"]
+    rows = made.cli("sql", "SELECT count(*) FROM trials", "--json")
+    assert rows.returncode == 0, rows.stderr
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+
+
+@pytest.fixture
+def two_nodes() -> Iterator[str]:
+    """The address of a Ray cluster of two nodes on this machine."""
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "1"
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    yield cluster.address
+    cluster.shutdown()
+
+
+def test_cluster_of_two_nodes(tmp_path: Path, two_nodes: str) -> None:
+    made = make_project(tmp_path)
+    made.path  # noqa: B018 -- written once
+    process = start(made, "--cluster", two_nodes, "--workers", "2")
+    output, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert json.loads(output)["data"]["state"] == "succeeded"
+    workers = {e["data"]["worker"] for e in events(made) if e["kind"] == "attempt_started"}  # type: ignore[index]
+    assert workers == {"worker-1", "worker-2"}

@@ -1,0 +1,271 @@
+"""The training loop against plain loops: peft for LoRA, the whole model for full fine-tuning."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from tiny import LABELS
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from fewtune.compiler.plan import Arm, Recipe
+from fewtune.runtime.job import Corpus, Job, RowRef
+from fewtune.runtime.train import adaptation
+from fewtune.runtime.train.loop import Course, Example, Learner, Validation, backward, train
+from fewtune.runtime.train.model import Base
+from fewtune.runtime.train.order import batches
+from fewtune.runtime.train.prediction import Prediction
+from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
+from fewtune.runtime.train.pulse import Pulse
+from fewtune.runtime.train.schedule import factor
+
+Examples = Sequence[Example]
+SEED = 11
+
+
+def examples(folder: Path, arm: Arm, corpus: Corpus, count: int = 20) -> list[Example]:
+    encoder = Encoder(load_tokenizer(str(folder / "tokenizer.json")))
+    rows = encoder.rows(Template(str(arm.pattern)), 64, corpus, RowRef(split="train", rows=tuple(range(count))))
+    return [Example(tokens, corpus.splits["train"][row].label) for row, tokens in enumerate(rows)]
+
+
+def learner(base: Base, job: Job) -> Learner:
+    arm = job.arm
+    weights = adaptation.moving(base, arm, len(LABELS), seed=5)
+    tokens = [] if arm.formulation == "head" else list(job.tokens.values())
+    tuned = adaptation.tuned(base, arm, tokens, weights.working)
+    return Learner(tuned, weights, keeps_masters=arm.adaptation == "lora")
+
+
+def ours(base: Base, job: Job, data: Examples) -> tuple[Course, Learner]:
+    learning = learner(base, job)
+    return train(learning, job.recipe, data, SEED, None, Pulse("job", lambda _: None)), learning
+
+
+def plain(
+    parameters: Sequence[Tensor], logits: Callable[[Tensor, Tensor], Tensor], recipe: Recipe, data: Examples
+) -> None:
+    """The loop that anyone would write: padded batches with a mask, all at once, one learning rate a step."""
+    optimizer = torch.optim.AdamW(parameters, weight_decay=recipe.weight_decay, lr=0.0)
+    stream = batches(len(data), recipe.batch_size, SEED)
+    for step in range(recipe.steps):
+        batch = [data[place] for place in next(stream)]
+        longest = max(len(example.tokens) for example in batch)
+        ids = torch.tensor([[*example.tokens, *[0] * (longest - len(example.tokens))] for example in batch])
+        mask = torch.tensor([[place < len(example.tokens) for place in range(longest)] for example in batch]).long()
+        loss = functional.cross_entropy(logits(ids, mask), torch.tensor([example.label for example in batch]))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def last(x: Tensor, mask: Tensor) -> Tensor:
+    return x[torch.arange(len(x)), mask.sum(1) - 1]
+
+
+def peft_model(folder: Path, job: Job, dtype: torch.dtype) -> Any:
+    assert job.arm.lora is not None
+    head = job.arm.formulation == "head"
+    kind = AutoModelForSequenceClassification if head else AutoModelForCausalLM
+    more: dict[str, Any] = {"num_labels": len(LABELS), "pad_token_id": 0} if head else {}
+    model = kind.from_pretrained(folder, attn_implementation="sdpa", dtype=dtype, **more).eval()
+    config = LoraConfig(
+        r=job.arm.lora.rank,
+        lora_alpha=job.arm.lora.alpha,
+        lora_dropout=0.0,
+        target_modules=list(job.arm.lora.targets),
+        modules_to_save=["score"] if head else None,
+    )
+    return get_peft_model(model, config, autocast_adapter_dtype=False).eval()
+
+
+def peft_names(tensors: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """State names as the parameters of a live peft model are called."""
+    for name, value in tensors.items():
+        if name.endswith("score.weight"):
+            yield name.replace("score.weight", "score.modules_to_save.default.weight"), value
+        else:
+            yield name.replace(".weight", ".default.weight"), value
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "opt", "gpt_neox"])
+@pytest.mark.parametrize("formulation", ["pattern", "head"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_lora_is_pefts(
+    architecture: str, formulation: str, dtype: torch.dtype, models: Any, bases: Any, job: Any, corpus: Corpus
+) -> None:
+    folder = models(architecture)
+    task = job(formulation, "lora", architecture=architecture, steps=10, weight_decay=0.1, micro_batch=3)
+    data = examples(folder, task.arm, corpus)
+    base = bases(architecture, "fp32" if dtype == torch.float32 else "double")
+    course, _ = ours(base, task, data)
+
+    model = peft_model(folder, task, dtype)
+    parameters = dict(model.named_parameters())
+    start = {name: value.to(dtype) for name, value in adaptation.initial(base, task.arm, len(LABELS), 5).items()}
+    for name, value in peft_names(start):
+        parameters[name].data.copy_(value)
+    moving = [parameter for parameter in parameters.values() if parameter.requires_grad]
+    assert len(moving) == len(start)
+    tokens = list(task.tokens.values())
+
+    def logits(ids: Tensor, mask: Tensor) -> Tensor:
+        wide: Tensor = model(input_ids=ids, attention_mask=mask).logits
+        return wide if formulation == "head" else last(wide, mask)[:, tokens]
+
+    plain(moving, logits, task.recipe, data)
+    # Norms and rotary angles stay in fp32 in a double model: exactness ends near 1e-7, except for OPT.
+    close = 1e-4 if dtype == torch.float32 else 1e-10 if architecture == "opt" else 1e-6
+    for name, value in peft_names(course.result):
+        torch.testing.assert_close(value, parameters[name].data, atol=close, rtol=close)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt_neox"])
+@pytest.mark.parametrize("formulation", ["pattern", "head"])
+def test_full_is_the_whole_models(
+    architecture: str, formulation: str, models: Any, bases: Any, job: Any, corpus: Corpus
+) -> None:
+    folder = models(architecture)
+    task = job(formulation, "full", architecture=architecture, steps=8, weight_decay=0.1, learning_rate=1e-3)
+    data = examples(folder, task.arm, corpus)
+    base = bases(architecture)
+    course, _ = ours(base, task, data)
+
+    model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
+    score = nn.Parameter(adaptation.initial(base, task.arm, len(LABELS), 5).get("score.weight", torch.zeros(1)).clone())
+    tokens = list(task.tokens.values())
+
+    def logits(ids: Tensor, mask: Tensor) -> Tensor:
+        if formulation == "pattern":
+            return last(model(input_ids=ids, attention_mask=mask).logits, mask)[:, tokens]
+        return last(model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state, mask) @ score.T
+
+    moving = list(model.parameters()) if formulation == "pattern" else [*model.base_model.parameters(), score]
+    plain(moving, logits, task.recipe, data)
+    parameters = dict(model.named_parameters()) | {"score.weight": score}
+    assert set(course.result) == set(parameters) - ({"score.weight"} if formulation == "pattern" else set()) - (
+        {"lm_head.weight"} if formulation == "head" and architecture == "gpt_neox" else set()
+    )
+    for name, value in course.result.items():
+        torch.testing.assert_close(value, parameters[name].data, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("formulation", "moves"), [("pattern", "lora"), ("head", "lora"), ("pattern", "full")])
+def test_the_size_of_micro_batches_changes_rounding_only(
+    formulation: str, moves: str, models: Any, bases: Any, job: Any, corpus: Corpus
+) -> None:
+    folder = models("opt")
+    base = bases("opt", "double")
+    results = []
+    for size in (8, 4, 3, 1):
+        task = job(formulation, moves, architecture="opt", micro_batch=size, steps=3, learning_rate=1e-3)
+        course, _ = ours(base, task, examples(folder, task.arm, corpus))
+        results.append(torch.cat([value.flatten() for value in course.result.values()]))
+    for result in results[1:]:
+        torch.testing.assert_close(result, results[0], atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(("formulation", "moves"), [("pattern", "lora"), ("head", "full"), ("pattern", "full")])
+def test_the_base_stays_as_it_is_to_the_bit(
+    precision: Any, formulation: str, moves: str, models: Any, bases: Any, job: Any, corpus: Corpus
+) -> None:
+    base = bases("llama", precision)
+    before = copy.deepcopy(base.model.state_dict())
+    tree = str(base.model)
+    ours(base, job(formulation, moves, precision=precision, steps=3), examples(models(), job("head").arm, corpus))
+    assert str(base.model) == tree
+    for name, value in base.model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_a_batch_may_be_larger_than_the_training_set(models: Any, bases: Any, job: Any, corpus: Corpus) -> None:
+    task = job("pattern", "lora", steps=2)
+    data = examples(models(), task.arm, corpus, 3)
+    course, _ = ours(bases(), task, data)
+    drawn = [place for _, batch in zip(range(2), batches(3, 8, SEED), strict=False) for place in batch]
+    assert course.tokens == sum(len(data[place].tokens) for place in drawn)
+    assert course.steps == 2
+
+
+class Played:
+    """Validations whose outcome is written down, and the states that were validated."""
+
+    def __init__(self, learning: Learner, outcomes: Sequence[tuple[float, float]]) -> None:
+        """Take (accuracy of four rows, probability of the right label)."""
+        self.learning, self.outcomes, self.states = learning, iter(outcomes), list[dict[str, Tensor]]()
+
+    def __call__(self) -> Prediction:
+        self.states.append(self.learning.snapshot())
+        accuracy, sure = next(self.outcomes)
+        right = round(4 * accuracy)
+        rows = [(sure, 1 - sure) if place < right else (1 - sure, sure) for place in range(4)]
+        return Prediction(probabilities=tuple(rows), seconds=0.0)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "patience", "best", "steps"),
+    [
+        ([(0.5, 0.9), (0.75, 0.9), (0.5, 0.9), (0.5, 0.9)], None, 4, 7),
+        ([(0.75, 0.9), (0.5, 0.9), (0.5, 0.9)], 2, 2, 6),
+        ([(0.5, 0.9), (0.5, 0.6), (0.5, 0.9), (0.5, 0.8)], None, 4, 7),
+        ([(0.5, 0.9), (0.5, 0.9), (1.0, 0.9), (0.5, 0.9)], 2, 6, 7),
+        ([(0.25, 0.9), (0.5, 0.9), (0.75, 0.9), (1.0, 0.9)], 1, 7, 7),
+    ],
+)
+def test_the_best_validated_state_is_the_result(
+    outcomes: list[tuple[float, float]],
+    patience: int | None,
+    best: int,
+    steps: int,
+    models: Any,
+    job: Any,
+    corpus: Corpus,
+) -> None:
+    base = bases()
+    task = job("pattern", "lora", steps=7, evaluate_every=2, patience=patience)
+    learning = learner(base, task)
+    played = Played(learning, outcomes)
+    validation = Validation(played, [0, 0, 0, 0])
+    data = examples(models(), task.arm, corpus)
+    course = train(learning, task.recipe, data, SEED, validation, Pulse("job", lambda _: None))
+    assert (course.best_step, course.steps) == (best, steps)
+    expected = [2, 4, 6, 7][: len(outcomes)]
+    assert course.validation == [(step, accuracy) for step, (accuracy, _) in zip(expected, outcomes, strict=True)]
+    kept = played.states[expected.index(best)]
+    assert all(torch.equal(value, kept[name]) for name, value in course.result.items())
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_divergence_stops_with_the_last_finite_state(
+    validated: bool, models: Any, bases: Any, job: Any, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = bases()
+    task = job("pattern", "lora", steps=9, evaluate_every=100 if validated else None)
+    learning = learner(base, task)
+    loop = "fewtune.runtime.train.loop.backward"
+    seen: list[dict[str, Tensor]] = []
+
+    def failing(*given: Any) -> Tensor:
+        seen.append(learning.snapshot())
+        loss = backward(*given)
+        return loss if len(seen) < 4 else loss * math.nan
+
+    monkeypatch.setattr(loop, failing)
+    validation = Validation(Played(learning, [(0.5, 0.9)]), [0] * 4) if validated else None
+    data = examples(models(), task.arm, corpus)
+    course = train(learning, task.recipe, data, SEED, validation, Pulse("job", lambda _: None))
+    assert course.diverged
+    assert (course.steps, course.best_step) == (3, 3)
+    assert all(torch.equal(value, seen[3][name]) for name, value in course.result.items())
+    assert all(value.isfinite().all() for value in course.result.values())
+    assert all(math.isfinite(loss) for _, loss in course.losses)
