@@ -54,10 +54,6 @@ class Worker:
         """How far the present job is; answered while it runs."""
         return self._progress
 
-    def ready(self) -> int:
-        """This process's id."""
-        return os.getpid()
-
 
 class RayCluster:
     """Actors on a local Ray, or on the cluster whose address the operator names."""
@@ -86,15 +82,9 @@ class RayCluster:
         self._actors: dict[str, Any] = {}
         self._running: dict[Any, tuple[str, str]] = {}
         self._asked: dict[str, Any] = {}
-        self._born: dict[str, Any] = {}
         self._started = 0
         for _ in range(setting.workers):
             self._start()
-        self._tell_guard()
-
-    def _tell_guard(self) -> None:
-        if self._guard is not None:
-            self._guard.tell()
 
     def _connect(self, address: str | None) -> None:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -120,7 +110,6 @@ class RayCluster:
             max_restarts=0, max_task_retries=0, max_concurrency=2, scheduling_strategy="SPREAD",
         )  # fmt: skip
         self._actors[name] = kind.remote(*self._texts, self._setting.device, self._setting.threads)
-        self._born[name] = self._actors[name].ready.remote()
 
     def idle(self) -> list[str]:
         """Workers that hold no job."""
@@ -137,10 +126,6 @@ class RayCluster:
         if not self._running:
             return []
         ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=min(seconds, POLL))
-        born, _ = self._ray.wait(list(self._born.values()), timeout=0) if self._born else ([], [])
-        if born:
-            self._born = {name: reference for name, reference in self._born.items() if reference not in born}
-            self._tell_guard()
         self._listen(notify)
         return [self._collect(reference) for reference in ready]
 

@@ -20,7 +20,7 @@ RUNS = View(
         "state": "running, succeeded, partial (some trials failed), failed or cancelled.",
         "started": "When it began, UTC.",
         "ended": "When it ended, UTC; null: it runs.",
-        "seconds": "How long it took on the clock; null: it runs.",
+        "seconds": "How long it took on the clock; null: it runs, or its process died.",
         "trials": "Trials of the plan.",
         "finished": "Trials with all their results, diverged ones included.",
         "reused": "Trials whose results were there before the run.",
@@ -124,7 +124,7 @@ ATTEMPTS = View(
         "failure": "worker_lost, out_of_memory, interrupted or error; null: none.",
         "message": "What was said about a failure; null: it runs.",
         "started": "When it began, UTC.",
-        "seconds": "How long it took; null: it runs.",
+        "seconds": "How long it took; null: it runs, or it was cut off.",
         "worker": "Where it ran.",
         "micro_batch": "Examples in one forward pass.",
     },
@@ -150,7 +150,7 @@ FAILURES = View(
         "failure": "worker_lost, out_of_memory, interrupted or error; null: the run as a whole.",
         "message": "What was said about it.",
         "at": "When it failed, UTC.",
-        "seconds": "How long it had taken.",
+        "seconds": "How long it had taken; null: it was cut off.",
     },
     query="""
     SELECT r.experiment, a.run, a.attempt, a.trial, a.arm, e.failure, e.message, e.ts AS "at", e.seconds

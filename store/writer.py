@@ -169,6 +169,7 @@ class Store:
     def end_run(self, state: RunState, message: str = "") -> None:
         """Record how the run ended; attempts that are still open were interrupted."""
         if self._run is not None:
+            self._catch_up()
             seconds = time.monotonic() - self._run_began
             ended = RunEnded(run=self._run, state=state, seconds=seconds, message=message)
             self.record(*self._interrupted("the run ended before it"), ended)

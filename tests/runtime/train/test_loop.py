@@ -228,6 +228,7 @@ def test_the_best_validated_state_is_the_result(
     best: int,
     steps: int,
     models: Any,
+    bases: Any,
     job: Any,
     corpus: Corpus,
 ) -> None:
