@@ -34,14 +34,11 @@ from fewtune.store.history import History
 from fewtune.store.journal import JournalWriter, read
 from fewtune.store.known import Known, known
 from fewtune.store.lease import Lease, Purpose, acquire
+from fewtune.store.publisher import Publisher
 from fewtune.store.record import Record
 from fewtune.store.saved_plan import save_plan
 from fewtune.store.workspace import Workspace
 
-PUBLISH_SECONDS = (2.0, 4.0)
-"""Between two publications at least, and at most where publishing is slow; a finished trial is seen within 5 s."""
-SLOWNESS = 10
-"""So many times the duration of one publication pass before the next."""
 DIED = "the process that ran it ended without a word"
 
 
@@ -58,11 +55,10 @@ class Store:
         self.workspace = workspace
         self.artefacts = Artefacts(workspace.artefacts)
         self.history = History()
-        self.trouble: Diagnostic | None = None
-        """Why the results could not be published last time; None: they could."""
         self._lease, self._journal = lease, journal
         self._run: str | None = None
-        self._run_began = self._next_publication = 0.0
+        self._run_began = 0.0
+        self._publisher = Publisher(workspace, journal, lease)
         self.history.add(journal.recovered.records, journal.end)
         self._settle(DIED)
 
@@ -96,6 +92,7 @@ class Store:
                     store._end_after(error)
                     raise
                 finally:
+                    store._publisher.close()
                     store.publish(force=True)
             finally:
                 journal.close()
@@ -175,26 +172,18 @@ class Store:
             self.record(*self._interrupted("the run ended before it"), ended)
             self._run = None
 
+    @property
+    def trouble(self) -> Diagnostic | None:
+        """Why the results could not be published last time; None: they could."""
+        return self._publisher.trouble
+
     def publish(self, *, force: bool = False) -> bool:
         """Bring the database up to date and publish it; without `force` at most every few seconds.
 
         Returns:
-            Whether there is a new publication. Where it failed, `trouble` says why.
+            Whether there is a new publication now. Where it failed, `trouble` says why.
         """
-        began = time.monotonic()
-        if not force and began < self._next_publication:
-            return False
-        from fewtune.store.publication import publish  # duckdb takes 0.2 s to import
-
-        try:
-            self._lease.check()
-            published, self.trouble = publish(self.workspace, self._journal.end)
-        except StoreError as error:
-            published, self.trouble = False, error.diagnostics[0]
-        least, most = PUBLISH_SECONDS
-        now = time.monotonic()
-        self._next_publication = now + min(max(SLOWNESS * (now - began), least), most)
-        return published
+        return self._publisher.publish(force=force)
 
     def sweep(self) -> int:
         """Remove unfinished files of processes that died; returns how many.

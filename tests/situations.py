@@ -231,15 +231,21 @@ def _compiled(situation: str) -> Compiled:
     return compile_plan(asked, facts(asked, **parameters))
 
 
+def faults(tables: Mapping[str, Any] | None = None, **parameters: Any) -> tuple[Diagnostic, ...]:
+    """Everything that is said against the plan of `experiment(**tables)` and `facts(**parameters)`."""
+    return _faults(json.dumps([tables or {}, parameters]))
+
+
+@lru_cache(maxsize=256)
+def _faults(situation: str) -> tuple[Diagnostic, ...]:
+    tables, parameters = json.loads(situation)
+    asked = experiment(**tables)
+    return found(asked, facts(asked, **parameters))
+
+
 def codes(tables: Mapping[str, Any] | None = None, **parameters: Any) -> set[str]:
-    """Codes of everything that is said against a plan, whether it is refused or not."""
-    asked = experiment(**(tables or {}))
-    return said(asked, facts(asked, **parameters))
-
-
-def said(asked: Experiment, given: Facts) -> set[str]:
-    """Codes of everything that is said against the plan of a spec and facts."""
-    return {one.code for one in found(asked, given)}
+    """Codes of everything that is said, whether there is a plan or not."""
+    return {one.code for one in faults(tables, **parameters)}
 
 
 def found(asked: Experiment, given: Facts) -> tuple[Diagnostic, ...]:
@@ -248,3 +254,8 @@ def found(asked: Experiment, given: Facts) -> tuple[Diagnostic, ...]:
         return compile_plan(asked, given).plan.warnings
     except PlanError as error:
         return error.diagnostics
+
+
+def said(asked: Experiment, given: Facts) -> set[str]:
+    """Codes of everything that is said against the plan of a spec and facts."""
+    return {one.code for one in found(asked, given)}

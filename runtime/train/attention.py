@@ -114,7 +114,7 @@ def _joined(parts: list[Tensor], tail: int) -> Tensor:
     """The groups' (tokens, heads, D) one after the other, then zeros for the tail: (1, T, heads, D)."""
     if tail:
         parts = [*parts, parts[0].new_zeros(tail, *parts[0].shape[1:])]
-    return (torch.cat(parts) if len(parts) > 1 else parts[0])[None]
+    return torch.cat([part[None] for part in parts], dim=1)  # no view: models may write to it
 
 
 def _with_prefix(x: Tensor, prefix_PKD: Tensor, rows: int) -> Tensor:

@@ -14,7 +14,7 @@ from fewtune.runtime.train.prediction import Predictor
 from fewtune.runtime.train.pulse import Pulse
 
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false"}
-"""Set before torch is imported: two threads that spin at barriers are five times slower beside another process."""
+"""Set before OpenMP is loaded: two threads that spin at barriers are five times slower beside another process."""
 
 
 class Method(Protocol):
@@ -85,6 +85,8 @@ class Engine:
     def _method(self, job: Job) -> Method:
         """The method of the job's arm."""
         kind = "words" if job.arm.formulation in ("majority", "tfidf") else "model"
+        for name, value in PASSIVE.items():
+            os.environ.setdefault(name, value)
         if kind not in self._methods:
             self._methods[kind] = self._bag_of_words() if kind == "words" else self._tuner()
         return self._methods[kind]
@@ -95,8 +97,6 @@ class Engine:
         return BagOfWords(self.corpus)
 
     def _tuner(self) -> Method:
-        for name, value in PASSIVE.items():
-            os.environ.setdefault(name, value)
         import torch
 
         from fewtune.runtime.train.tuner import Tuner

@@ -74,6 +74,12 @@ class Course:
     stale: int = 0
     """Validations since the best one."""
 
+    def log(self, recent: list[float]) -> None:
+        """Note the mean of the losses since the last note, and forget them."""
+        if recent:
+            self.losses.append((self.steps, sum(recent) / len(recent)))
+            recent.clear()
+
 
 def train(
     learner: Learner,
@@ -93,12 +99,12 @@ def train(
         validation: None: the result is the state after the last step; else the best validated one.
         pulse: told of every step.
     """
-    weights, course, since = learner.weights, Course(), _Mean()
+    weights, course = learner.weights, Course()
     optimizer = torch.optim.AdamW(
         [weights.master], lr=0.0, betas=BETAS, eps=EPSILON, weight_decay=recipe.weight_decay, fused=True
     )
     stream = batches(len(examples), recipe.batch_size, seed)
-    logged_every = max(1, recipe.steps // LOGGED)
+    recent, logged_every = list[float](), max(1, recipe.steps // LOGGED)
     for step in range(recipe.steps):
         batch = [examples[place] for place in next(stream)]
         loss = backward(learner.tuned, batch, recipe.micro_batch)
@@ -115,14 +121,15 @@ def train(
 
         course.steps = step + 1
         course.tokens += sum(len(example.tokens) for example in batch)
-        since.add(loss_value)
-        if course.steps % logged_every == 0 or course.steps == recipe.steps:
-            course.losses.append((course.steps, since.take()))
+        recent.append(loss_value)
+        if len(recent) == logged_every:
+            course.log(recent)
         pulse.step(course.steps, recipe.steps, loss_value)
         if validation is not None and recipe.evaluate_every and course.steps % recipe.evaluate_every == 0:
             judge(course, learner, validation, pulse)
             if recipe.patience is not None and course.stale >= recipe.patience:
                 break
+    course.log(recent)
     if validation is None or not recipe.evaluate_every:
         course.result, course.best_step = learner.snapshot(), course.steps
     elif not course.validation or course.validation[-1][0] != course.steps:
@@ -159,18 +166,3 @@ def judge(course: Course, learner: Learner, validation: Validation, pulse: Pulse
         course.best_step, course.prediction, course.result = course.steps, prediction, learner.snapshot()
     else:
         course.stale += 1
-
-
-class _Mean:
-    """Mean loss since it was last taken."""
-
-    def __init__(self) -> None:
-        self._values: list[float] = []
-
-    def add(self, value: float) -> None:
-        self._values.append(value)
-
-    def take(self) -> float:
-        mean = sum(self._values) / len(self._values)
-        self._values.clear()
-        return mean

@@ -18,12 +18,12 @@ class _LowRank(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
-        y = nn.functional.linear(rows, weight, bias)
+        y = nn.functional.linear(x, weight, bias)  # no view of anything: models may write to it
         shrunk = rows @ a.t()
-        y.addmm_(shrunk, b.t(), alpha=scale)
+        y.view(-1, y.shape[-1]).addmm_(shrunk, b.t(), alpha=scale)
         ctx.save_for_backward(rows, shrunk, weight, a, b)
         ctx.scale, ctx.shape = scale, x.shape
-        return y.view(*x.shape[:-1], -1)
+        return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:

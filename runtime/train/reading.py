@@ -17,7 +17,7 @@ from fewtune.runtime.train.attention import Segments
 
 Tokens = Sequence[int]
 STEP = 32
-"""Tokens of a batch are rounded up to a multiple, so that few shapes occur: oneDNN compiles 20 kernels for a new one."""
+"""Tokens of a batch are rounded up to a multiple, so that few shapes occur: oneDNN compiles 20 kernels for each."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from fewtune.runtime.train.prompt import shared_beginning
 from fewtune.runtime.train.pulse import Phase, Pulse
 from fewtune.runtime.train.reading import Prefix, Tokens
 
-BUDGET = {"cpu": 2048, "cuda": 32768}
+BUDGET = {"cpu": 1024, "cuda": 32768}
 """Tokens of one batch, padding included; about where larger ones are no faster."""
 WORTH_SHARING = 16
 """Tokens that rows must share for reading them apart to pay."""

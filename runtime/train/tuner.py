@@ -130,9 +130,11 @@ class Tuner:
             template = self._template(job, Demonstrations.of(about(state)).opening)
             limit = min(base.positions, len(self.encoder.ids(template.opening)) + limit)
 
+        seen, self._seen = self._seen, None
+
         def predict_rows(ref: RowRef) -> Prediction:
-            if self._seen is not None and self._seen.state is state and self._seen.rows == ref:
-                return self._seen.prediction
+            if seen is not None and seen.state is state and seen.rows == ref:
+                return seen.prediction
             return predict(tuned, self.encoder.rows(template, limit, self.corpus, ref), pulse)
 
         return predict_rows

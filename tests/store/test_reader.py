@@ -14,7 +14,7 @@ from fewtune.store.reader import ComparisonRow, LeaderboardRow, Reader
 from fewtune.store.views import PUBLIC
 from fewtune.store.writer import Store
 
-pytestmark = pytest.mark.usefixtures("no_quantiles")
+pytestmark = pytest.mark.usefixtures("no_database")
 
 ARMS = ("zero-shot", "pattern + LoRA r=8", "head + LoRA r=8")
 PLAN = miniature.make_plan(arms=ARMS)

@@ -1,13 +1,15 @@
 """Readers see whole generations, never a file that is being written; a reading command brings them up to date."""
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import miniature
 import pytest
 
 from fewtune.specs.diagnostic import StoreError
-from fewtune.store import fault, snapshot
+from fewtune.store import fault, publisher, snapshot
 from fewtune.store.event import Looked
 from fewtune.store.lease import acquire
 from fewtune.store.query import run_sql
@@ -34,6 +36,25 @@ def test_generations_grow_and_three_are_kept(root: Path) -> None:
             assert not store.publish(force=True), "nothing new, nothing published"
     assert names(root) == ["results-000003.duckdb", "results-000004.duckdb", "results-000005.duckdb"]
     assert [path.name for path in generations(Workspace(root))] == names(root)
+
+
+def test_what_came_too_soon_is_published_later_by_itself(root: Path, monkeypatch) -> None:
+    """While a long job keeps the supervisor busy, what finished before it is seen."""
+    monkeypatch.setattr(publisher, "PUBLISH_SECONDS", (0.2, 0.2))
+    with Store.open(root) as store:
+        assert store.publish()
+        for number in range(3):
+            store.record(Looked(content=str(number), plan_hash="p"))
+            assert not store.publish()
+        end, until = store.history.end, time.monotonic() + 5
+        while not is_current(store.workspace, end) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert is_current(store.workspace, end)
+        store.record(Looked(content="last", plan_hash="p"))
+        store.publish()
+        end = store.history.end
+    assert is_current(Workspace(root), end)
+    assert [thread.name for thread in threading.enumerate() if isinstance(thread, threading.Timer)] == []
 
 
 def test_a_query_tells_how_far_the_results_are(root: Path) -> None:

@@ -17,15 +17,11 @@ from fewtune.store.reader import Reader
 from fewtune.store.record import Record
 from fewtune.store.writer import DIED, Store
 
+pytestmark = pytest.mark.usefixtures("no_database")
+
 PLAN = miniature.make_plan(arms=("zero-shot", "pattern + LoRA r=8"))
 RESULTS = [stage.fingerprint for stage in PLAN.stages if stage.kind in ("train", "evaluate")]
 TRAIN = next(stage for stage in PLAN.stages if stage.kind == "train")
-
-
-@pytest.fixture(autouse=True)
-def unpublished(monkeypatch):
-    """No database: it has tests of its own."""
-    monkeypatch.setattr(publication, "publish", lambda workspace, end: (False, None))
 
 
 def records(root: Path, kind: str | None = None) -> list[Record]:
