@@ -9,7 +9,6 @@ from typing import Any
 from fewtune.compiler.compilation import compile_plan
 from fewtune.compiler.diff import Changes, KnownWork, diff
 from fewtune.compiler.plan import Compiled, Plan
-from fewtune.runtime.known_work import work_of
 from fewtune.runtime.probe.probing import Probed, probe
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError
 from fewtune.specs.load import Loaded, load_file
@@ -77,7 +76,7 @@ def _limited(loaded: Loaded, within: str) -> Loaded:
 
 def known_work(plan: Plan, workspace: Path) -> KnownWork:
     """What earlier runs in this workspace left that the plan can use."""
-    return work_of(Reader(workspace).known({stage.fingerprint for stage in plan.stages}, deep=False), plan)
+    return Reader(workspace).known({stage.fingerprint for stage in plan.stages}, deep=False).work(plan)
 
 
 def saved_bytes(planned: Planned) -> bytes:

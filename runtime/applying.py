@@ -17,7 +17,6 @@ from fewtune.runtime.choosing import choose
 from fewtune.runtime.executor import Executor, Finished, Lost
 from fewtune.runtime.families import Family, JobMaker, families, pending
 from fewtune.runtime.job import Answer, Corpus, Fitted, Job, Progress, Scored
-from fewtune.runtime.known_work import work_of
 from fewtune.runtime.recording import Recorder
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store import event as happened
@@ -101,7 +100,7 @@ class Application:
 
     def changes(self) -> Changes:
         """What is missing."""
-        return diff(self.plan, work_of(self.known, self.plan))
+        return diff(self.plan, self.known.work(self.plan))
 
     def _note_known(self) -> None:
         tables: dict[str, object] = {
