@@ -24,7 +24,7 @@ class Experiment(Frozen):
 
     spec_version: Literal[1]
     """The version of the language."""
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w .-]{0,62}$")] | None = None
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w ,.:()+-]{0,62}$")] | None = None
     """The experiment's name in every table. Omitted: the spec file's name."""
     title: Annotated[str, StringConstraints(max_length=200)] | None = None
     """A longer name, for people."""

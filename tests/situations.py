@@ -179,7 +179,7 @@ def measured(
 ) -> ModelFacts:
     """The model with the tokens of every word and pattern that may be asked for: a token for each word of text."""
     candidates = dict.fromkeys((*candidate_words(spec, labels), *words))
-    ids = {word: (1000 + index,) for index, word in enumerate(candidates)}
+    ids: dict[str, tuple[int, ...]] = {word: (1000 + index,) for index, word in enumerate(candidates)}
     ids |= {word: tuple(given) for word, given in words.items()}
     lengths = {pattern: len(fixed_text(pattern, labels).split()) + 1 for pattern in candidate_patterns(spec, labels)}
     return model.model_copy(update={"word_tokens": ids, "pattern_tokens": lengths})
@@ -259,3 +259,27 @@ def found(asked: Experiment, given: Facts) -> tuple[Diagnostic, ...]:
 def said(asked: Experiment, given: Facts) -> set[str]:
     """Codes of everything that is said against the plan of a spec and facts."""
     return {one.code for one in found(asked, given)}
+
+
+SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "fixed schedule": ({"data": {"label_budget": 32}}, {}),
+    "held out": ({"data": {"label_budget": 160}}, {}),
+    "validation split": ({"data": {"label_budget": 32, "validation": "v.csv"}}, {"validation_rows": 40}),
+    "learning curve": ({"data": {"label_budget": [16, 32, 160]}}, {}),
+    "out of domain": ({"data": {"label_budget": 32, "ood": {"blogs": "b.csv"}}}, {"ood": {"blogs": 60, "mail": 30}}),
+    "cross-validation": ({"data": {"test": None}}, {"test_rows": 0, "n_rows": 60}),
+    "cross-validation, held out": (
+        {"data": {"test": None}, "evaluation": {"validation": "held-out"}},
+        {"test_rows": 0, "n_rows": 60, "ood": {"blogs": 30}},
+    ),
+    "model seeds": ({"data": {"label_budget": 32}, "evaluation": {"model_seeds": 2, "data_seeds": 3}}, {}),
+    "arms written out": (
+        {"methods": {"arms": [{"method": "head+full", "steps": [10, 20]}, {"method": "in-context"}]}},
+        {},
+    ),
+    "baselines only": (
+        {"methods": {"exclude": ["pattern+lora", "pattern+full", "head+lora", "head+full"]}},
+        {},
+    ),
+}
+"""Tables and parameters of facts that give plans of different shapes."""

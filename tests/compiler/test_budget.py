@@ -99,10 +99,10 @@ def test_a_cut_is_a_warning_and_a_decision(wall: str) -> None:
     wanted = {"pattern + full": "/left_out/pattern + full", "head + LoRA": "/left_out/head + LoRA r=8",
               "data seeds": "/data_seeds", "steps": "/arms/4/recipes/0/steps"}  # fmt: skip
     assert decided.keys() == {wanted[kind] for kind in kinds(plan)}
-    for one in decided.values():
-        assert one.decided_by == "budget"
-        assert one.source == "the spec's limits and the cost model"
-        assert one.flips_when
+    for decision in decided.values():
+        assert decision.decided_by == "budget"
+        assert decision.source == "the spec's limits and the cost model"
+        assert decision.flips_when
 
 
 @pytest.mark.xfail(reason="the points of the learning curve that go are in no decision", raises=AssertionError)
