@@ -50,8 +50,8 @@ def _score(model: Chosen, found: Results | None) -> str:
         return "No complete score is known."
     said = [
         f"{_row(own)} on {_where(own)}. This is the arm's estimate: models like this one, trained on other samples "
-        f"of the same size and scored on other items, are expected there. This model was trained on {own.n} labels; its "
-        "own score is one of those, or was not taken."
+        f"of the same size and scored on other items, are expected there. This model was trained on {own.n} labels; "
+        "its own score is one of those, or was not taken."
     ]
     if found.verdict is not None:
         said.append(found.verdict.sentence)

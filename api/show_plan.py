@@ -1,5 +1,6 @@
 """A plan for a reader: what will be done, and the reason of every value."""
 
+import re
 from collections import Counter
 from itertools import groupby
 from typing import Any
@@ -32,15 +33,16 @@ def show_plan(out: Console, planned: Planned, *, full: bool = False) -> None:
     """Print the plan: settings with reasons, arms, what was left out, cost and what is new."""
     plan = planned.plan
     _headline(out, plan)
+    sizes = tuple(level.n for level in plan.levels)
     heading(out, "Decisions")
-    _decisions(out, [d for d in plan.decisions if _is_general(d)], full=full)
+    _decisions(out, [d for d in plan.decisions if _is_general(d)], sizes, full=full)
     heading(out, "Arms")
     _arms(out, planned)
     for index, arm in enumerate(plan.arms):
         own = [d for d in plan.decisions if d.field.startswith(f"/arms/{index}/")]
         if arm.trained or full:
             heading(out, arm.name)
-            _decisions(out, own, full=full)
+            _decisions(out, own, sizes, full=full)
     _left_out(out, plan)
     _warnings(out, planned)
     _cost(out, planned)
@@ -62,22 +64,27 @@ def _is_general(decision: Decision) -> bool:
     return not decision.field.startswith(("/arms/", "/left_out/"))
 
 
-def _decisions(out: Console, decisions: list[Decision], *, full: bool) -> None:
+def _decisions(out: Console, decisions: list[Decision], sizes: tuple[int, ...], *, full: bool) -> None:
     shown = [d for d in decisions if full or _worth_showing(d)]
-    rows = [(_leaf(d), _value(d.value), d.because, _evidence(d)) for d in _merged(shown)]
+    kinds = {(_leaf(d), str(d.value)): d for d in reversed(shown)}  # the same at several data sizes: said once
+    several = Counter(leaf for leaf, _ in kinds)
+    rows = [
+        (_leaf(d) + (_size(d, sizes) if several[_leaf(d)] > 1 else ""), _value(d.value), d.because, _evidence(d))
+        for d in reversed(kinds.values())
+    ]
     table(out, ("what", "value", "because", "evidence"), rows)
 
 
-def _merged(decisions: list[Decision]) -> list[Decision]:
-    """One row where the points of the learning curve agree on value and reason."""
-    kept: dict[tuple[str, str, str], Decision] = {}
-    for decision in decisions:
-        kept.setdefault((_leaf(decision), str(decision.value), decision.because), decision)
-    return list(kept.values())
+def _size(decision: Decision, sizes: tuple[int, ...]) -> str:
+    """The data size that a decision is about, where it is about one."""
+    found = re.search(r"/(?:recipes|levels)/(\d+)/", decision.field)
+    return f", n = {sizes[int(found[1])]}" if found else ""
 
 
 def _worth_showing(decision: Decision) -> bool:
-    return decision.pinned or decision.rule == "budget" or (_leaf(decision) not in QUIET and decision.value is not None)
+    if decision.pinned or decision.rule == "budget":
+        return True
+    return _leaf(decision) not in QUIET and decision.value not in (None, 0)
 
 
 def _leaf(decision: Decision) -> str:
