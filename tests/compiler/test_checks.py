@@ -298,6 +298,18 @@ def test_nothing_fits_and_something_is_excluded() -> None:
     assert "E-memory" in codes(tables, model="llama-7b", device="h100")
 
 
+@pytest.mark.xfail(reason="only training is compared with the memory", raises=AssertionError)
+def test_a_model_that_cannot_even_be_loaded() -> None:
+    """Zero-shot and in-context arms need 16 GB here, of 8."""
+    tables = {"methods": {"include": ["zero-shot"], "exclude": ["tfidf"]}, "constraints": {"gpu_memory": "8 GB"}}
+    assert "E-memory" in codes(tables, model="llama-7b", device="h100")
+
+
+@pytest.mark.xfail(reason="a latency is compared with nothing but a second", raises=AssertionError)
+def test_a_latency_that_no_arm_can_keep() -> None:
+    assert codes({"constraints": {"latency": "1 ms"}}, model="llama-7b", device="h100")
+
+
 # --- before anything is expanded ------------------------------------------------------------------------------------
 
 GRID = """

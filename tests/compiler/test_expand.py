@@ -62,6 +62,28 @@ def test_samples_are_those_of_the_plan(shaped: Compiled) -> None:
     assert own.keys() - {ref.id for ref in shaped.plan.samples} == {"refit"}
 
 
+def test_samples_have_the_size_that_their_level_says(shaped: Compiled) -> None:
+    """Steps and batches follow from the level; the samples must be of its size."""
+    levels = {level.n: level for level in shaped.plan.levels}
+    for sample in shaped.plan.samples:
+        level = levels[sample.n]
+        assert (sample.train, sample.validation) == (level.train, level.validation)
+
+
+@pytest.mark.xfail(reason="ten of each are asked for, a fold has eight of one: 18, and the level says 20")
+def test_so_many_of_each_label_in_each_fold() -> None:
+    budget = {"data": {"test": None, "label_budget": {"per_class": 10}}}
+    made = compiled(budget, test_rows=0, labels=2, counts=[10, 50])
+    assert {sample.train for sample in made.plan.samples} == {made.plan.levels[0].train}
+
+
+@pytest.mark.xfail(reason="folds of 60 rows train on 48: 50 and 60 labels are the same work, shown as two points")
+def test_points_of_a_learning_curve_differ() -> None:
+    plan = compiled({"data": {"test": None, "label_budget": [50, 60]}}, test_rows=0, n_rows=60).plan
+    fits = [stage.fingerprint for stage in plan.stages if stage.kind == "train" and stage.arm == "pattern + LoRA r=8"]
+    assert len(fits) == len(set(fits))
+
+
 def test_every_stage_of_an_arm_has_a_time(shaped: Compiled) -> None:
     timed = {stage.id for stage in shaped.plan.stages if stage.arm is not None}
     assert shaped.estimate.stage_seconds.keys() == timed
@@ -156,6 +178,20 @@ def test_numbered_names_are_unique() -> None:
     arms += [{"method": "head+lora", "name": name} for name in ("a, r=4", "a, r=4 #2")]
     names = [arm.name for arm in compiled({"methods": {"arms": arms}}).plan.arms]
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("method", ["zero-shot", "tfidf", "in-context"])
+@pytest.mark.xfail(reason="the rules add their own beside it", raises=AssertionError)
+def test_an_arm_that_is_written_out_is_there_once(method: str) -> None:
+    """Given arms, the rules add only baselines: in-context arms are written out, and no baseline comes twice."""
+    plan = compiled({"methods": {"arms": [{"method": method}, {"method": "head+lora"}]}}).plan
+    assert [arm.method for arm in plan.arms].count(method) == 1
+
+
+@pytest.mark.xfail(reason="'in-context k=4, k=4'", raises=AssertionError)
+def test_a_name_says_each_thing_once() -> None:
+    plan = compiled({"methods": {"arms": [{"method": "in-context", "demonstrations": [4]}]}}).plan
+    assert "in-context k=4" in {arm.name for arm in plan.arms}
 
 
 def test_arms_without_names_are_numbered() -> None:

@@ -28,7 +28,7 @@ ASKED = experiment(task={"question": "Which team?"})
 ASKED_PAIR = experiment(task={"type": "pair-classification", "question": "Same?"})
 
 NAMES = st.lists(
-    st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=1, max_size=12).filter(str.strip),
+    st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), min_size=2, max_size=12).filter(str.strip),
     min_size=2,
     max_size=8,
     unique=True,
