@@ -9,26 +9,49 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil, prod
 
-from fewtune.compiler.checks import finding
 from fewtune.compiler.cost import FINISH, START
 from fewtune.compiler.estimate import Costing
 from fewtune.compiler.facts import Facts
-from fewtune.compiler.notes import Noted
+from fewtune.compiler.finding import finding
+from fewtune.compiler.notes import LEFT_OUT, Noted
 from fewtune.compiler.resolve import Cuts, Resolution, resolve
-from fewtune.compiler.rules.data_seeds import FLOOR
+from fewtune.compiler.rules.data_seeds import FLOOR, PREFERRED
+from fewtune.compiler.rules.methods import SWEPT
 from fewtune.compiler.situation import Choice
+from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
+from fewtune.specs.methods import METHODS, MethodName, Pins
 
 MARGIN = 0.8
 """Share of a limit that the middle estimate may take: half of all runs are slower than the middle."""
 LEAST_STEPS = 20
 """Updates below which a trained arm says nothing about its method."""
-MOST_TRIALS = 1_000_000
+MOST_TRIALS = 200_000
+"""More trials than this are no limited-data experiment."""
 
-Limit = tuple[str, str]
-"""A limit's place in the spec, and the limit in words."""
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit of the spec, and how it is measured."""
+
+    name: str
+    """Its field of `constraints`."""
+    words: str
+    most: float
+    measure: Callable[[Costing], float]
+    show: Callable[[float], str]
+
+    @property
+    def pointer(self) -> str:
+        """Its place in the spec."""
+        return f"/constraints/{self.name}"
+
+    def kept(self, costing: Costing) -> bool:
+        """Whether the plan keeps it."""
+        return self.measure(costing) <= self.most
 
 
 @dataclass(frozen=True)
@@ -39,25 +62,39 @@ class Move:
     """What each option adds to the cuts made so far."""
     words: Callable[[Resolution, Resolution], str]
     """(before, after) -> what was cut, in words."""
-    drops: str | None = None
-    """The arm that is left out, if it is an arm."""
+    drops: MethodName | None = None
+    """The method whose arms are left out, if it is one."""
 
 
-def over(costing: Costing) -> Limit | None:
+def limits(resolution: Resolution) -> list[Limit]:
+    """The limits that bind what is run, and how."""
+    given, found = resolution.situation.experiment.constraints, list[Limit]()
+    devices = resolution.situation.facts.device
+    if given.wall_time is not None:
+        most = MARGIN * given.wall_time.seconds
+        found.append(Limit("wall_time", str(given.wall_time), most, Costing.seconds, _clock))
+    if given.gpu_hours is not None and devices.kind == "cuda":
+        most = MARGIN * given.gpu_hours.seconds
+        found.append(Limit("gpu_hours", f"{given.gpu_hours} of device time", most, _busy, _clock))
+    if given.trials is not None:
+        found.append(
+            Limit("trials", f"{given.trials} trials", given.trials, Costing.trials, lambda n: f"{n:.0f} trials")
+        )
+    if given.disk is not None:
+        most = MARGIN * given.disk.bytes
+        found.append(Limit("disk", f"{given.disk} of disk", most, Costing.disk_bytes, lambda n: f"{ceil(n / 1e6)} MB"))
+    return found
+
+
+def _busy(costing: Costing) -> float:
+    """Device-seconds, start-up left out."""
+    return costing.resolution.situation.facts.device.count * (costing.seconds() - START["ray"] - FINISH)
+
+
+def broken(resolution: Resolution) -> Limit | None:
     """Find the first limit that is not kept."""
-    s = costing.resolution.situation
-    limits, seconds = s.experiment.constraints, costing.seconds()
-    if limits.wall_time is not None and seconds > MARGIN * limits.wall_time.seconds:
-        return "/constraints/wall_time", str(limits.wall_time)
-    if limits.gpu_hours is not None and s.facts.device.kind == "cuda":
-        busy = s.facts.device.count * (seconds - START["ray"] - FINISH)
-        if busy > MARGIN * limits.gpu_hours.seconds:
-            return "/constraints/gpu_hours", f"{limits.gpu_hours} of device time"
-    if limits.trials is not None and costing.trials() > limits.trials:
-        return "/constraints/trials", f"{limits.trials} trials"
-    if limits.disk is not None and costing.disk_bytes() > MARGIN * limits.disk.bytes:
-        return "/constraints/disk", f"{limits.disk} of disk"
-    return None
+    costing = Costing(resolution)
+    return next((limit for limit in limits(resolution) if not limit.kept(costing)), None)
 
 
 def within(experiment: Experiment, facts: Facts) -> tuple[Resolution, list[Diagnostic]]:
@@ -67,34 +104,66 @@ def within(experiment: Experiment, facts: Facts) -> tuple[Resolution, list[Diagn
         The resolution, its cuts noted as decisions, and a warning for each cut.
 
     Raises:
-        PlanError: E-budget, or E-too-many-trials before anything is expanded.
+        PlanError: E-budget.
     """
     resolution = resolve(experiment, facts)
-    _countable(resolution)
     cuts, warnings, notes = Cuts(), list[Diagnostic](), list[Noted]()
     for move in _moves(resolution):
-        limit = over(Costing(resolution))
+        limit = broken(resolution)
         if limit is None:
             break
         cut, after = _mildest(experiment, facts, [option(cuts) for option in move.options])
-        saved = Costing(resolution).seconds() - Costing(after).seconds()
-        message = f"{move.words(resolution, after)}, to fit {limit[1]}; keeping it would take {_clock(saved)} more"
-        warnings.append(finding("W-cut", message, limit[0]))
+        saved = limit.measure(Costing(resolution)) - limit.measure(Costing(after))
+        if saved <= 0:
+            continue
+        message = (
+            f"{move.words(resolution, after)}, to fit {limit.words}; keeping it would take {limit.show(saved)} more"
+        )
+        warnings.append(finding("W-cut", message, limit.pointer))
         if move.drops:
-            choice = Choice(value=False, because=message, evidence=("budget",), flips_when="more time")
-            notes.append(Noted(pointer=f"/left_out/{move.drops}", decided_by="budget", choice=choice))
+            gone = [a.arm.name for a in resolution.arms if a.arm.name not in {b.arm.name for b in after.arms}]
+            choice = Choice(value=", ".join(gone), because=message, evidence=("budget",), flips_when="a wider limit")
+            notes.append(Noted(pointer=LEFT_OUT, decided_by="budget", choice=choice))
         resolution, cuts = after, cut
-    limit = over(Costing(resolution))
+    limit = broken(resolution)
     if limit is not None:
         raise PlanError(_impossible(resolution, limit))
-    return replace(resolution, noted=resolution.noted + tuple(notes)), warnings
+    return replace(resolution, noted=(*resolution.noted, *notes, *_bound(resolution))), warnings
+
+
+def _bound(resolution: Resolution) -> Iterator[Noted]:
+    """One decision for each given constraint: what it did."""
+    costing, given = Costing(resolution), resolution.situation.experiment.constraints
+    measured = {limit.name: limit for limit in limits(resolution)}
+    for name in type(given).model_fields:
+        value = getattr(given, name)
+        if value is None:
+            continue
+        limit = measured.get(name)
+        if limit is not None:
+            because = f"the plan takes {limit.show(limit.measure(costing))}"
+        else:
+            because = BINDS.get(name, "weighed by the rules of the arms")
+        choice = Choice(value=str(value) if isinstance(value, str) else value, because=because, evidence=("pin",))
+        yield Noted(pointer=f"/experiment/constraints/{name}", decided_by="budget", choice=choice)
+
+
+BINDS = {
+    "gpu_memory": "arms that need more are left out, micro-batches are halved to fit",
+    "gpu_hours": "no accelerator here: it binds nothing",
+    "latency": "arms whose prediction for one item takes longer are left out",
+    "deployments": "above one, the base's weights must stay: no full fine-tuning",
+    "forgetting": "below 0.05: no full fine-tuning, and a low rank",
+    "ood": "an out-of-domain split is there and is scored",
+}
+"""What a constraint does that is no quantity of the whole run."""
 
 
 def _mildest(experiment: Experiment, facts: Facts, options: list[Cuts]) -> tuple[Cuts, Resolution]:
     """The mildest option that fits every limit, or the hardest; options save more and more."""
 
     def fits(cut: Cuts) -> bool:
-        return over(Costing(resolve(experiment, facts, cut))) is None
+        return broken(resolve(experiment, facts, cut)) is None
 
     index = min(bisect_left(options, True, key=fits), len(options) - 1)
     return options[index], resolve(experiment, facts, options[index])
@@ -104,8 +173,9 @@ def _moves(first: Resolution) -> Iterator[Move]:
     """What may be cut, the least valuable first."""
     s = first.situation
     ruled = [resolved.arm for resolved in first.arms if resolved.idea.origin == "rules"]
-    for arm in reversed([arm for arm in ruled if arm.role == "candidate"][1:]):
-        yield _drop(arm.name)
+    candidates = list(dict.fromkeys(arm.method for arm in ruled if arm.role == "candidate"))
+    for method in reversed(candidates[1:]):
+        yield _drop(method)
     if s.data_seeds > FLOOR and s.experiment.evaluation.data_seeds is None:
         fewer = range(s.data_seeds - 1, FLOOR - 1, -1)
         yield Move(tuple(partial(replace, data_seeds=count) for count in fewer), _fewer_seeds)
@@ -116,19 +186,20 @@ def _moves(first: Resolution) -> Iterator[Move]:
     if len(s.levels) > 1:
         kept = range(len(s.levels) - 1, 0, -1)
         yield Move(tuple(partial(replace, levels=count) for count in kept), _fewer_levels)
-    for arm in ruled:
-        if arm.formulation == "in-context":
-            yield _drop(arm.name)
+    if any(arm.method == "in-context" for arm in ruled):
+        yield _drop("in-context")
 
 
-def _drop(name: str) -> Move:
+def _drop(method: MethodName) -> Move:
     def cut(cuts: Cuts) -> Cuts:
-        return replace(cuts, methods=cuts.methods | {name})
+        return replace(cuts, methods=cuts.methods | {method})
 
-    def words(_was: Resolution, _now: Resolution) -> str:
-        return f"the arm {name!r} is left out"
+    def words(was: Resolution, now: Resolution) -> str:
+        left = {resolved.arm.name for resolved in now.arms}
+        gone = [repr(resolved.arm.name) for resolved in was.arms if resolved.arm.name not in left]
+        return f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} left out"
 
-    return Move((cut,), words, drops=name)
+    return Move((cut,), words, drops=method)
 
 
 def _fewer_seeds(was: Resolution, now: Resolution) -> str:
@@ -148,18 +219,32 @@ def _clock(seconds: float) -> str:
     return f"about {seconds:.0f} s" if seconds < 90 else f"about {seconds / 60:.1f} min"
 
 
-def _countable(resolution: Resolution) -> None:
-    trials = Costing(resolution).trials()
-    if trials > MOST_TRIALS:
-        message = f"the spec asks for {trials:,} trials"
-        raise PlanError(finding("E-too-many-trials", message, "/methods", remedy="fewer pinned values or seeds"))
-
-
 def _impossible(resolution: Resolution, limit: Limit) -> Diagnostic:
-    costing = Costing(resolution)
-    message = (
-        f"what may not be cut takes {_clock(costing.seconds())} and {costing.trials()} trials: more than {limit[1]}"
+    measured = limit.measure(Costing(resolution))
+    message = f"what may not be cut takes {limit.show(measured)}: more than {limit.words}"
+    margin = 1.0 if limit.name == "trials" else MARGIN
+    needed = ceil(measured / margin / 6) * 6 if limit.name in ("wall_time", "gpu_hours") else measured / margin
+    remedy = f"allow {limit.show(needed)}; or fewer test rows, fewer pinned arms, a smaller model"
+    return finding("E-budget", message, limit.pointer, remedy=remedy)
+
+
+def countable(experiment: Experiment) -> list[Diagnostic]:
+    """Refuse a spec that asks for too many trials, by multiplication, before anything is expanded."""
+    asked, wanted = experiment.evaluation, experiment.methods
+    sizes = experiment.data.label_budget
+    numbers = sizes.per_class if isinstance(sizes, PerClass) else sizes
+    each = (
+        (asked.data_seeds or PREFERRED) * (asked.model_seeds or 1) * (len(numbers) if isinstance(numbers, tuple) else 1)
     )
-    needed = _clock(costing.seconds() / MARGIN)
-    remedy = f"allow {needed}; or fewer test rows, fewer pinned arms, a smaller model"
-    return finding("E-budget", message, limit[0], remedy=remedy)
+    patterns = len(experiment.task.patterns or (1,))
+    trained = [wanted.pin] * sum(adaptation != "none" for _, adaptation in METHODS.values())
+    arms = sum(_variants(pins) * patterns for pins in (wanted.arms or trained))
+    if arms * each <= MOST_TRIALS:
+        return []
+    message = f"the spec asks for up to {arms * each:,} trials; {MOST_TRIALS:,} are the most"
+    return [finding("E-too-many-trials", message, "/methods", remedy="fewer pinned values, patterns or seeds")]
+
+
+def _variants(pins: Pins) -> int:
+    """How many arms the listed pins make."""
+    return prod(len(getattr(pins, pin) or (1,)) for pin in SWEPT if pin != "demonstrations")

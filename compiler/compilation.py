@@ -1,14 +1,19 @@
 """Spec + facts -> plan. Pure: no clock, no disk, no network; the same input gives the same bytes."""
 
-from fewtune.compiler.budget import within
-from fewtune.compiler.checks import after, before, finding
+from dataclasses import replace
+
+from fewtune.compiler.budget import countable, within
 from fewtune.compiler.cost import around
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.estimate import Costing
 from fewtune.compiler.evidence import RULE_SET
 from fewtune.compiler.expand import Expanded, Expansion, refit_sample
 from fewtune.compiler.facts import Facts
+from fewtune.compiler.facts_checks import check_facts
+from fewtune.compiler.finding import finding
+from fewtune.compiler.notes import LEFT_OUT
 from fewtune.compiler.plan import Compiled, Estimate, FactsDigest, Plan, Range, SampleRef, Stage
+from fewtune.compiler.resolution_checks import check_resolution
 from fewtune.compiler.resolve import Resolution
 from fewtune.compiler.sample import pool
 from fewtune.compiler.situation import Situation
@@ -28,12 +33,14 @@ def compile_plan(experiment: Experiment, facts: Facts, name: str = "experiment")
         PlanError: with every fault that was found.
     """
     usable, excluded = pool(facts.data)
-    warnings = _refuse(before(Situation(experiment=experiment, facts=facts, pool=usable)))
+    warnings = _refuse(
+        [*countable(experiment), *check_facts(Situation(experiment=experiment, facts=facts, pool=usable))]
+    )
     resolution, cuts = within(experiment, facts)
-    warnings += _refuse([*resolution.warnings, *after(resolution)]) + cuts
+    warnings += _refuse([*resolution.warnings, *check_resolution(resolution)]) + cuts
     expansion = Expansion(resolution)
     expanded = expansion.run()
-    _refuse(_distinct(expanded))
+    _refuse(_distinct(expanded) + _trainable(expanded))
     s = resolution.situation
     plan = Plan(
         rule_set=RULE_SET,
@@ -47,7 +54,10 @@ def compile_plan(experiment: Experiment, facts: Facts, name: str = "experiment")
         folds=s.folds,
         data_seeds=s.data_seeds,
         model_seeds=s.model_seeds,
+        precision=s.precision,
+        patterns=s.patterns,
         arms=tuple(resolved.arm for resolved in resolution.arms),
+        left_out=tuple(noted.choice.value for noted in resolution.noted if noted.pointer == LEFT_OUT),
         samples=tuple(_sample_refs(expanded)),
         trials=expanded.trials,
         stages=expanded.stages,
@@ -80,6 +90,15 @@ def _distinct(expanded: Expanded) -> list[Diagnostic]:
     return []
 
 
+def _trainable(expanded: Expanded) -> list[Diagnostic]:
+    """Every fold must leave something to train on: duplicates stay together and can empty one."""
+    empty = next((sample for sample in expanded.samples if not sample.train), None)
+    if empty is None:
+        return []
+    message = f"the sample {empty.id} leaves no training rows: too many of them are duplicates of scored ones"
+    return [finding("E-too-few-rows", message, "/data/train", remedy="more distinct rows, or data.test")]
+
+
 def _digest(facts: Facts, excluded: int) -> FactsDigest:
     names = facts.data.labels
     return FactsDigest(
@@ -108,7 +127,13 @@ def _sample_refs(expanded: Expanded) -> list[SampleRef]:
 
 def _decisions(resolution: Resolution) -> tuple[Decision, ...]:
     """Every choice at its place in the plan."""
-    decisions = [noted.decision() for noted in resolution.noted]
+    absent = iter(range(len(resolution.noted)))
+    decisions = [
+        replace(noted, pointer=f"/left_out/{next(absent)}").decision()
+        if noted.pointer == LEFT_OUT
+        else noted.decision()
+        for noted in resolution.noted
+    ]
     for index, resolved in enumerate(resolution.arms):
         decisions += [noted.decision(f"/arms/{index}") for noted in resolved.noted]
     return tuple(decisions)

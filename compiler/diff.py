@@ -45,7 +45,7 @@ def diff(plan: Plan, known: KnownWork) -> Changes:
     wanted = {need for stage in missing if stage.kind == "evaluate" for need in stage.needs}
     stages = tuple(stage.id for stage in missing if stage.kind != "train" or stage.id in wanted)
     touched = {plan.stage_index[stage].trial for stage in stages}
-    failed = {stage.trial for stage in missing if stage.fingerprint in known.failed}
+    failed = {plan.stage_index[name].trial for name in stages if plan.stage_index[name].fingerprint in known.failed}
     actions: dict[str, Action] = {
         trial.id: "retry" if trial.id in failed else "create" if trial.id in touched else "reuse"
         for trial in plan.trials

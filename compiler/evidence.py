@@ -46,14 +46,6 @@ ROWS: tuple[Evidence, ...] = (
         "arXiv 2305.16938",
     ),
     _row(
-        "R-008",
-        "decoder, n below about 1,000",
-        "start from an instruction-tuned checkpoint",
-        "mixed",
-        f"{SURVEY} section 5.4",
-        "R-009",
-    ),
-    _row(
         "R-013",
         "training and evaluation prompts may differ",
         "lock one prompt format for both",
@@ -97,8 +89,12 @@ ROWS: tuple[Evidence, ...] = (
         "folklore",
         "Vereonix decision matrix (vendor)",
         "R-003",
+        "R-016",
+        "R-017",
         "R-023",
         "R-039",
+        "R-144",
+        "R-145",
     ),
     _row(
         "R-032",
@@ -134,6 +130,17 @@ ROWS: tuple[Evidence, ...] = (
         "R-039",
     ),
     _row(
+        "R-037",
+        "code or maths, about 100k samples",
+        "r = 256, alpha = 2r: 16-64 is not enough",
+        "strong",
+        "arXiv 2405.09673",
+        "R-034",
+        "R-036",
+        "R-039",
+        "R-138",
+    ),
+    _row(
         "R-038",
         "capacity",
         "LoRA parameters should not be fewer than the loss-carrying tokens",
@@ -150,6 +157,7 @@ ROWS: tuple[Evidence, ...] = (
         "R-031",
         "R-036",
         "R-037",
+        "R-038",
     ),
     _row(
         "R-040",
@@ -159,7 +167,6 @@ ROWS: tuple[Evidence, ...] = (
         "LoRA and QLoRA papers",
         "R-034",
     ),
-    _row("R-046", "LoRA dropout", "0.05-0.1 for 7-13B, none or 0.05 above", "mixed", "QLoRA"),
     _row(
         "R-048",
         "full-parameter tuning",
@@ -217,6 +224,7 @@ ROWS: tuple[Evidence, ...] = (
         "mixed",
         f"{SURVEY} section 5.4",
         "R-052",
+        "R-053",
         "R-054",
     ),
     _row(

@@ -10,7 +10,7 @@ from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.fingerprint import fingerprint, seed
 from fewtune.compiler.plan import Arm, Gate, Level, Recipe, Sample, Stage, Trial
 from fewtune.compiler.resolve import Resolution
-from fewtune.compiler.sample import draw, sample_content
+from fewtune.compiler.sample import draw, sample_content, stratified
 
 METRICS = ("accuracy", "macro_f1", "mcc")
 CV = "cv"
@@ -95,6 +95,15 @@ class Expansion:
         return self.resolution.situation.facts
 
     @cached_property
+    def slugs(self) -> dict[str, str]:
+        """Arm -> its part of ids, a different one for each."""
+        found: dict[str, str] = {}
+        for index, resolved in enumerate(self.resolution.arms):
+            name = slug(resolved.arm.name) or "arm"
+            found[resolved.arm.name] = name if name not in found.values() else f"{name}-{index}"
+        return found
+
+    @cached_property
     def words(self) -> dict[str, str]:
         """Label -> word."""
         verbalizer = self.resolution.situation.verbalizer
@@ -146,7 +155,7 @@ class Expansion:
                     self._trial(arm, level, data_seed, model_seed)
 
     def _trial(self, arm: Arm, level: Level, data_seed: int, model_seed: int) -> None:
-        trial = f"{slug(arm.name)}/n{level.n}/d{data_seed}" + (f"/m{model_seed}" if arm.trained else "")
+        trial = f"{self.slugs[arm.name]}/n{level.n}/d{data_seed}" + (f"/m{model_seed}" if arm.trained else "")
         fits = []
         for sample in self.samples[level.n, data_seed]:
             fold = "" if sample.fold is None else f"/f{sample.fold}"
@@ -194,7 +203,7 @@ class Expansion:
 
     def _unseeded(self, arm: Arm) -> None:
         """An arm without labels: one trial, scored once; its validation rows differ by sample."""
-        s, trial = self.resolution.situation, f"{slug(arm.name)}/n0"
+        s, trial = self.resolution.situation, f"{self.slugs[arm.name]}/n0"
         prompt = fingerprint("prompt", _model_content(self.facts, arm, self.words))
         gated = ("select",) if self.by_validation else ()
         targets = [(split.name, split.digest) for split in self.facts.data.evaluated]
@@ -274,10 +283,12 @@ class Expansion:
         """Train on all labels of the largest n, without stopping early."""
         recipe = refit_recipe(arm.recipe(level.n))
         sample = refit_sample(self.resolution, self.samples[level.n, 0])
-        fit = fit_fingerprint(self.facts, arm, recipe, self.words, sample, 0) if arm.seeded else fingerprint(
-            "prompt", _model_content(self.facts, arm, self.words))  # fmt: skip
-        return Stage(id=f"{REFIT}/{slug(arm.name)}", kind="refit", fingerprint=fit, needs=("select",), arm=arm.name,
-                     sample=REFIT)  # fmt: skip
+        if arm.seeded:
+            fit = fit_fingerprint(self.facts, arm, recipe, self.words, sample, 0)
+        else:
+            fit = fingerprint("prompt", _model_content(self.facts, arm, self.words))
+        name = f"{REFIT}/{self.slugs[arm.name]}"
+        return Stage(id=name, kind="refit", fingerprint=fit, needs=("select",), arm=arm.name, sample=REFIT)
 
 
 def refit_recipe(recipe: Recipe) -> Recipe:
@@ -289,7 +300,8 @@ def refit_sample(resolution: Resolution, first: list[Sample]) -> Sample:
     """All labels of the largest n: the first data seed's sample, its validation rows included."""
     s, data = resolution.situation, resolution.situation.facts.data
     if s.folds is not None:
-        rows = tuple(sorted(s.pool, key=lambda row: seed("refit", data.train.groups[row])))
+        level = s.levels[-1]
+        rows = tuple(stratified(s.pool, data.train, level.n, len(data.labels), level.per_class, "refit"))
     elif s.levels[-1].scheme == "held-out":
         rows = first[0].train + first[0].validation
     else:

@@ -2,7 +2,8 @@
 
 Sources: ZeRO (arXiv 1910.02054) for the static part; the EleutherAI calculator and arXiv 2205.05198 section 4.1 for
 activations, s b h L (34 + 5 a s / h) bytes at two bytes an element, nothing recomputed. Parameter-efficient tuning
-removes gradients and optimizer state and leaves activations as they are.
+removes gradients and optimizer state and leaves activations as they are. Full fine-tuning works on a copy beside the
+resident base, so it takes more than the 16 bytes a parameter of a process of its own.
 """
 
 from dataclasses import dataclass

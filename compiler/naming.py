@@ -29,5 +29,9 @@ def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
         differs = [f"r={value}" for pin, value in a.arm.variant if pin == "rank"] + shown
         return ", ".join([a.arm.name, *differs])
     if not a.arm.variant and a.arm.origin == "arms":
-        shown = [UNITS[pin].format(values[0]) for pin in UNITS if (values := getattr(a.arm.pins, pin, None))]
+        shown = [
+            UNITS[pin].format(values[0])
+            for pin in UNITS
+            if pin != "demonstrations" and (values := getattr(a.arm.pins, pin, None))
+        ]
     return ", ".join([name, *shown])

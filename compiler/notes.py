@@ -12,6 +12,9 @@ from fewtune.specs.diagnostic import Diagnostic
 
 S = TypeVar("S", bound=Situation)
 
+LEFT_OUT = "/left_out/-"
+"""Where a method or arm that is not run is noted; its index follows when all are known."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Noted:

@@ -210,7 +210,11 @@ class Plan(Frozen):
     folds: int | None
     data_seeds: int
     model_seeds: int
+    precision: Precision
+    patterns: tuple[str, ...]
     arms: tuple[Arm, ...]
+    left_out: tuple[str, ...]
+    """Methods and arms that are not run; the decisions say why."""
     samples: tuple[SampleRef, ...]
     trials: tuple[Trial, ...]
     stages: tuple[Stage, ...]

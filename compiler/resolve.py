@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from fewtune.compiler.facts import Facts
 from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
 from fewtune.compiler.naming import arm_name
-from fewtune.compiler.notes import Noted, Notes, cut, pin
+from fewtune.compiler.notes import LEFT_OUT, Noted, Notes, cut, pin
 from fewtune.compiler.plan import Arm, Level, Lora, Recipe, Verbalizer
 from fewtune.compiler.rules.batch_size import batch_size
 from fewtune.compiler.rules.data_seeds import data_seeds
@@ -42,6 +42,7 @@ from fewtune.compiler.situation import ArmIdea, ArmSituation, Choice, RecipeSitu
 from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.experiment import Experiment
+from fewtune.specs.methods import MethodName
 
 S = TypeVar("S", bound=Situation)
 
@@ -50,8 +51,8 @@ S = TypeVar("S", bound=Situation)
 class Cuts:
     """What a limit took away; empty: nothing."""
 
-    methods: frozenset[str] = frozenset()
-    """Names of arms that are left out."""
+    methods: frozenset[MethodName] = frozenset()
+    """Methods whose arms by the rules are left out."""
     data_seeds: int | None = None
     """The largest number of data seeds."""
     steps: int | None = None
@@ -89,13 +90,13 @@ def resolve(experiment: Experiment, facts: Facts, cuts: Cuts | None = None) -> R
     cuts, notes = cuts or Cuts(), Notes()
     usable, _ = pool(facts.data)
     situation = _experiment_scope(Situation(experiment=experiment, facts=facts, pool=usable), cuts, notes)
-    arms = []
-    for idea in methods(situation):
-        resolved = _arm(situation, idea, cuts, notes)
-        if resolved.arm.name not in cuts.methods:
-            arms.append(resolved)
+    arms = [
+        _arm(situation, idea, cuts, notes)
+        for idea in methods(situation)
+        if idea.origin != "rules" or idea.method not in cuts.methods
+    ]
     for method, choice in left_out(situation).items():
-        notes.note(f"/left_out/{method}", "methods", choice)
+        notes.note(LEFT_OUT, "methods", replace(choice, value=method))
     return Resolution(
         situation=situation, arms=_unique_names(arms), noted=tuple(notes.noted), warnings=tuple(notes.warnings)
     )
@@ -141,7 +142,9 @@ def budgets(s: Situation) -> list[tuple[int, int | None]]:
 def _levels(s: Situation, cuts: Cuts, notes: Notes) -> tuple[Level, ...]:
     wanted = budgets(s)
     if cuts.levels is not None:
+        because = f"{len(wanted)} data sizes are asked for; the {cuts.levels} largest fit the limits"
         wanted = wanted[-cuts.levels :]
+        notes.note("/levels", "budget", Choice(value=[n for n, _ in wanted], because=because, evidence=("budget",)))
     return tuple(_level(s, n, per_class, index, notes) for index, (n, per_class) in enumerate(wanted))
 
 
@@ -163,7 +166,8 @@ def _level(s: Situation, n: int, per_class: int | None, index: int, notes: Notes
         spent = {"scheme": "fixed-schedule", "rows": 0}
     elif asked.validation_fraction is not None and spent["scheme"] == "held-out":
         spent = {"scheme": "held-out", "rows": max(1, round(n_train * asked.validation_fraction))}
-    choice = ruled if spent == ruled.value else pin(spent, ruled)
+    pinned_part = pinned is not None or (asked.validation_fraction is not None and spent["scheme"] == "held-out")
+    choice = pin(spent, ruled) if pinned_part and spent["scheme"] != "validation-split" else ruled
     for field, part in (("scheme", "scheme"), ("validation", "rows")):
         notes.note(f"/levels/{index}/{field}", "validation", replace(choice, value=spent[part]))
     inner = 0 if spent["scheme"] == "validation-split" else spent["rows"]
@@ -212,11 +216,12 @@ def _from(kind: type[S], outer: Situation, **more: Any) -> S:
 
 
 def _lora(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Lora]:
-    pins, at = a.arm.pins, "/methods/pin"
-    a = replace(a, rank=notes.settle(lora_rank, a, "/lora/rank", _first(pins.rank), f"{at}/rank"))
-    a = replace(a, alpha=notes.settle(lora_alpha, a, "/lora/alpha", pins.alpha, f"{at}/alpha"))
-    wanted = None if pins.targets in (None, "all-linear") else list(pins.targets or ())
-    a = replace(a, targets=tuple(notes.settle(lora_targets, a, "/lora/targets", wanted, f"{at}/targets")))
+    pins, at = a.arm.pins, a.arm.pointer
+    a = replace(a, rank=notes.settle(lora_rank, a, "/lora/rank", _first(pins.rank), at("rank")))
+    a = replace(a, alpha=notes.settle(lora_alpha, a, "/lora/alpha", pins.alpha, at("alpha")))
+    every = sorted(linear.name for linear in a.facts.model.linears)
+    wanted = every if pins.targets == "all-linear" else list(pins.targets) if pins.targets else None
+    a = replace(a, targets=tuple(notes.settle(lora_targets, a, "/lora/targets", wanted, at("targets"))))
     return a, Lora(rank=a.rank, alpha=a.alpha, targets=a.targets)
 
 
@@ -234,20 +239,22 @@ def _recipe(a: ArmSituation, level: Level, index: int, cuts: Cuts, notes: Notes)
     at = f"/recipes/{index}"
     r = _from(RecipeSituation, a, level=level)
     if a.arm.formulation == "in-context":
-        shots = notes.settle(demonstrations, r, f"{at}/demonstrations", _first(a.arm.pins.demonstrations))
-        return Recipe(n=level.n, demonstrations=min(shots, level.train))
+        pinned = _first(a.arm.pins.demonstrations)
+        pinned = None if pinned is None else min(pinned, level.train)
+        shots = notes.settle(demonstrations, r, f"{at}/demonstrations", pinned, a.arm.pointer("demonstrations"))
+        return Recipe(n=level.n, demonstrations=shots)
     if not a.trained:
         return Recipe(n=level.n)
     return _trained_recipe(r, at, cuts, notes)
 
 
 def _trained_recipe(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Recipe:
-    pins, spec = r.arm.pins, "/methods/pin"
+    pins = r.arm.pins
 
     def settle(
         r: RecipeSituation, rule: Callable[[RecipeSituation], Choice], name: str, pinned: Any
     ) -> RecipeSituation:
-        value = notes.settle(rule, r, f"{at}/{name}", pinned, f"{spec}/{name}")
+        value = notes.settle(rule, r, f"{at}/{name}", pinned, r.arm.pointer(name))
         return replace(r, settled={**r.settled, name: value})
 
     r = settle(r, batch_size, "batch_size", _first(pins.batch_size))
@@ -255,7 +262,7 @@ def _trained_recipe(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Re
     r = settle(r, learning_rate, "learning_rate", _first(pins.learning_rate))
     r = settle(r, schedule, "schedule", pins.schedule)
     ratio = pins.warmup_ratio
-    r = settle(r, warmup_steps, "warmup_steps", None if ratio is None else ceil(ratio * r.settled["steps"]))
+    r = settle(r, warmup_steps, "warmup_steps", None if ratio is None else ceil(round(ratio * r.settled["steps"], 6)))
     r = settle(r, weight_decay, "weight_decay", pins.weight_decay)
     r = settle(r, max_grad_norm, "max_grad_norm", pins.max_grad_norm)
     stopping = _early_stopping(r, at, notes)
@@ -275,7 +282,8 @@ def _settle_steps(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Reci
         because = f"{ruled.value} updates by the rules; {value} fit the limits"
         notes.note(f"{at}/steps", "budget", cut(value, ruled, because))
     else:
-        value = notes.settle(steps, r, f"{at}/steps", wanted, "/methods/pin/steps")
+        written = "epochs" if pins.epochs is not None else "steps"
+        value = notes.settle(steps, r, f"{at}/steps", wanted, r.arm.pointer(written))
     return replace(r, settled={**r.settled, "steps": value})
 
 
@@ -306,10 +314,9 @@ def _first(values: tuple[Any, ...] | None) -> Any:
 
 def _unique_names(arms: list[ResolvedArm]) -> tuple[ResolvedArm, ...]:
     """Number arms that would share a name."""
-    taken: dict[str, int] = {}
-    unique = []
+    unique: dict[str, ResolvedArm] = {}
     for resolved in arms:
-        count = taken[resolved.arm.name] = taken.get(resolved.arm.name, 0) + 1
-        name = resolved.arm.name if count == 1 else f"{resolved.arm.name} #{count}"
-        unique.append(replace(resolved, arm=resolved.arm.model_copy(update={"name": name})))
-    return tuple(unique)
+        names = (resolved.arm.name, *(f"{resolved.arm.name} #{number}" for number in range(2, len(arms) + 2)))
+        name = next(name for name in names if name not in unique)
+        unique[name] = replace(resolved, arm=resolved.arm.model_copy(update={"name": name}))
+    return tuple(unique.values())

@@ -46,7 +46,9 @@ def quotas(counts: Sequence[int], n: int) -> list[int]:
     ([5, 3, 2], [8, 1, 1], [3, 3])
     """
     n = min(n, sum(counts))
-    floors = [min(1, count) for count in counts] if n >= len(counts) else [0] * len(counts)
+    if n == 0:
+        return [0] * len(counts)
+    floors = [min(1, count) for count in counts] if n >= sum(count > 0 for count in counts) else [0] * len(counts)
     shares = [n * count / sum(counts) for count in counts]
     given = [max(floor, int(share)) for floor, share in zip(floors, shares, strict=True)]
     while sum(given) < n:
@@ -111,7 +113,8 @@ def _sample(
 ) -> Sample:
     train, validation = tuple(taken), tuple[int, ...]()
     if level.scheme == "held-out":
-        drawn = stratified(taken, data.train, level.validation, len(data.labels), None, "validation", data_seed, fold)
+        spare = _beyond_the_first(taken, data.train)
+        drawn = stratified(spare, data.train, level.validation, len(data.labels), None, "validation", data_seed, fold)
         groups = {data.train.groups[row] for row in drawn}
         validation = tuple(row for row in taken if data.train.groups[row] in groups)
         train = tuple(row for row in taken if data.train.groups[row] not in groups)
@@ -128,6 +131,17 @@ def _sample(
         scored=scored,
         content=sample_content(data, level.scheme, train, validation, scored),
     )
+
+
+def _beyond_the_first(rows: Sequence[int], split: SplitFacts) -> list[int]:
+    """All but the first row of each label: validation never takes a label's only example."""
+    seen = set[int]()
+    spare = []
+    for row in rows:
+        if split.labels[row] in seen:
+            spare.append(row)
+        seen.add(split.labels[row])
+    return spare
 
 
 def sample_content(

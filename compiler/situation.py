@@ -40,7 +40,7 @@ class Choice:
             strength=row.strength if row else "given",
             source=row.source if row else GIVEN[rule],
             evidence=self.evidence,
-            alternatives=self.alternatives,
+            alternatives=tuple(other for other in self.alternatives if other.value != self.value),
             flips_when=self.flips_when,
             pinned=rule == "pin",
         )
@@ -95,6 +95,10 @@ class ArmIdea:
     """rules, include or arms: who asked for it."""
     name: str | None = None
     pattern: str | None = None
+    place: str = "/methods"
+    """Where the spec writes the arm, or the table that holds the pins for all arms."""
+    own_pins: frozenset[str] = frozenset()
+    """Pins that the arm writes itself."""
     variant: tuple[tuple[str, Any], ...] = ()
     """The pinned values by which this arm differs from its siblings."""
     choice: Choice
@@ -108,6 +112,10 @@ class ArmIdea:
     def adaptation(self) -> Adaptation:
         """Which parameters move."""
         return METHODS[self.method][1]
+
+    def pointer(self, pin: str) -> str:
+        """Where the spec writes a pin of this arm."""
+        return f"{self.place}/{pin}" if pin in self.own_pins else f"/methods/pin/{pin}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from fewtune.specs.experiment import Experiment
 SYNONYMS: tuple[dict[str, str], ...] = (
     {"entailment": "Yes", "neutral": "Maybe", "contradiction": "No"},
     {"entailment": "Yes", "not_entailment": "No"},
+    {"entailment": "Yes", "contradiction": "No"},
     {"true": "True", "false": "False"},
     {"yes": "Yes", "no": "No"},
     {"paraphrase": "Yes", "not_paraphrase": "No"},
@@ -64,4 +65,5 @@ def candidate_patterns(experiment: Experiment, labels: tuple[str, ...]) -> tuple
 
 def fixed_text(pattern: str, labels: tuple[str, ...]) -> str:
     """The pattern without its texts, its {labels} written out."""
-    return FIELD.sub("", pattern.replace("{labels}", ", ".join(labels)))
+    parts = pattern.split("{labels}")
+    return ", ".join(labels).join(FIELD.sub("", part) for part in parts)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewtune.compiler.expand import REFIT, refit_recipe, slug
+from fewtune.compiler.expand import refit_recipe
 from fewtune.compiler.facts import DeviceFacts
 from fewtune.compiler.plan import Arm, Plan
 from fewtune.runtime.folders import embedded_folder
@@ -69,7 +69,7 @@ def _fitted(reader: Reader, run: Run, plan: Plan, arm: Arm) -> Chosen:
     base = Path(reader.workspace.root, run.started.spec_folder).resolve()
     if not arm.seeded:
         return Chosen(run, plan, arm, "", None, base)
-    refit = plan.stage_index.get(f"{REFIT}/{slug(arm.name)}")
+    refit = next((stage for stage in plan.stages if stage.kind == "refit" and stage.arm == arm.name), None)
     trained = [stage for stage in plan.stages if stage.kind == "train" and stage.arm == arm.name]
     of_largest = [stage for stage in trained if plan.trial_index[stage.trial or ""].n == plan.final_n]
     for stage in ([refit] if refit else []) + of_largest:

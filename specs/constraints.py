@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from fewtune.specs.frozen import Frozen
 from fewtune.specs.units import DeviceTime, Duration, Size
@@ -25,7 +25,7 @@ class Constraints(Frozen):
     """The longest time for one item when the model is used, at batch size one on this device."""
     deployments: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = None
     """How many tasks are to be served from one base model; above one, adapters stay unmerged."""
-    forgetting: Annotated[float, Field(ge=0, le=1)] | None = None
+    forgetting: Annotated[float, Field(ge=0, le=1, strict=True)] | None = None
     """The loss of general ability that may be accepted, as a fraction; a small one favours low-rank adaptation."""
-    ood: bool | None = None
+    ood: StrictBool | None = None
     """Whether out-of-domain evaluation is required; then a named out-of-domain split must be given."""

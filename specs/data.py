@@ -13,7 +13,7 @@ Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
 Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
 
-RESERVED_SPLITS = frozenset({"train", "validation", "test", "pool", "all", "unlabelled"})
+RESERVED_SPLITS = frozenset({"train", "validation", "test", "pool", "all", "unlabelled", "cv", "refit"})
 
 
 class Source(Frozen):

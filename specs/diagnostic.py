@@ -14,6 +14,8 @@ Errors:
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from pydantic import ConfigDict, Field
+
 from fewtune.specs.frozen import Frozen
 
 Severity = Literal["error", "warning", "note"]
@@ -95,10 +97,12 @@ CODES: dict[str, str] = {
 class Patch(Frozen):
     """One operation of RFC 6902."""
 
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
     op: Literal["add", "remove", "replace", "move", "test"]
     path: str
     value: Any = None
-    from_: str | None = None
+    from_: str | None = Field(default=None, alias="from")
 
 
 class Fix(Frozen):

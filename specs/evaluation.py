@@ -14,8 +14,8 @@ class Evaluation(Frozen):
     """Metric, seeds, folds and how arms are chosen."""
 
     metric: Metric | None = None
-    """What arms are chosen and compared by; all three are reported. Omitted: accuracy, or macro-F1 where one label
-    dominates."""
+    """What arms are chosen and compared by; all three are reported. Omitted: accuracy; where one label
+    dominates, MCC (two labels) or macro-F1."""
     data_seeds: Annotated[int, Field(ge=1, le=200, strict=True)] | None = None
     """How many different samples of labelled examples (without a test split: fold assignments)."""
     model_seeds: Annotated[int, Field(ge=1, le=50, strict=True)] | None = None
@@ -25,7 +25,7 @@ class Evaluation(Frozen):
     validation: Validation | None = None
     """held-out: part of the labels chooses arms and stops training. fixed-schedule: all labels train; the rules' order
     chooses."""
-    validation_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    validation_fraction: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
     """Share of the labels that is held out."""
-    confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
+    confidence: Annotated[float, Field(ge=0.5, le=0.999, strict=True)] = 0.95
     """Level of the intervals."""

@@ -1,9 +1,8 @@
 """The root of the language: one experiment."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, StringConstraints, field_validator
 
 from fewtune.specs.constraints import Constraints
 from fewtune.specs.data import Data
@@ -39,11 +38,7 @@ class Experiment(Frozen):
     methods: Methods = Methods()
     evaluation: Evaluation = Evaluation()
 
-    @model_validator(mode="after")
-    def _columns_fit_task(self) -> "Experiment":
-        data, pair = self.data, self.task.type == "pair-classification"
-        if pair and data.text is not None:
-            raise PydanticCustomError("conflict", "pair classification has premise and hypothesis, not text", {})
-        if not pair and (data.premise is not None or data.hypothesis is not None):
-            raise PydanticCustomError("conflict", "classification has text, not premise and hypothesis", {})
-        return self
+    @field_validator("spec_version", mode="before")
+    @classmethod
+    def _a_number(cls, value: Any) -> Any:
+        return None if isinstance(value, bool) else value

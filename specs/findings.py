@@ -15,8 +15,16 @@ from pydantic_core import ErrorDetails
 from fewtune.specs import later
 from fewtune.specs.diagnostic import Diagnostic, Fix, Patch
 from fewtune.specs.experiment import SPEC_VERSION, Experiment
+from fewtune.specs.methods import Pins
 from fewtune.specs.patch import apply_patches, lookup, pointer_to
 
+PLAIN = {
+    "string_type": "text", "int_type": "a whole number", "float_type": "a number", "bool_type": "true or false",
+    "tuple_type": "a list", "dict_type": "a table", "model_type": "a table", "model_attributes_type": "a table",
+    "int_from_float": "a whole number", "string_pattern_mismatch": "a name of letters, digits and plain signs",
+    "too_short": "more entries", "too_long": "fewer entries", "dataclass_type": "a table",
+}  # fmt: skip
+"""pydantic's kinds of errors -> what was expected, in a reader's words."""
 SHOWN = 60
 """Characters of a wrong value that are repeated in a message."""
 
@@ -98,8 +106,10 @@ def _words(details: ErrorDetails) -> list[str]:
 def _expectation(details: ErrorDetails) -> str:
     if details["type"] == "literal_error":
         return str(details["ctx"]["expected"])
+    if details["type"] in PLAIN:
+        return PLAIN[details["type"]]
     said = details["msg"]
-    for opening in ("Input should be a valid ", "Input should be ", "expected "):
+    for opening in ("Input should be a valid ", "Input should be ", "String should ", "expected "):
         if said.startswith(opening):
             return said.removeprefix(opening)
     return _sentence(said)
@@ -127,8 +137,8 @@ def _unknown_key(place: str) -> Diagnostic:
     if not parent and key in later.KEYS:
         return _not_yet(place, key, later.KEYS[key])
     known = _keys_at(parent)
-    near = get_close_matches(key.lower(), known, n=1, cutoff=0.6)
-    home = [] if near else [where for where in _homes(key) if where != place]
+    home = [where for where in _homes(key) if where != place]
+    near = [] if home else get_close_matches(key.lower(), known, n=1, cutoff=0.6)
     return Diagnostic(
         code="E-unknown-key",
         message=f"there is no key {key!r} in {parent or 'the spec'}" + (f"; it belongs to {home[0]}" if home else ""),
@@ -164,7 +174,7 @@ def _keys_at(parent: str) -> list[str]:
 
 def _homes(key: str) -> list[str]:
     """Other tables that have this key."""
-    tables = {"": Experiment} | {f"/{name}": _model_at(f"/{name}") for name in Experiment.model_fields}
+    tables = {f"/{name}": _model_at(f"/{name}") for name in Experiment.model_fields} | {"/methods/pin": Pins}
     return [
         f"{table}/{key}" for table, model in tables.items() if key in model.model_fields and model is not Experiment
     ]

@@ -51,7 +51,7 @@ def load(content: bytes, *, format: Format | None = None, stem: str = "experimen
     if not isinstance(document, Document):
         raise SpecError([_syntax(fault.code, fault.message, fault.line, fault.column, fault.remedy, fault.pointer)
                          for fault in document])  # fmt: skip
-    faults = findings(document.tree) or _patterns(document)
+    faults = findings(document.tree) or _meanings(document)
     if faults:
         raise SpecError([locate(document, fault) for fault in faults])
     return Loaded(Experiment.model_validate(document.tree), document, stem)
@@ -76,9 +76,26 @@ def _syntax(code: str, message: str, line: int, column: int, remedy: str, pointe
     return Diagnostic(code=code, message=message, line=line, column=column, remedy=remedy, pointer=pointer)
 
 
-def _patterns(document: Document) -> list[Diagnostic]:
-    """Patterns name each field of the task once at least, and no other."""
+def _meanings(document: Document) -> list[Diagnostic]:
+    """What the types cannot see."""
     experiment = Experiment.model_validate(document.tree)
+    return _columns(experiment) + _patterns(experiment)
+
+
+def _columns(experiment: Experiment) -> list[Diagnostic]:
+    """Columns of the other task."""
+    pair = experiment.task.type == "pair-classification"
+    foreign = ("text",) if pair else ("premise", "hypothesis")
+    own = "premise and hypothesis" if pair else "text"
+    return [
+        Diagnostic(code="E-conflict", message=f"{experiment.task.type} has {own}, not {name}", pointer=f"/data/{name}")
+        for name in foreign
+        if getattr(experiment.data, name) is not None
+    ]
+
+
+def _patterns(experiment: Experiment) -> list[Diagnostic]:
+    """Patterns name each field of the task once at least, and no other."""
     wanted = PATTERN_FIELDS[experiment.task.type]
     faults: list[Diagnostic] = []
     for index, pattern in enumerate(experiment.task.patterns or ()):

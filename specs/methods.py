@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StrictBool, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from fewtune.specs.frozen import Frozen
@@ -29,12 +29,12 @@ METHODS: dict[str, tuple[Formulation, Adaptation]] = {
 """Method name -> its two independent choices."""
 
 Rank = Annotated[int, Field(ge=1, le=1024, strict=True)]
-Alpha = Annotated[float, Field(gt=0, le=4096)]
-Rate = Annotated[float, Field(gt=0, le=1)]
+Alpha = Annotated[float, Field(gt=0, le=4096, strict=True)]
+Rate = Annotated[float, Field(gt=0, le=1, strict=True)]
 Steps = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
-Epochs = Annotated[float, Field(gt=0, le=10_000)]
+Epochs = Annotated[float, Field(gt=0, le=10_000, strict=True)]
 Batch = Annotated[int, Field(ge=1, le=4096, strict=True)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
 Shots = Annotated[int, Field(ge=1, le=256, strict=True)]
 Target = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*$", max_length=80)]
 
@@ -65,11 +65,11 @@ class Pins(Frozen):
     """Learning-rate schedule after the warm-up."""
     warmup_ratio: Fraction | None = None
     """Share of the steps over which the learning rate rises."""
-    weight_decay: Annotated[float, Field(ge=0, le=10)] | None = None
+    weight_decay: Annotated[float, Field(ge=0, le=10, strict=True)] | None = None
     """AdamW's decoupled weight decay."""
-    max_grad_norm: Annotated[float, Field(gt=0, le=1000)] | None = None
+    max_grad_norm: Annotated[float, Field(gt=0, le=1000, strict=True)] | None = None
     """Norm to which gradients are clipped."""
-    early_stopping: bool | None = None
+    early_stopping: StrictBool | None = None
     """Whether training stops when validation no longer improves."""
     demonstrations: Annotated[tuple[Shots, ...], Field(min_length=1, max_length=20)] | None = None
     """Examples in the prompt of an in-context arm."""
@@ -78,6 +78,11 @@ class Pins(Frozen):
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return _several(value)
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _one_target(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) and value != "all-linear" else value
 
     @model_validator(mode="after")
     def _one_length(self) -> "Pins":

@@ -69,7 +69,7 @@ def _apply(tree: dict[str, Any], patch: Patch) -> None:
         if lookup(tree, patch.path) != patch.value:
             raise KeyError(patch.path)
         return
-    value = patch.value
+    value = deepcopy(patch.value)
     if patch.op == "move":
         value = lookup(tree, patch.from_ or "")
         _remove(tree, patch.from_ or "")
@@ -96,5 +96,7 @@ def _add(tree: Any, pointer: str, value: Any) -> None:
     owner, last = _owner(tree, pointer)
     if isinstance(owner, dict):
         owner[last] = value
-    else:
+    elif isinstance(owner, list) and (last == "-" or (last.isdigit() and int(last) <= len(owner))):
         owner.insert(len(owner) if last == "-" else int(last), value)
+    else:
+        raise KeyError(pointer)

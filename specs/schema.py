@@ -30,11 +30,14 @@ def _allow_short_sources(schema: dict[str, Any]) -> None:
     """A path alone is a source; a single value is a list of one."""
     data = schema["$defs"]["Data"]["properties"]
     source = {"$ref": "#/$defs/Source"}
-    short = {"anyOf": [{"type": "string", "minLength": 1}, source]}
+    path = next(branch for branch in schema["$defs"]["Source"]["properties"]["path"]["anyOf"] if "pattern" in branch)
+    short = {"anyOf": [path, source]}
     for name in ("train", "validation", "test", "unlabelled"):
         nullable = [{"type": "null"}] if name != "train" else []
         data[name] = {"anyOf": [*short["anyOf"], *nullable], "description": data[name].get("description", name)}
-    data["ood"]["additionalProperties"] = short
+    for name in data["ood"].get("patternProperties", {}):
+        data["ood"]["patternProperties"][name] = short
+    data["ood"]["additionalProperties"] = False
     for definition in ("Pins", "ArmPin"):
         for field in schema["$defs"][definition]["properties"].values():
             for branch in list(field.get("anyOf", ())):

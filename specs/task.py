@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
+from pydantic_core import PydanticCustomError
 
 from fewtune.specs.frozen import Frozen
 
@@ -26,3 +27,10 @@ class Task(Frozen):
     word. Several make an arm each. Omitted: the rules choose."""
     question: Annotated[str, StringConstraints(min_length=3, max_length=300)] | None = None
     """The question that the label answers, in one sentence; it goes into the pattern."""
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is not None and len(set(value)) < len(value):
+            raise PydanticCustomError("conflict", "a label is given twice", {})
+        return value

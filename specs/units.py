@@ -1,27 +1,29 @@
 """Quantities with their unit written out ("24 GB", "2 h"), kept in one canonical spelling.
 
-Equal quantities compare equal and give the same plan, however they were spelt: ``"300 s"`` is ``"5 min"``.
+Equal quantities compare equal and give the same plan, however they were spelt: ``"300 s"`` is ``"5 min"``. A quantity
+is a whole number of its smallest unit, so nothing is lost in between.
 """
 
 import re
+from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-_SPELLING = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*([A-Za-z]+)\s*")
+_SPELLING = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,6})?)\s*([A-Za-z]+)\s*")
 
 
 class Quantity(str):
-    """A positive number and a unit; ``amount`` is the number in the base unit."""
+    """A positive number and a unit; ``amount`` is the number of the smallest unit."""
 
-    units: ClassVar[dict[str, float]] = {}
-    """Accepted unit -> its size in the base unit, the largest first; the last one is the base unit."""
+    units: ClassVar[dict[str, int]] = {}
+    """Accepted unit -> its size in the smallest unit, the largest first."""
     spellings: ClassVar[dict[str, str]] = {}
     """Other spelling -> unit."""
     example: ClassVar[str] = ""
-    amount: float
+    amount: int
 
     __slots__ = ("amount",)
 
@@ -29,43 +31,38 @@ class Quantity(str):
         """Parse ``text``.
 
         Raises:
-            PydanticCustomError: not a number followed by one of ``units``, or not positive.
+            PydanticCustomError: not a number followed by one of ``units``, not positive, or too fine.
         """
         match = _SPELLING.fullmatch(text)
         names = {name.lower(): name for name in cls.units} | cls.spellings
         if match is None or match[2].lower() not in names:
-            raise PydanticCustomError(
-                "quantity",
-                "expected a number and a unit ({units}), for example {example}",
-                {"units": ", ".join(cls.units), "example": repr(cls.example)},
-            )
-        amount = float(match[1]) * cls.units[names[match[2].lower()]]
-        if amount <= 0:
-            raise PydanticCustomError("quantity", "expected a quantity above zero", {"example": repr(cls.example)})
-        self = super().__new__(cls, cls._spell(amount))
-        self.amount = amount
+            raise cls._error("expected a number and a unit ({units}), for example {example}")
+        exact = Decimal(match[1]) * cls.units[names[match[2].lower()]]
+        if exact <= 0:
+            raise cls._error("expected a quantity above zero")
+        if exact != int(exact):
+            raise cls._error("expected whole numbers of the smallest unit ({smallest})")
+        self = super().__new__(cls, cls._spell(int(exact)))
+        self.amount = int(exact)
         return self
 
     @classmethod
-    def _spell(cls, amount: float) -> str:
-        """Write ``amount`` in the largest unit that gives a short exact number of at least one."""
-        for name, size in cls.units.items():
-            number = amount / size
-            if number >= 1 and round(number, 6) == number and len(f"{number:g}") <= 6:
-                return f"{number:g} {name}"
-        base, size = list(cls.units.items())[-1]
-        return f"{amount / size:.12g} {base}"
+    def _error(cls, message: str) -> PydanticCustomError:
+        context = {"units": ", ".join(cls.units), "smallest": list(cls.units)[-1], "example": repr(cls.example)}
+        return PydanticCustomError("quantity", message, context)
+
+    @classmethod
+    def _spell(cls, amount: int) -> str:
+        """Write ``amount`` in the largest unit that gives a whole number."""
+        name, size = next((name, size) for name, size in cls.units.items() if amount % size == 0)
+        return f"{amount // size} {name}"
 
     @classmethod
     def _validate(cls, value: Any) -> Self:
         if isinstance(value, cls):
             return value
         if not isinstance(value, str):
-            raise PydanticCustomError(
-                "quantity",
-                "expected text with a unit ({units}), for example {example}",
-                {"units": ", ".join(cls.units), "example": repr(cls.example)},
-            )
+            raise cls._error("expected text with a unit ({units}), for example {example}")
         return cls(value)
 
     @classmethod
@@ -77,27 +74,31 @@ class Quantity(str):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """A string of a number and a unit."""
-        names = "|".join((*cls.units, *cls.spellings))
+        """A string of a number and a unit, whatever its case."""
+        names = "|".join(_any_case(name) for name in (*cls.units, *cls.spellings))
         return {
             "type": "string",
-            "pattern": rf"^\s*\d+(\.\d+)?\s*({names})\s*$",
+            "pattern": rf"^(?=.*[1-9])\s*[0-9]{{1,12}}(\.[0-9]{{1,6}})?\s*({names})\s*$",
             "examples": [cls.example],
         }
+
+
+def _any_case(name: str) -> str:
+    return "".join(f"[{letter.upper()}{letter.lower()}]" for letter in name)
 
 
 class Size(Quantity):
     """A number of bytes, decimal (GB) or binary (GiB)."""
 
-    units: ClassVar[dict[str, float]] = {
-        "TB": 1e12, "GB": 1e9, "MB": 1e6, "TiB": 2.0**40, "GiB": 2.0**30, "MiB": 2.0**20, "kB": 1e3, "B": 1.0,
+    units: ClassVar[dict[str, int]] = {
+        "TiB": 2**40, "TB": 10**12, "GiB": 2**30, "GB": 10**9, "MiB": 2**20, "MB": 10**6, "kB": 1000, "B": 1,
     }  # fmt: skip
     example: ClassVar[str] = "24 GB"
 
     @property
     def bytes(self) -> int:
         """The size in bytes."""
-        return int(self.amount)
+        return self.amount
 
 
 TIMES = {
@@ -110,24 +111,15 @@ TIMES = {
 class Duration(Quantity):
     """A span of time."""
 
-    units: ClassVar[dict[str, float]] = {"days": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3}
+    units: ClassVar[dict[str, int]] = {"days": 86_400_000, "h": 3_600_000, "min": 60_000, "s": 1000, "ms": 1}
     spellings: ClassVar[dict[str, str]] = TIMES
     example: ClassVar[str] = "2 h"
 
     @property
     def seconds(self) -> float:
         """The span in seconds."""
-        return self.amount
+        return self.amount / 1000
 
 
-class DeviceTime(Quantity):
+class DeviceTime(Duration):
     """Time on one accelerator: a GPU-hour is one device busy for one hour."""
-
-    units: ClassVar[dict[str, float]] = {"h": 3600.0, "min": 60.0, "s": 1.0}
-    spellings: ClassVar[dict[str, str]] = TIMES
-    example: ClassVar[str] = "2 h"
-
-    @property
-    def seconds(self) -> float:
-        """Device-seconds."""
-        return self.amount

@@ -3,7 +3,7 @@
 from fewtune.compiler.situation import Choice, RecipeSituation, otherwise
 
 SMALL_MODEL = 1_000_000_000
-SHORT_RUN = 200
+SHORT_RUN = 100
 """Steps below which a run gains from a higher rate."""
 
 

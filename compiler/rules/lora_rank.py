@@ -19,7 +19,7 @@ def lora_rank(s: ArmSituation) -> Choice:
         value=8 if few else 16,
         because=f"n = {s.largest_n}: ranks from 4 to 128 differ little; "
         + ("the low end also trains fastest" if few else "sixteen is the usual start"),
-        evidence=("R-036", "R-039", "R-034", "R-038"),
+        evidence=("R-036", "R-039", "R-034", "R-038", "R-031", "R-037"),
         alternatives=(otherwise(4, "no gain known"), otherwise(64, "no gain below 100k examples", "R-036", "R-037")),
         flips_when="n >= 500" if few else "n < 500",
     )

@@ -3,15 +3,19 @@
 from itertools import product
 from typing import Any
 
+from fewtune.compiler.cost import scoring_seconds
 from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
 from fewtune.compiler.situation import ArmIdea, Choice, Situation, otherwise
 from fewtune.compiler.wording import head_pattern
-from fewtune.specs.methods import METHODS, ArmPin, MethodName, Pins
+from fewtune.specs.methods import METHODS, Adaptation, ArmPin, MethodName, Pins
 
 SWEPT = ("rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations")
 """Pins whose lists make an arm of each value."""
-FULL_FROM = 10_000
-"""Labels from which full fine-tuning is worth an arm for its own sake (R-017 for encoders, R-023 for decoders)."""
+FULL_FROM = 100_000
+"""Labels from which full fine-tuning of a decoder is worth an arm for its own sake (R-023); the 10,000
+of R-017 are an encoder's."""
+LATENCY_OVERHEAD = 0.03
+"""Seconds of one prediction that do not depend on its tokens."""
 
 
 def methods(s: Situation) -> tuple[ArmIdea, ...]:
@@ -23,13 +27,22 @@ def methods(s: Situation) -> tuple[ArmIdea, ...]:
         choice = ruled
         if included:
             choice = Choice(value=True, because="methods.include names it", evidence=("pin", *ruled.evidence))
-        written = wanted.arms and METHODS[method][1] != "none" and not included
-        if choice.value and method not in wanted.exclude and not written:
+        if choice.value and method not in wanted.exclude and not (_written(s, method) and not included):
             ideas += _variants(s, method, wanted.pin, choice, origin="include" if included else "rules")
-    for arm in wanted.arms:
+    for index, arm in enumerate(wanted.arms):
         choice = Choice(value=True, because="methods.arms writes it", evidence=("pin",))
-        ideas += _variants(s, arm.method, _merged(wanted.pin, arm), choice, origin="arms", name=arm.name)
+        own = frozenset(name for name in Pins.model_fields if getattr(arm, name) is not None)
+        ideas += _variants(
+            s, arm.method, _merged(wanted.pin, arm), choice, origin="arms", name=arm.name,
+            place=f"/methods/arms/{index}", own=own,
+        )  # fmt: skip
     return tuple(ideas)
+
+
+def _written(s: Situation, method: MethodName) -> bool:
+    """Whether arms of the spec stand in the place of the rules' arm: trained and in-context ones, or the very one."""
+    arms = s.experiment.methods.arms
+    return bool(arms) and (METHODS[method][1] != "none" or method == "in-context" or method in {a.method for a in arms})
 
 
 def left_out(s: Situation) -> dict[MethodName, Choice]:
@@ -41,7 +54,7 @@ def left_out(s: Situation) -> dict[MethodName, Choice]:
         if method in wanted.exclude:
             absent[method] = Choice(value=False, because="methods.exclude names it", evidence=("pin",))
         elif method not in present and ruled.value:
-            absent[method] = Choice(value=False, because="methods.arms writes the trained arms out", evidence=("pin",))
+            absent[method] = Choice(value=False, because="methods.arms writes the arms out", evidence=("pin",))
         elif method not in present:
             absent[method] = ruled
     return absent
@@ -72,15 +85,15 @@ def _no(because: str, *evidence: str, flips_when: str | None = None) -> Choice:
 def _zero_shot(s: Situation) -> Choice:
     if s.verbalizer is None:
         return _no("there is no verbalizer", "R-072")
-    return _yes("what the model knows without any label", "R-132", "R-003")
+    return _impossible(s, None) or _yes("what the model knows without any label", "R-132", "R-003")
 
 
 def _in_context(s: Situation) -> Choice:
     if s.verbalizer is None:
         return _no("there is no verbalizer", "R-072")
-    latency = s.experiment.constraints.latency
-    if latency is not None and latency.seconds < 1.0:
-        return _no(f"the long prompt does not go with {latency} for an item", "R-027", flips_when="latency of 1 s")
+    impossible = _impossible(s, None, prompt_tokens=1024)
+    if impossible is not None:
+        return impossible
     lengths = sorted(s.facts.data.train.tokens[row] for row in s.pool)
     if 4 * lengths[len(lengths) // 2] > s.facts.model.max_positions:
         return _no("four examples do not fit into the model's context", "fact")
@@ -91,9 +104,9 @@ def _trained(s: Situation, method: MethodName) -> Choice:
     formulation, adaptation = METHODS[method]
     if formulation == "pattern" and s.verbalizer is None:
         return _no("there is no verbalizer", "R-072")
-    if not _fits(s, full=adaptation == "full"):
-        limit = limit_bytes(s.experiment, s.facts.device) / 1e9
-        return _no(f"does not fit into {limit:.1f} GB", "fact", "R-144", flips_when="more memory or a smaller model")
+    impossible = _impossible(s, "full" if adaptation == "full" else "lora")
+    if impossible is not None:
+        return impossible
     if adaptation == "full":
         return _full(s, formulation)
     if formulation == "pattern":
@@ -123,15 +136,36 @@ def _full(s: Situation, formulation: str) -> Choice:
         return _no(because, "R-023", "R-069", flips_when=f"n >= {FULL_FROM}")
     if s.facts.model.parameters > 1_000_000_000 and s.largest_n < FULL_FROM:
         return _no("low-rank updates match it at this n and this size", "R-023", "R-032", flips_when="a model below 1B")
-    return _yes("a vendor reports it ahead at 300-800 labels, the survey behind: an experiment", "R-023", "R-032")
+    return _yes("a vendor reports it ahead at 300-800 labels, the survey behind: an experiment", "R-032", "R-023")
 
 
-def _fits(s: Situation, *, full: bool) -> bool:
+def _impossible(s: Situation, adaptation: Adaptation | None, prompt_tokens: int = 0) -> Choice | None:
+    """Say no where the memory or the latency forbids the arm."""
+    if not fits(s, adaptation or "none"):
+        limit = limit_bytes(s.experiment, s.facts.device) / 1e9
+        return _no(f"does not fit into {limit:.1f} GB", "fact", "R-144", flips_when="more memory or a smaller model")
+    latency = s.experiment.constraints.latency
+    takes = item_seconds(s, prompt_tokens)
+    if latency is not None and takes > latency.seconds:
+        because = f"one item takes about {takes * 1000:.0f} ms, {latency} is the limit"
+        return _no(because, "fact", "R-027", flips_when=f"constraints.latency of {takes * 1000:.0f} ms")
+    return None
+
+
+def item_seconds(s: Situation, prompt_tokens: int = 0) -> float:
+    """Predicted seconds for one text of usual length; a cached prompt is attended to, not read again."""
+    lengths = sorted(s.facts.data.train.tokens[row] for row in s.pool)
+    tokens = lengths[len(lengths) // 2] + 16 + prompt_tokens / 8
+    return LATENCY_OVERHEAD + scoring_seconds(s.facts.model, s.facts.device, s.precision, tokens)
+
+
+def fits(s: Situation, adaptation: Adaptation) -> bool:
+    """Whether the smallest trial of this adaptation fits into the memory."""
     model, device = s.facts.model, s.facts.device
     tokens = min(512, max((s.facts.data.train.tokens[row] for row in s.pool), default=1) + 64)
     every = tuple(linear.name for linear in model.linears)
-    trainable = model.parameters if full else lora_parameters(model, 8, every)
-    load = Load("full" if full else "lora", s.precision, trainable, 1, tokens)
+    trainable = {"full": model.parameters, "lora": lora_parameters(model, 8, every), "none": 0}[adaptation]
+    load = Load(adaptation, s.precision, trainable, 1, tokens)
     return peak_bytes(model, device, load) <= limit_bytes(s.experiment, device)
 
 
@@ -152,7 +186,15 @@ def _applies(pin: str, method: MethodName) -> bool:
 
 
 def _variants(
-    s: Situation, method: MethodName, pins: Pins, choice: Choice, *, origin: str, name: str | None = None
+    s: Situation,
+    method: MethodName,
+    pins: Pins,
+    choice: Choice,
+    *,
+    origin: str,
+    name: str | None = None,
+    place: str = "/methods/pin",
+    own: frozenset[str] = frozenset(),
 ) -> list[ArmIdea]:
     """One arm for each combination of listed pins and patterns."""
     formulation = METHODS[method][0]
@@ -176,6 +218,8 @@ def _variants(
                 origin=origin,
                 name=name,
                 pattern=text,
+                place=place,
+                own_pins=own,
                 variant=tuple(variant),
                 choice=choice,
             )

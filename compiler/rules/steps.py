@@ -17,10 +17,11 @@ def steps(s: RecipeSituation) -> Choice:
         because = f"{LEAST} updates of {batch}: three epochs of {s.level.train} examples would be only {three}"
     else:
         because = f"three epochs of {s.level.train} examples are {three} updates of {batch}"
+    few = value > three
     return Choice(
         value=value,
         because=f"{because} ({epochs:.1f} epochs)",
-        evidence=("R-054", "M-001", "R-056", "R-052"),
+        evidence=("R-054", "M-001", "R-056", "R-052") if few else ("R-056", "R-054", "M-001"),
         alternatives=(otherwise(three, "the default of common tools: too few updates at this n", "R-056"),)
         if value != three
         else (),

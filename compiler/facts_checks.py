@@ -1,28 +1,20 @@
-"""Small-data safety: what must be known before any computing starts.
+"""Small-data safety on spec and facts: what must be known before anything is decided.
 
-Each check is a pure function that yields findings; `before` runs on spec and facts, `after` on what the rules settled.
-All findings are collected, none hides another.
+Each check is a pure function that yields findings. All findings are collected, none hides another.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from fewtune.compiler.facts import Facts, SplitFacts
-from fewtune.compiler.memory import limit_bytes
-from fewtune.compiler.resolve import Resolution, budgets
+from fewtune.compiler.finding import finding
+from fewtune.compiler.resolve import budgets
+from fewtune.compiler.rules.metric import IMBALANCED
 from fewtune.compiler.situation import Situation
 from fewtune.specs.diagnostic import Diagnostic
 
-ROOM_FOR_TEXT = 8
-"""Tokens of text below which a pattern leaves nothing to read."""
 SMALL_TEST = 100
 RARE = 3
-
-
-def finding(code: str, message: str, pointer: str, *, remedy: str | None = None, got: str | None = None) -> Diagnostic:
-    """A finding whose severity is in its code's first letter."""
-    severity = "error" if code.startswith("E-") else "warning"
-    return Diagnostic(code=code, severity=severity, message=message, pointer=pointer, remedy=remedy, got=got)
 
 
 def pointer_of(split: str) -> str:
@@ -30,16 +22,10 @@ def pointer_of(split: str) -> str:
     return f"/data/{split}" if split in ("train", "validation", "test", "unlabelled") else f"/data/ood/{split}"
 
 
-def before(s: Situation) -> list[Diagnostic]:
+def check_facts(s: Situation) -> list[Diagnostic]:
     """Everything that spec and facts alone show."""
-    checks = (_missing, _labels, _budget_rows, _validation_rows, _verbalizer, _constraints, _duplicates, _sizes)
+    checks = (_missing, _labels, _pool, _budgets, _splits, _verbalizer, _constraints, _duplicates, _sizes)
     return [found for check in checks for found in check(s)]
-
-
-def after(resolution: Resolution) -> list[Diagnostic]:
-    """Everything that the settled values show."""
-    checks = (_arms, _warmup, _truncation, _memory, _seeds, _pins_without_effect, _weak_model)
-    return [found for check in checks for found in check(resolution)]
 
 
 def _rows(numbers: Iterable[int]) -> str:
@@ -82,47 +68,55 @@ def _labels(s: Situation) -> Iterator[Diagnostic]:
             yield finding("W-rare-label", message, "/data/train", remedy="a few more of it help most")
 
 
-def _budget_rows(s: Situation) -> Iterator[Diagnostic]:
+def _pool(s: Situation) -> Iterator[Diagnostic]:
+    """Rows that are left for training, label by label."""
+    train = s.facts.data.train
+    labelled, usable = Counter(train.labels), Counter(train.labels[row] for row in s.pool)
+    texts = {index: {train.groups[row] for row in s.pool if train.labels[row] == index} for index in labelled}
+    for index, name in enumerate(s.facts.data.labels):
+        if labelled[index] and not usable[index]:
+            message = f"every row with the label {name!r} is in an evaluation split, too: none is left to train on"
+            yield finding("E-too-few-rows", message, "/data/train", remedy="rows that no evaluation split has")
+        elif s.facts.data.test is None and 0 < len(texts.get(index, ())) < 2:
+            message = f"no test split, and one text only with the label {name!r}: it cannot be trained on and scored"
+            yield finding("E-too-few-rows", message, "/data/train", remedy="more rows of this label, or data.test")
+
+
+def _budgets(s: Situation) -> Iterator[Diagnostic]:
+    """Whether the label budget can be had, in cross-validation from the other folds."""
     counts = Counter(s.facts.data.train.labels[row] for row in s.pool)
-    for n, per_class in budgets(s):
-        if n > len(s.pool):
-            message = f"the label budget is {n}, {s.facts.data.train.place} has {len(s.pool)} s.pool rows"
+    folds = None if s.facts.data.test else s.experiment.evaluation.folds or 5
+    room = {index: count - -(-count // folds) if folds else count for index, count in counts.items()}
+    most, every = sum(room.values()), s.experiment.data.label_budget == "all"
+    where = "outside of each fold" if folds else f"in {s.facts.data.train.place}"
+    for n, per_class in () if every else budgets(s):
+        if per_class is not None and room and min(room.values()) < per_class:
+            rarest = s.facts.data.labels[min(room, key=lambda index: room[index])]
+            message = f"{per_class} of each label are asked for; {rarest!r} has {min(room.values())} {where}"
+            yield finding("E-too-few-rows", message, "/data/label_budget/per_class", remedy="ask for fewer")
+        elif n > most and not (folds and n == len(s.pool)):
+            message = f"the label budget is {n}; {most} rows are usable {where}"
             remedy = f'label_budget = "all" uses the {len(s.pool)} there are'
             yield finding("E-too-few-rows", message, "/data/label_budget", remedy=remedy)
-        elif per_class and min(counts.values()) < per_class:
-            rarest = min(counts, key=lambda index: counts[index])
-            message = f"{per_class} of each label are asked for; {s.facts.data.labels[rarest]!r} has {counts[rarest]}"
-            yield finding("E-too-few-rows", message, "/data/label_budget/per_class", remedy="ask for fewer")
-        elif n < len(s.facts.data.labels) and n < len(s.pool):
+        elif n < len(s.facts.data.labels):
             message = f"{n} labelled examples cannot hold all {len(s.facts.data.labels)} labels"
             yield finding("E-too-few-rows", message, "/data/label_budget", remedy="at least one example of each label")
-    if s.facts.data.test is None and s.pool and min(counts.values()) < 2:
-        rarest = min(counts, key=lambda index: counts[index])
-        message = (
-            f"no test split, and {s.facts.data.labels[rarest]!r} has one row: it cannot be both trained on and scored"
-        )
-        yield finding("E-too-few-rows", message, "/data/train", remedy="add rows of this label or give data.test")
 
 
-def _validation_rows(s: Situation) -> Iterator[Diagnostic]:
-    asked, data = s.experiment.evaluation, s.experiment.data
-    split = s.facts.data.splits.get("validation")
+def _splits(s: Situation) -> Iterator[Diagnostic]:
+    asked, split = s.experiment.evaluation, s.facts.data.splits.get("validation")
     if split is not None and len(split) < 2:
         message = f"the validation split has {len(split)} row(s)"
         yield finding("E-validation-empty", message, "/data/validation", remedy="leave it out: the rules then decide")
-    for n, _ in budgets(s) if asked.validation == "held-out" and split is None else ():
-        rows = round(n * (asked.validation_fraction or 0.2))
-        if rows < 2 or n - rows < len(s.facts.data.labels):
-            message = f"of {n} labels, {rows} would validate and {n - rows} train"
-            yield finding(
-                "E-validation-empty", message, "/evaluation/validation", remedy="use fixed-schedule at this n"
-            )
-    if asked.validation_fraction is not None and (asked.validation == "fixed-schedule" or split is not None):
-        message = "validation_fraction has no effect: nothing is held out"
-        yield finding("E-no-effect", message, "/evaluation/validation_fraction", remedy="remove it")
-    if asked.folds is not None and data.test is not None:
+    if split is not None and asked.validation is not None:
+        message = "validation has no effect: there is a validation split"
+        yield finding("E-no-effect", message, "/evaluation/validation", remedy="remove it, or data.validation")
+    if asked.folds is not None and s.facts.data.test is not None:
         message = "folds has no effect: there is a test split"
         yield finding("E-no-effect", message, "/evaluation/folds", remedy="remove folds, or remove data.test")
+    if s.experiment.task.question is not None and s.experiment.task.patterns:
+        message = "question has no effect: the patterns are given"
+        yield finding("E-no-effect", message, "/task/question", remedy="remove it, or task.patterns")
 
 
 def _verbalizer(s: Situation) -> Iterator[Diagnostic]:
@@ -193,6 +187,13 @@ def _across(train: SplitFacts, facts: Facts) -> Iterator[Diagnostic]:
 
 def _sizes(s: Situation) -> Iterator[Diagnostic]:
     scored = s.facts.data.test or s.facts.data.train
+    counts = Counter(s.facts.data.train.labels[row] for row in s.pool)
+    if counts and max(counts.values()) >= IMBALANCED * sum(counts.values()):
+        index, count = counts.most_common(1)[0]
+        message = (
+            f"{count / sum(counts.values()):.0%} of the rows are {s.facts.data.labels[index]!r}: accuracy misleads"
+        )
+        yield finding("W-imbalanced", message, "/data/train", remedy="read MCC and macro-F1")
     if 0 < len(scored) < SMALL_TEST:
         noise = 1.96 * (0.25 / len(scored)) ** 0.5
         message = f"{len(scored)} scored items: an accuracy near 0.5 carries +-{noise:.2f} of noise from them alone"
@@ -200,88 +201,3 @@ def _sizes(s: Situation) -> Iterator[Diagnostic]:
         yield finding(
             "W-small-test", message, pointer, remedy="more test items, or expect to see large differences only"
         )
-
-
-def _arms(resolution: Resolution) -> Iterator[Diagnostic]:
-    if not resolution.arms:
-        remedy = "exclude fewer methods"
-        yield finding("E-no-arm", "every method is excluded or impossible", "/methods", remedy=remedy)
-
-
-def _warmup(resolution: Resolution) -> Iterator[Diagnostic]:
-    for resolved in resolution.arms:
-        for recipe in resolved.arm.recipes:
-            if recipe.steps and recipe.warmup_steps >= recipe.steps:
-                message = f"{resolved.arm.name}: {recipe.warmup_steps} of {recipe.steps} steps warm up"
-                remedy = "a smaller warmup_ratio, or more steps"
-                yield finding("E-warmup", message, "/methods/pin/warmup_ratio", remedy=remedy)
-
-
-def _truncation(resolution: Resolution) -> Iterator[Diagnostic]:
-    facts, seen = resolution.situation.facts, set[str]()
-    for resolved in resolution.arms:
-        pattern = resolved.arm.pattern
-        if pattern is None or pattern in seen:
-            continue
-        seen.add(pattern)
-        fixed, limit = facts.model.pattern_tokens.get(pattern, 0), resolved.arm.max_tokens
-        if fixed + ROOM_FOR_TEXT > limit:
-            message = f"the pattern alone takes {fixed} of {limit} tokens: no room for text and label"
-            yield finding("E-target-truncated", message, "/task/patterns", remedy="a shorter pattern")
-            continue
-        long = sum(tokens + fixed > limit for tokens in facts.data.train.tokens)
-        if long > 0.05 * len(facts.data.train):
-            message = f"{long} of {len(facts.data.train)} training texts are cut to {limit} tokens"
-            yield finding("W-truncated", message, "/data/train", remedy="shorter texts say the same, if you have them")
-
-
-def _memory(resolution: Resolution) -> Iterator[Diagnostic]:
-    s = resolution.situation
-    wanted = s.experiment.methods
-    if any(resolved.arm.trained for resolved in resolution.arms) or wanted.exclude:
-        return
-    limit = limit_bytes(s.experiment, s.facts.device) / 1e9
-    refused = [noted for noted in resolution.noted if noted.pointer.startswith("/left_out/")]
-    if any("does not fit" in noted.choice.because for noted in refused):
-        message = f"no way of training {s.facts.model.place} fits into {limit:.1f} GB"
-        pointer = "/constraints/gpu_memory" if s.experiment.constraints.gpu_memory else "/model"
-        yield finding("E-memory", message, pointer, remedy="a smaller model or more memory")
-
-
-def _seeds(resolution: Resolution) -> Iterator[Diagnostic]:
-    if resolution.situation.data_seeds == 1:
-        message = "one data seed: intervals cover the scored items, not the choice of examples"
-        yield finding("W-single-seed", message, "/evaluation/data_seeds", remedy="three at least, five are preferred")
-
-
-def _pins_without_effect(resolution: Resolution) -> Iterator[Diagnostic]:
-    arms = [resolved.arm for resolved in resolution.arms]
-    pins = resolution.situation.experiment.methods.pin
-    for name, field in type(pins).model_fields.items():
-        if getattr(pins, name) == field.default:
-            continue
-        lora_only = name in ("rank", "alpha", "targets")
-        felt = any(
-            arm.formulation == "in-context" if name == "demonstrations" else arm.adaptation == "lora" if lora_only
-            else arm.trained for arm in arms
-        )  # fmt: skip
-        if not felt:
-            message = f"{name} is pinned, and no arm has it"
-            yield finding("E-no-effect", message, f"/methods/pin/{name}", remedy="remove it, or include such a method")
-    known = {linear.name for linear in resolution.situation.facts.model.linears}
-    for target in pins.targets if isinstance(pins.targets, tuple) else ():
-        if target not in known:
-            message = f"the model has no linear layer {target!r}; it has {', '.join(sorted(known))}"
-            yield finding("E-value", message, "/methods/pin/targets", remedy="use these names")
-
-
-def _weak_model(resolution: Resolution) -> Iterator[Diagnostic]:
-    s = resolution.situation
-    pair = s.experiment.task.type == "pair-classification"
-    few = s.largest_n <= 128 * len(s.label_names)
-    if pair and few and s.facts.model.parameters <= 350_000_000:
-        message = (
-            f"decoders of up to 350M on text pairs at n = {s.largest_n}: published runs stay near the majority class "
-            "(R-081); expect little"
-        )
-        yield finding("W-weak-model", message, "/model", remedy="a larger model, or more labels")

@@ -1,0 +1,159 @@
+"""Small-data safety on what the rules settled: warm-up, truncation, memory, seeds, and pins that nothing feels."""
+
+from collections.abc import Iterator
+
+from fewtune.compiler.finding import finding
+from fewtune.compiler.memory import limit_bytes
+from fewtune.compiler.notes import LEFT_OUT
+from fewtune.compiler.plan import Arm
+from fewtune.compiler.resolve import Resolution
+from fewtune.compiler.rules.methods import fits
+from fewtune.specs.diagnostic import Diagnostic
+from fewtune.specs.methods import Pins
+
+ROOM_FOR_TEXT = 8
+"""Tokens of text below which a pattern leaves nothing to read."""
+
+
+def check_resolution(resolution: Resolution) -> list[Diagnostic]:
+    """Everything that the settled values show."""
+    checks = (
+        _arms, _validation, _possible, _warmup, _truncation, _memory, _words, _seeds, _pins, _weak_model,
+    )  # fmt: skip
+    return [found for check in checks for found in check(resolution)]
+
+
+def _arms(resolution: Resolution) -> Iterator[Diagnostic]:
+    if not resolution.arms:
+        remedy = "exclude fewer methods"
+        yield finding("E-no-arm", "every method is excluded or impossible", "/methods", remedy=remedy)
+
+
+def _warmup(resolution: Resolution) -> Iterator[Diagnostic]:
+    for resolved in resolution.arms:
+        for recipe in resolved.arm.recipes:
+            if recipe.steps and recipe.warmup_steps >= recipe.steps:
+                message = f"{resolved.arm.name}: {recipe.warmup_steps} of {recipe.steps} steps warm up"
+                remedy = "a smaller warmup_ratio, or more steps"
+                yield finding("E-warmup", message, "/methods/pin/warmup_ratio", remedy=remedy)
+
+
+def _truncation(resolution: Resolution) -> Iterator[Diagnostic]:
+    facts, seen = resolution.situation.facts, set[str]()
+    for resolved in resolution.arms:
+        pattern = resolved.arm.pattern
+        if pattern is None or pattern in seen:
+            continue
+        seen.add(pattern)
+        fixed, limit = facts.model.pattern_tokens.get(pattern, 0), resolved.arm.max_tokens
+        if fixed + ROOM_FOR_TEXT > limit:
+            message = f"the pattern alone takes {fixed} of {limit} tokens: no room for text and label"
+            yield finding("E-target-truncated", message, "/task/patterns", remedy="a shorter pattern")
+            continue
+        long = sum(tokens + fixed > limit for tokens in facts.data.train.tokens)
+        if long > 0.05 * len(facts.data.train):
+            message = f"{long} of {len(facts.data.train)} training texts are cut to {limit} tokens"
+            yield finding("W-truncated", message, "/data/train", remedy="shorter texts say the same, if you have them")
+
+
+def _validation(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Whether validation is possible as settled, and whether its settings are felt."""
+    s, asked = resolution.situation, resolution.situation.experiment.evaluation
+    held = [level for level in s.levels if level.scheme == "held-out"]
+    for level in held:
+        if level.validation < 2 or level.train < len(s.label_names):
+            message = f"at n = {level.n}, {level.validation} would validate and {level.train} train"
+            remedy = 'evaluation.validation = "fixed-schedule", or more labels'
+            yield finding("E-validation-empty", message, "/evaluation/validation", remedy=remedy)
+    if asked.validation_fraction is not None and not held:
+        message = "validation_fraction has no effect: nothing is held out"
+        yield finding("E-no-effect", message, "/evaluation/validation_fraction", remedy="remove it")
+    if asked.model_seeds is not None and not any(resolved.arm.trained for resolved in resolution.arms):
+        message = "model_seeds has no effect: no arm is trained"
+        yield finding("E-no-effect", message, "/evaluation/model_seeds", remedy="remove it")
+
+
+def _possible(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Arms that the spec asks for and that cannot be."""
+    s = resolution.situation
+    for resolved in resolution.arms:
+        arm, place = resolved.arm, resolved.idea.place
+        if arm.formulation in ("pattern", "in-context") and s.verbalizer is None:
+            message = f"{arm.name}: there are no label words that this model can tell apart"
+            yield finding("E-verbalizer", message, place, remedy="give task.verbalizer, or use a head")
+        if (
+            resolved.idea.origin != "rules"
+            and arm.formulation not in ("majority", "tfidf")
+            and not fits(s, arm.adaptation)
+        ):
+            message = f"{arm.name} does not fit into {limit_bytes(s.experiment, s.facts.device) / 1e9:.1f} GB"
+            yield finding("E-memory", message, place, remedy="a smaller model or more memory")
+
+
+def _memory(resolution: Resolution) -> Iterator[Diagnostic]:
+    s = resolution.situation
+    if any(resolved.arm.trained for resolved in resolution.arms):
+        return
+    limit = limit_bytes(s.experiment, s.facts.device) / 1e9
+    refused = [noted for noted in resolution.noted if noted.pointer == LEFT_OUT]
+    if any("does not fit" in noted.choice.because for noted in refused):
+        message = f"no way of training {s.facts.model.place} fits into {limit:.1f} GB"
+        pointer = "/constraints/gpu_memory" if s.experiment.constraints.gpu_memory else "/model"
+        yield finding("E-memory", message, pointer, remedy="a smaller model or more memory")
+
+
+def _words(resolution: Resolution) -> Iterator[Diagnostic]:
+    s = resolution.situation
+    words = s.verbalizer.words if s.verbalizer and s.experiment.task.verbalizer is None else {}
+    long = [word for word in words.values() if len(s.facts.model.word_tokens.get(word, ())) > 1]
+    if long:
+        message = f"{', '.join(map(repr, long[:3]))}: recognised by the first token only"
+        yield finding("W-first-token", message, "/task", remedy="task.verbalizer with one-token words")
+
+
+def _seeds(resolution: Resolution) -> Iterator[Diagnostic]:
+    if resolution.situation.data_seeds == 1:
+        message = "one data seed: intervals cover the scored items, not the choice of examples"
+        yield finding("W-single-seed", message, "/evaluation/data_seeds", remedy="three at least, five are preferred")
+
+
+def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
+    """Whether a pin changes this arm."""
+    if pin == "demonstrations":
+        return arm.formulation == "in-context"
+    if pin == "early_stopping":
+        return arm.trained and any(level.validation for level in resolution.situation.levels)
+    return arm.adaptation == "lora" if pin in ("rank", "alpha", "targets") else arm.trained
+
+
+def _pins(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Pins that no arm feels, of the common table and of each written arm; targets that the model does not have."""
+    wanted = resolution.situation.experiment.methods
+    tables: list[tuple[str, Pins]] = [("/methods/pin", wanted.pin)]
+    tables += [(f"/methods/arms/{index}", arm) for index, arm in enumerate(wanted.arms)]
+    known = {linear.name for linear in resolution.situation.facts.model.linears}
+    for place, pins in tables:
+        common = place == "/methods/pin"
+        arms = [resolved.arm for resolved in resolution.arms if common or resolved.idea.place == place]
+        for name in Pins.model_fields:
+            value = getattr(pins, name)
+            if value is None or any(_felt(name, arm, resolution) for arm in arms):
+                continue
+            message = f"{name} is pinned, and " + ("no arm has it" if common else "this arm does not have it")
+            yield finding("E-no-effect", message, f"{place}/{name}", remedy="remove it, or use such a method")
+        for target in pins.targets if isinstance(pins.targets, tuple) else ():
+            if target not in known:
+                message = f"the model has no linear layer {target!r}; it has {', '.join(sorted(known))}"
+                yield finding("E-value", message, f"{place}/targets", remedy="use these names")
+
+
+def _weak_model(resolution: Resolution) -> Iterator[Diagnostic]:
+    s = resolution.situation
+    pair = s.experiment.task.type == "pair-classification"
+    few = s.largest_n <= 128 * len(s.label_names)
+    if pair and few and s.facts.model.parameters <= 350_000_000:
+        message = (
+            f"decoders of up to 350M on text pairs at n = {s.largest_n}: published runs stay near the majority class "
+            "(R-081); expect little"
+        )
+        yield finding("W-weak-model", message, "/model", remedy="a larger model, or more labels")
