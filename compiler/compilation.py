@@ -1,6 +1,7 @@
 """Spec + facts -> plan. Pure: no clock, no disk, no network; the same input gives the same bytes."""
 
 from dataclasses import replace
+from functools import cache
 
 from fewtune.compiler.budget import countable, within
 from fewtune.compiler.cost import around
@@ -12,7 +13,7 @@ from fewtune.compiler.facts import Facts
 from fewtune.compiler.facts_checks import check_facts
 from fewtune.compiler.finding import finding
 from fewtune.compiler.notes import LEFT_OUT
-from fewtune.compiler.plan import Compiled, Estimate, FactsDigest, Plan, Range, SampleRef, Stage
+from fewtune.compiler.plan import Compiled, Estimate, FactsDigest, Plan, Range, SampleRef, StageKind
 from fewtune.compiler.resolution_checks import check_resolution
 from fewtune.compiler.resolve import Resolution
 from fewtune.compiler.sample import pool
@@ -161,19 +162,22 @@ def _stage_seconds(costing: Costing, expanded: Expanded) -> dict[str, float]:
     s = costing.resolution.situation
     arms = {resolved.arm.name: resolved.arm for resolved in costing.resolution.arms}
     levels = {level.n: level for level in s.levels}
-    trials = {trial.id: trial for trial in expanded.trials}
+    sizes = {trial.id: trial.n for trial in expanded.trials}
     mean = sum(s.facts.data.train.tokens[row] for row in s.pool) / max(1, len(s.pool))
 
-    def seconds(stage: Stage) -> float:
-        arm = arms[stage.arm or ""]
-        if stage.kind != "evaluate":
-            n = trials[stage.trial].n if stage.trial else s.levels[-1].n
-            return costing.fit_seconds(arm, levels[n])
-        split = s.facts.data.splits.get(stage.split or "")
-        if split is not None and stage.split != "validation":
-            return costing.split_seconds(arm, split)
-        level = levels.get(trials[stage.trial or ""].n, s.levels[-1])
-        rows = level.validation if stage.split == "validation" else len(s.pool) // (s.folds or 1)
-        return costing.score_seconds(arm, rows, mean)
+    @cache
+    def seconds(kind: StageKind, name: str, n: int, split: str | None) -> float:
+        arm, level = arms[name], levels.get(n, s.levels[-1])
+        if kind != "evaluate":
+            return round(costing.fit_seconds(arm, level), 3)
+        own = s.facts.data.splits.get(split or "")
+        if own is not None and split != "validation":
+            return round(costing.split_seconds(arm, own), 3)
+        rows = level.validation if split == "validation" else len(s.pool) // (s.folds or 1)
+        return round(costing.score_seconds(arm, rows, mean), 3)
 
-    return {stage.id: round(seconds(stage), 3) for stage in expanded.stages if stage.arm is not None}
+    return {
+        stage.id: seconds(stage.kind, stage.arm, sizes.get(stage.trial or "", 0), stage.split)
+        for stage in expanded.stages
+        if stage.arm is not None
+    }

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from fewtune.compiler.facts import Facts, SplitFacts
@@ -23,33 +23,39 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", name.lower().replace("=", "")).strip("-")
 
 
+@cache
 def init_seed(data_seed: int, model_seed: int) -> int:
     """Seed of new parameters."""
     return seed("init", data_seed, model_seed)
 
 
+@cache
 def order_seed(data_seed: int, model_seed: int) -> int:
     """Seed of the training order (and of demonstrations)."""
     return seed("order", data_seed, model_seed)
 
 
-def fit_fingerprint(
-    facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str], sample: Sample, model_seed: int
-) -> str:
-    """Name a fitted state: resolved values, data, model, seeds, dtype; no reasons, no device, no micro-batch."""
-    content: dict[str, Any] = {
-        "formulation": arm.formulation,
-        "labels": facts.data.labels,
-        "sample": sample.content,
-        "order_seed": order_seed(sample.data_seed, model_seed),
-    }
+def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -> dict[str, Any]:
+    """What all fits of an arm at one data size share: resolved values, model, dtype; no reasons, device, micro-batch."""
+    content: dict[str, Any] = {"formulation": arm.formulation, "labels": facts.data.labels}
     if arm.formulation not in ("majority", "tfidf"):
         content |= _model_content(facts, arm, words)
         content["demonstrations"] = recipe.demonstrations
     if arm.trained:
-        content["init_seed"] = init_seed(sample.data_seed, model_seed)
         content["recipe"] = recipe.model_dump(mode="json", exclude={"n", "micro_batch", "demonstrations"})
         content["lora"] = arm.lora.model_dump(mode="json") if arm.lora else None
+    return content
+
+
+def fit_fingerprint(shared: dict[str, Any], sample: Sample, model_seed: int | None) -> str:
+    """Name a fitted state by what the arm's fits share, the data and the seeds; `model_seed` of a trained arm."""
+    content = {
+        **shared,
+        "sample": sample.content,
+        "order_seed": order_seed(sample.data_seed, model_seed or 0),
+    }
+    if model_seed is not None:
+        content["init_seed"] = init_seed(sample.data_seed, model_seed)
     return fingerprint("fit", content)
 
 
@@ -150,16 +156,17 @@ class Expansion:
     def _seeded(self, arm: Arm) -> None:
         s = self.resolution.situation
         for level in s.levels:
+            shared = fit_content(self.facts, arm, arm.recipe(level.n), self.words)
             for data_seed in range(s.data_seeds):
-                for model_seed in range(s.model_seeds if arm.trained else 1):
-                    self._trial(arm, level, data_seed, model_seed)
+                for model_seed in range(s.model_seeds) if arm.trained else (None,):
+                    self._trial(arm, shared, level, data_seed, model_seed)
 
-    def _trial(self, arm: Arm, level: Level, data_seed: int, model_seed: int) -> None:
-        trial = f"{self.slugs[arm.name]}/n{level.n}/d{data_seed}" + (f"/m{model_seed}" if arm.trained else "")
+    def _trial(self, arm: Arm, shared: dict[str, Any], level: Level, data_seed: int, model_seed: int | None) -> None:
+        trial = f"{self.slugs[arm.name]}/n{level.n}/d{data_seed}" + ("" if model_seed is None else f"/m{model_seed}")
         fits = []
         for sample in self.samples[level.n, data_seed]:
             fold = "" if sample.fold is None else f"/f{sample.fold}"
-            fit = fit_fingerprint(self.facts, arm, arm.recipe(level.n), self.words, sample, model_seed)
+            fit = fit_fingerprint(shared, sample, model_seed)
             train = Stage(
                 id=f"train/{trial}{fold}", kind="train", fingerprint=fit, needs=(f"sample/{sample.id}",),
                 trial=trial, arm=arm.name, sample=sample.id, fold=sample.fold,
@@ -170,7 +177,7 @@ class Expansion:
         self.trials.append(
             Trial(
                 id=trial, arm=arm.name, n=level.n, data_seed=data_seed,
-                model_seed=model_seed if arm.trained else None, fingerprint=fingerprint("trial", fits),
+                model_seed=model_seed, fingerprint=fingerprint("trial", fits),
             )
         )  # fmt: skip
 
@@ -284,7 +291,8 @@ class Expansion:
         recipe = refit_recipe(arm.recipe(level.n))
         sample = refit_sample(self.resolution, self.samples[level.n, 0])
         if arm.seeded:
-            fit = fit_fingerprint(self.facts, arm, recipe, self.words, sample, 0)
+            shared = fit_content(self.facts, arm, recipe, self.words)
+            fit = fit_fingerprint(shared, sample, 0 if arm.trained else None)
         else:
             fit = fingerprint("prompt", _model_content(self.facts, arm, self.words))
         name = f"{REFIT}/{self.slugs[arm.name]}"

@@ -6,14 +6,16 @@ kind of artefact in front, 24 hexadecimal digits (96 bits: a collision among 10^
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 DIGITS = 24
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def canonical(value: Any) -> str:
     """Write a JSON value in its one canonical form: sorted keys, no spaces, floats as Python's shortest repr."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def fingerprint(kind: str, value: Any) -> str:
@@ -23,5 +25,15 @@ def fingerprint(kind: str, value: Any) -> str:
 
 def seed(*parts: object) -> int:
     """A 63-bit seed that is a pure function of its parts, the same in every process."""
-    digest = hashlib.sha256("\x1f".join(str(part) for part in parts).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
+    *shared, last = parts
+    return seeds(*shared)(str(last))
+
+
+def seeds(*parts: object) -> Callable[[str], int]:
+    """Give `seed(*parts, last)` as a function of the last part, for many of them."""
+    shared = "".join(f"{part}\x1f" for part in parts).encode()
+
+    def seed_of(last: str) -> int:
+        return int.from_bytes(hashlib.sha256(shared + last.encode()).digest()[:8], "big") >> 1
+
+    return seed_of

@@ -6,11 +6,11 @@ label at least once where n allows); folds keep duplicates together, so that no 
 twin.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from fewtune.compiler.facts import DataFacts, SplitFacts
-from fewtune.compiler.fingerprint import fingerprint, seed
+from fewtune.compiler.fingerprint import fingerprint, seeds
 from fewtune.compiler.plan import Level, Sample, Scheme
 
 
@@ -60,62 +60,60 @@ def quotas(counts: Sequence[int], n: int) -> list[int]:
     return given
 
 
-def _by_label(rows: Iterable[int], split: SplitFacts, *parts: object) -> dict[int, list[int]]:
-    """Rows of each label in the seed's order."""
-    ordered: dict[int, list[int]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: (seed(*parts, split.groups[row]), row)):
-        ordered[split.labels[row]].append(row)
-    return ordered
+def ordered(rows: Iterable[int], split: SplitFacts, *parts: object) -> list[int]:
+    """Rows in the order of a seed; a row's place depends on its text alone."""
+    seed_of = seeds(*parts)
+    return sorted(rows, key=lambda row: (seed_of(split.groups[row]), row))
 
 
-def stratified(
-    rows: Sequence[int], split: SplitFacts, n: int, labels: int, per_class: int | None, *parts: object
-) -> list[int]:
-    """Draw n rows (or per_class of each label), in the seed's order."""
-    ordered = _by_label(rows, split, *parts)
-    counts = [len(ordered.get(label, ())) for label in range(labels)]
-    wanted = [per_class] * labels if per_class is not None else quotas(counts, n)
-    drawn = [row for label in range(labels) for row in ordered.get(label, ())[: wanted[label]]]
-    return sorted(drawn, key=lambda row: (seed(*parts, split.groups[row]), row))
+def stratified(rows: Sequence[int], split: SplitFacts, n: int, labels: int, per_class: int | None) -> list[int]:
+    """Take the first rows, n in all (or per_class of each label); they keep their order."""
+    counts = Counter(split.labels[row] for row in rows)
+    left = [per_class] * labels if per_class is not None else quotas([counts[label] for label in range(labels)], n)
+    taken = []
+    for row in rows:
+        if left[split.labels[row]] > 0:
+            left[split.labels[row]] -= 1
+            taken.append(row)
+    return taken
 
 
-def assign_folds(rows: Sequence[int], split: SplitFacts, folds: int, *parts: object) -> dict[int, int]:
-    """Row -> fold: stratified by label, duplicates together, in turn so that sizes differ by little."""
+def assign_folds(rows: Sequence[int], split: SplitFacts, folds: int) -> dict[int, int]:
+    """Row -> fold: label by label in the rows' order, duplicates together, in turn so that sizes differ by little."""
     fold_of_group: dict[str, int] = {}
-    position = 0
-    for _, members in sorted(_by_label(rows, split, *parts).items()):
-        for row in members:
-            group = split.groups[row]
-            if group not in fold_of_group:
-                fold_of_group[group] = position % folds
-                position += 1
+    for row in sorted(rows, key=lambda row: split.labels[row]):
+        fold_of_group.setdefault(split.groups[row], len(fold_of_group) % folds)
     return {row: fold_of_group[split.groups[row]] for row in rows}
 
 
-def draw(data: DataFacts, rows: Sequence[int], level: Level, data_seed: int, folds: int | None) -> list[Sample]:
-    """The samples of one data seed: one, or one for each fold."""
+def draw(
+    data: DataFacts, rows: Sequence[int], levels: Sequence[Level], data_seed: int, folds: int | None
+) -> dict[int, list[Sample]]:
+    """n -> the samples of one data seed: one, or one for each fold."""
     if folds is None:
-        taken = stratified(rows, data.train, level.n, len(data.labels), level.per_class, "sample", data_seed)
-        return [_sample(data, level, data_seed, None, taken, None)]
-    fold_of = assign_folds(rows, data.train, folds, "fold", data_seed)
-    samples = []
+        mixed = ordered(rows, data.train, "sample", data_seed)
+        return {level.n: [_sample(data, level, data_seed, None, mixed, None)] for level in levels}
+    fold_of = assign_folds(ordered(rows, data.train, "fold", data_seed), data.train, folds)
+    samples: dict[int, list[Sample]] = {level.n: [] for level in levels}
     for fold in range(folds):
-        others = [row for row in rows if fold_of[row] != fold]
         scored = tuple(row for row in rows if fold_of[row] == fold)
-        wanted = min(level.n, len(others))
-        taken = stratified(others, data.train, wanted, len(data.labels), level.per_class, "sample", data_seed, fold)
-        samples.append(_sample(data, level, data_seed, fold, taken, scored))
+        others = [row for row in ordered(rows, data.train, "sample", data_seed, fold) if fold_of[row] != fold]
+        for level in levels:
+            samples[level.n].append(_sample(data, level, data_seed, fold, others, scored))
     return samples
 
 
 def _sample(
-    data: DataFacts, level: Level, data_seed: int, fold: int | None, taken: list[int], scored: tuple[int, ...] | None
+    data: DataFacts, level: Level, data_seed: int, fold: int | None, rows: list[int], scored: tuple[int, ...] | None
 ) -> Sample:
+    taken = stratified(rows, data.train, min(level.n, len(rows)), len(data.labels), level.per_class)
     train, validation = tuple(taken), tuple[int, ...]()
     if level.scheme == "held-out":
-        spare = _beyond_the_first(taken, data.train)
-        drawn = stratified(spare, data.train, level.validation, len(data.labels), None, "validation", data_seed, fold)
-        groups = {data.train.groups[row] for row in drawn}
+        spare = ordered(_beyond_the_first(taken, data.train), data.train, "validation", data_seed, fold)
+        groups = {
+            data.train.groups[row]
+            for row in stratified(spare, data.train, level.validation, len(data.labels), None)
+        }
         validation = tuple(row for row in taken if data.train.groups[row] in groups)
         train = tuple(row for row in taken if data.train.groups[row] not in groups)
     elif level.scheme == "validation-split":

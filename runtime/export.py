@@ -36,7 +36,7 @@ tokenizer = AutoTokenizer.from_pretrained(base)
 for line in sys.stdin:
     row = json.loads(line)
     def encode():
-        text = card["pattern"].replace("{{labels}}", ", ".join(card["labels"]))
+        text = card["pattern"].replace("{{labels}}", ", ".join(card["options"]))
         for field in card["fields"]:
             text = text.replace("{{" + field + "}}", row[field])
         return tokenizer(text, return_tensors="pt")
@@ -101,6 +101,7 @@ def _card(model: Chosen) -> dict[str, Any]:
         "labels": list(plan.labels),
         "pattern": arm.pattern,
         "words": verbalizer.words if verbalizer else None,
+        "options": [plan.verbalizer.words[label] for label in plan.labels] if plan.verbalizer else list(plan.labels),
         "tokens": [verbalizer.tokens[label] for label in plan.labels] if verbalizer else None,
         "max_tokens": arm.max_tokens,
         "trained_in": arm.precision,

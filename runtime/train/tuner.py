@@ -56,13 +56,14 @@ class Tuner:
         self._seen = None
         start = time.perf_counter()
         with PeakMemory(self.device) as peak:
-            course, count = Course(), 0
+            course, moved, state = Course(), 0, b""
             if job.arm.trained:
-                course, count, state = self._trained(base, job, fit, pulse)
+                course, moved = self._course(base, job, fit, pulse)
+                state = adaptation.saved(course.result, self._facts(job))
             elif job.arm.formulation == "in-context":
                 state = self._shown(base, job, fit)
-            else:
-                state = b""
+        if course.prediction is not None and fit.validation is not None:
+            self._seen = _Seen(state, fit.validation, course.prediction)
         return Fitted(
             stage=fit.stage,
             fingerprint=fit.fingerprint,
@@ -74,31 +75,27 @@ class Tuner:
             validation=tuple(course.validation),
             seconds=time.perf_counter() - start,
             tokens=course.tokens,
-            trainable_parameters=count,
+            trainable_parameters=moved,
             peak_memory_bytes=peak.bytes,
             micro_batch=job.recipe.micro_batch,
         )
 
-    def _trained(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> tuple[Course, int, bytes]:
-        """Train: (what happened, how many parameters moved, the state)."""
+    def _course(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> tuple[Course, int]:
+        """Train: (what came of it, how many parameters moved). What only training needs is gone afterwards."""
         arm = job.arm
         weights = adaptation.moving(base, arm, len(self.corpus.labels), fit.init_seed)
         tuned = adaptation.tuned(base, arm, self._tokens(job), weights.working)
         learner = Learner(tuned, weights, keeps_masters=arm.adaptation == "lora")
-        template = self._template(job)
-        rows = self.encoder.rows(template, self._limit(base, job), self.corpus, fit.train)
+        template, limit = self._template(job), self._limit(base, job)
+        rows = self.encoder.rows(template, limit, self.corpus, fit.train)
         examples = [Example(*each) for each in zip(rows, self._labels(fit.train), strict=True)]
         if not examples:
             raise ValueError("there are no training rows")
         validation = None
         if fit.validation is not None and fit.validation.rows and job.recipe.evaluate_every:
-            unseen = self.encoder.rows(template, self._limit(base, job), self.corpus, fit.validation)
+            unseen = self.encoder.rows(template, limit, self.corpus, fit.validation)
             validation = Validation(lambda: predict(tuned, unseen, pulse, "validating"), self._labels(fit.validation))
-        course = train(learner, job.recipe, examples, fit.order_seed, validation, pulse)
-        state = adaptation.saved(course.result, self._facts(job))
-        if course.prediction is not None and fit.validation is not None:
-            self._seen = _Seen(state, fit.validation, course.prediction)
-        return course, weights.count, state
+        return train(learner, job.recipe, examples, fit.order_seed, validation, pulse), weights.count
 
     def _shown(self, base: Base, job: Job, fit: Fit) -> bytes:
         """The state of an in-context arm: its demonstrations, which leave room for the longest query."""

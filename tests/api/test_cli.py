@@ -1,0 +1,142 @@
+"""The command line's contract: one envelope, closed exit codes, data on standard output only, no heavy imports."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tomlkit
+from project import fewtune
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.toml") if path.stem != "hub")
+KEYS = ["ok", "api", "verb", "data", "diagnostics", "next", "as_of", "truncated"]
+VERBS = tuple("init validate pull plan explain apply results compare sql predict export schema models doctor".split())
+
+
+def test_help_names_every_verb() -> None:
+    done = fewtune("--help", cwd=ROOT)
+    assert done.returncode == 0
+    for verb in VERBS:
+        assert f" {verb} " in done.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_and_json(verb: str) -> None:
+    done = fewtune(verb, "--help", cwd=ROOT)
+    assert done.returncode == 0
+    assert "--json" in done.stdout
+
+
+LIGHT = {
+    "plan": ["plan", "examples/quickstart.toml"],
+    "validate": ["validate", "examples/quickstart.toml"],
+    "explain": ["explain", "examples/quickstart.toml", "learning_rate"],
+    "schema": ["schema"],
+    "help": ["--help"],
+    "sql": ["sql", "SELECT * FROM runs"],
+    "results": ["results"],
+}
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light_verbs_import_nothing_heavy(name: str, tmp_path: Path) -> None:
+    program = (
+        "import sys, fewtune.api.cli as cli\n"
+        f"sys.argv = ['fewtune', *{LIGHT[name]!r}]\n"
+        "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
+        "print([m for m in ('torch', 'ray', 'transformers', 'peft', 'sklearn', 'datasets') if m in sys.modules],"
+        " [m for m in ('specs', 'compiler', 'store', 'runtime', 'api') if m in sys.modules], file=sys.stderr)"
+    )
+    environment = {"FEWTUNE_WORKSPACE": str(tmp_path / "w"), "PATH": "", "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert done.stderr.splitlines()[-1] == "[] []"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_plan_to_the_same_bytes(path: Path, tmp_path: Path) -> None:
+    """From two processes with different hash seeds, and from the same spec written as JSON."""
+    as_json = path.with_name(f".{path.stem}.json")
+    as_json.write_text(json.dumps(tomlkit.parse(path.read_text()).unwrap()))
+    try:
+        for number, spec in enumerate((path, path, as_json)):
+            environment = {"PYTHONHASHSEED": str(number), "FEWTUNE_WORKSPACE": str(tmp_path / "w")}
+            done = fewtune("plan", spec.name, "--save", str(tmp_path / str(number)), cwd=path.parent, env=environment)
+            assert done.returncode == 0, done.stderr
+    finally:
+        as_json.unlink()
+    first, second, third = ((tmp_path / str(number)).read_bytes() for number in range(3))
+    assert first == second
+    assert first == third
+
+
+def test_saved_plan_is_explained_and_edited_ones_are_refused(tmp_path: Path) -> None:
+    saved = tmp_path / "plan.json"
+    where = {"FEWTUNE_WORKSPACE": str(tmp_path / "w")}
+    assert fewtune("plan", "examples/quickstart.toml", "--save", str(saved), cwd=ROOT, env=where).returncode == 0
+    assert fewtune("explain", str(saved), "rank", cwd=ROOT, env=where).returncode == 0
+    content = json.loads(saved.read_text())
+    content["plan"]["arms"][-1]["recipes"][0]["steps"] += 1
+    saved.write_text(json.dumps(content))
+    done = fewtune("apply", str(saved), "--json", cwd=ROOT, env=where)
+    assert (done.returncode, json.loads(done.stdout)["diagnostics"][0]["code"]) == (4, "E-plan-edited")
+    saved.write_text(saved.read_text()[:-100])
+    assert fewtune("apply", str(saved), "--json", cwd=ROOT, env=where).returncode in (3, 4)
+
+
+FAULTS = [
+    (["plan", "nowhere.toml"], 3, "E-file-missing"),
+    (["plan"], 2, "E-usage"),
+    (["plann"], 2, "E-usage"),
+    (["results"], 7, "E-nothing-to-show"),
+    (["sql", "DELETE FROM runs"], 13, "E-sql"),
+    (["sql", "SELECT nothing FROM runs"], 2, "E-sql"),
+    (["explain", "examples/quickstart.toml", "nonsense"], 7, "E-not-found"),
+    (["predict", "x.csv"], 7, "E-nothing-to-show"),
+    (["init", "nowhere.csv"], 3, "E-file-missing"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "code"), FAULTS, ids=lambda value: str(value)[:40])
+def test_faults_end_with_their_status_and_code(arguments: list[str], status: int, code: str, tmp_path: Path) -> None:
+    done = fewtune(*arguments, "--json", cwd=ROOT, env={"FEWTUNE_WORKSPACE": str(tmp_path / "w")})
+    envelope = json.loads(done.stdout)
+    assert list(envelope) == KEYS
+    assert (done.returncode, envelope["diagnostics"][0]["code"]) == (status, code)
+    assert envelope["ok"] is False
+
+
+def test_plan_has_the_contract_s_keys(tmp_path: Path) -> None:
+    done = fewtune("plan", "examples/quickstart.toml", "--json", cwd=ROOT, env={"FEWTUNE_WORKSPACE": str(tmp_path)})
+    data = json.loads(done.stdout)["data"]
+    assert {"plan_hash", "arms", "trials", "decisions", "estimate"} <= data.keys()
+    assert {"fingerprint", "arm", "n", "data_seed", "model_seed", "action"} <= data["trials"][0].keys()
+    decision = {"field", "value", "rule", "because", "strength", "source", "alternatives"}
+    assert all(decision <= found.keys() for found in data["decisions"])
+
+
+def test_validate_shows_all_faults_and_mends(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_text('# mine\nspec_version = 1\n[task]\ntype = "clasification"\n[data]\ntrain = "a.csv"\ntxt = "b"\n')
+    done = fewtune("validate", "spec.toml", "--json", cwd=tmp_path)
+    found = json.loads(done.stdout)["diagnostics"]
+    assert done.returncode == 3
+    assert {(fault["code"], fault["line"]) for fault in found} == {("E-value", 4), ("E-unknown-key", 7)}
+    fixed = fewtune("validate", "spec.toml", "--fix", cwd=tmp_path)
+    assert fixed.stdout.startswith("# mine\n")
+    assert 'type = "classification"' in fixed.stdout
+    assert 'text = "b"' in fixed.stdout
+
+
+def test_init_writes_a_spec_that_plans(tmp_path: Path) -> None:
+    rows = (ROOT / "examples" / "legal" / "train.csv").read_text().splitlines()[:61]
+    (tmp_path / "mine.csv").write_text("\n".join(rows) + "\n")
+    made = fewtune("init", "mine.csv", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout == (tmp_path / "mine.toml").read_text()
+    assert fewtune("plan", "mine.toml", cwd=tmp_path).returncode == 0
+    again = fewtune("init", "mine.csv", "--json", cwd=tmp_path)
+    assert again.returncode == 2
+    assert fewtune("init", "--example", cwd=tmp_path).returncode == 0
+    assert fewtune("plan", "fewtune-quickstart/quickstart.toml", cwd=tmp_path).returncode == 0
