@@ -28,7 +28,8 @@ class Predicted:
 
     run: str
     arm: str
-    fields: tuple[str, ...]
+    fields: dict[str, str]
+    """Pattern field -> column of the data."""
     inputs: list[dict[str, str]]
     names: tuple[str, ...]
     """The task's labels."""
@@ -38,7 +39,7 @@ class Predicted:
     def columns(self, probabilities: bool) -> list[str]:
         """Names of the output's columns."""
         extra = [f"p_{name}" for name in self.names] if probabilities else []
-        return [*self.fields, "label", "probability", *extra]
+        return [*self.fields.values(), "label", "probability", *extra]
 
     def rows(self, probabilities: bool) -> list[list[Any]]:
         """The output's cells."""
@@ -106,8 +107,8 @@ def predicted(model: Chosen, inputs: list[dict[str, str]], precision: str | None
     return Predicted(model.run.id, model.arm.name, fields, inputs, names, labels, list(scored.probabilities))
 
 
-def _fields(plan: Plan) -> tuple[str, ...]:
-    return tuple(field for field in plan.facts.columns if field != "label")
+def _fields(plan: Plan) -> dict[str, str]:
+    return {field: column for field, column in plan.facts.columns.items() if field != "label"}
 
 
 def _from_file(plan: Plan, path: Path) -> list[dict[str, str]]:
@@ -138,10 +139,10 @@ def _from_lines(plan: Plan, text: str) -> list[dict[str, str]]:
             continue
         row = _object(line)
         if row is None and len(fields) == 1:
-            inputs.append({fields[0]: line.strip()})
+            inputs.append(dict.fromkeys(fields, line.strip()))
         elif row is None or not all(_cell(plan, row, field) for field in fields):
-            wanted = json.dumps(dict.fromkeys(fields, "..."))
-            message = f"line {number} of standard input is not an object with {' and '.join(fields)}"
+            wanted = json.dumps(dict.fromkeys(fields.values(), "..."))
+            message = f"line {number} of standard input is not an object with {' and '.join(fields.values())}"
             raise PlanError(Diagnostic(code="E-column", message=message, remedy=f"write {wanted} on each line"))
         else:
             inputs.append({field: _cell(plan, row, field) for field in fields})

@@ -12,10 +12,11 @@ $fewtune plan quickstart.toml
 step 'apply quickstart.toml'
 $fewtune apply quickstart.toml
 
-query="SELECT arm, count(*) AS errors FROM predictions WHERE split = 'test' AND NOT correct GROUP BY arm ORDER BY errors"
+query="SELECT label, round(avg(CAST(correct AS INT)), 2) AS recall, count(*) AS predictions FROM predictions
+  WHERE arm LIKE 'pattern%' AND split = 'test' GROUP BY label ORDER BY recall"
 step "sql \"$query\""
 $fewtune sql "$query"
 
-clause="Either side may walk away on thirty days' written word; sums already earned stay due."
+clause="Either party may end this agreement by giving the other thirty days' written notice."
 step "predict --probabilities   # with: $clause"
 echo "$clause" | $fewtune predict --probabilities

@@ -79,10 +79,13 @@ class Application:
     done: dict[str, bool] = field(default_factory=dict)
     troubles: dict[str, Trouble] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)
+    workers: int = 1
     jobs: int = 0
     finished: int = 0
     predicted_done: float = 0.0
-    began: float = 0.0
+    """Predicted seconds of the jobs that are over, the tiny ones left out."""
+    taken: float = 0.0
+    """Seconds that these jobs really took."""
 
     def __post_init__(self) -> None:
         """Read what is known and order the work."""
@@ -124,7 +127,7 @@ class Application:
             workers=workers,
             engine=engine,
         )
-        self.began = time.monotonic()
+        self.workers = workers
         self._record_samples()
         self.jobs = self._count()
         self.reporter.began(run, self.jobs, self.compiled.estimate.seconds.mid)
@@ -344,12 +347,14 @@ class Application:
     def _report(self, held: Held, outcome: str, *, over: bool) -> None:
         work = (held.family, tuple(s for s in held.family.scores if s.id in {x.stage for x in held.job.scores}),
                 held.job.fit is not None)  # fmt: skip
+        predicted = self._predicted(work)
         if over:
             self.finished += 1
-            self.predicted_done += self._predicted(work)
-        left = sum(self._predicted(ready) for ready in self._ready())
-        elapsed = time.monotonic() - self.began
-        pace = elapsed / self.predicted_done if self.predicted_done > 1 else 1.0
+        if over and predicted > 2.0:
+            self.predicted_done += predicted
+            self.taken += time.monotonic() - held.since
+        left = sum(self._predicted(ready) for ready in self._ready()) / max(1, self.workers)
+        pace = self.taken / self.predicted_done if self.predicted_done else 1.0
         self.reporter.ended(held.family.id, outcome, self.finished, self.jobs, left * pace)
 
 
