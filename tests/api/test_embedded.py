@@ -1,0 +1,82 @@
+"""The embedded model for real: its packaged facts, a short run on real clauses, and exports that agree with predict."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from project import fewtune
+
+from fewtune.runtime.folders import embedded_folder
+from fewtune.runtime.probe.model import embedded_shape, shape_of
+from fewtune.runtime.smollm2 import is_ready
+from fewtune.runtime.tokens import tokenizer_of
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.skipif(not is_ready(), reason="the embedded model is not in the cache: make pull"),
+]
+
+SPEC = """\
+spec_version = 1
+name = "clauses"
+[task]
+type = "classification"
+[data]
+train = "train.csv"
+test = {{ path = "test.csv", rows = "1-{items}" }}
+label_budget = 12
+[evaluation]
+data_seeds = 2
+[methods]
+exclude = ["in-context", "head+lora", "pattern+full"]
+pin = {{ steps = {steps}, batch_size = 4 }}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which 12 clauses were learnt for a few steps."""
+    made = tmp_path_factory.mktemp("embedded")
+    for name in ("train.csv", "test.csv"):
+        (made / name).write_bytes((ROOT / "examples" / "legal" / name).read_bytes())
+    (made / "spec.toml").write_text(SPEC.format(items=30, steps=8))
+    done = fewtune("apply", "spec.toml", "--in-process", "--json", cwd=made, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def test_packaged_facts_are_those_of_the_converted_files() -> None:
+    assert shape_of(embedded_folder()) == embedded_shape()
+    assert tokenizer_of(embedded_folder())[1] == tokenizer_of(None)[1]
+
+
+def test_results_have_every_baseline(folder: Path) -> None:
+    board = json.loads(fewtune("results", "--json", cwd=folder).stdout)["data"]["leaderboard"]
+    arms = {row["arm"] for row in board}
+    assert {"majority", "TF-IDF + logistic regression", "zero-shot", "pattern + LoRA r=8"} == arms
+    assert next(row["seeds"] for row in board if row["arm"] == "pattern + LoRA r=8") == 2
+
+
+def test_exports_agree_with_predict_in_fp32(folder: Path) -> None:
+    """Adapter with plain peft, merged model with plain transformers and an empty model cache."""
+    done = fewtune("predict", "test.csv", "--precision", "fp32", cwd=folder, timeout=600)
+    assert done.returncode == 0, done.stderr
+    expected = [row["label"] for row in csv.DictReader(io.StringIO(done.stdout))][:30]
+    with (folder / "test.csv").open(newline="") as handle:
+        rows = [json.dumps({"text": row["clause"]}) for row in csv.DictReader(handle)][:30]
+    for name, merged in (("adapter", []), ("merged", ["--merged"])):
+        assert fewtune("export", name, *merged, cwd=folder, timeout=600).returncode == 0
+        environment = {**os.environ, "HF_HOME": str(folder / "empty"), "HF_HUB_OFFLINE": "1"}
+        said = subprocess.run(
+            [sys.executable, folder / name / "predict.py"], input="\n".join(rows), capture_output=True, text=True,
+            env=environment,
+        )  # fmt: skip
+        assert said.returncode == 0, said.stderr
+        assert [json.loads(line)["label"] for line in said.stdout.splitlines()] == expected
+    assert "the labels of both agree for" in (folder / "adapter" / "README.md").read_text()

@@ -1,0 +1,49 @@
+"""Results are there while a run goes on: each finished trial within five seconds."""
+
+import json
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from project import Project, make_project
+
+LIMIT = 5.0
+"""Seconds after a trial's last result within which sql must show it."""
+
+
+def finished(project: Project) -> dict[str, datetime]:
+    """Trial -> when the journal acknowledged its last result, for jobs of one trial."""
+    found: dict[str, datetime] = {}
+    trials: dict[str, str] = {}
+    for line in (project.workspace / "journal.jsonl").read_bytes().split(b"\n")[:-1]:
+        event = json.loads(line)
+        if event["kind"] == "attempt_started" and event["data"]["trial"]:
+            trials[event["data"]["attempt"]] = event["data"]["trial"]
+        if event["kind"] == "attempt_ended" and event["data"]["attempt"] in trials:
+            found[trials[event["data"]["attempt"]]] = datetime.fromisoformat(event["ts"])
+    return found
+
+
+def test_sql_shows_each_finished_trial_within_five_seconds(tmp_path: Path) -> None:
+    project = make_project(
+        tmp_path, train=40, test=20,
+        methods={"exclude": ["pattern+full", "head+lora", "in-context"], "pin": {"steps": 200, "learning_rate": 1e-3}},
+        evaluation={"data_seeds": 4},
+    )  # fmt: skip
+    project.path  # noqa: B018 -- written before the command reads it
+    command = [sys.executable, "-m", "fewtune.api.cli", "apply", "spec.json", "-w", "workspace", "--in-process"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    looked = 0
+    while process.poll() is None:
+        asked = datetime.now(UTC)
+        answer = project.cli("sql", "SELECT trial FROM trials WHERE state = 'finished'", "--json")
+        if answer.returncode == 0:
+            shown = {row[0] for row in json.loads(answer.stdout)["data"]["rows"]}
+            due = {trial for trial, at in finished(project).items() if (asked - at).total_seconds() > LIMIT}
+            assert due <= shown
+            looked += len(shown) > 0
+        time.sleep(0.2)
+    assert process.returncode == 0
+    assert looked >= 2
