@@ -13,13 +13,13 @@ from math import ceil, prod
 
 from fewtune.compiler.cost import FINISH, START
 from fewtune.compiler.estimate import Costing
-from fewtune.compiler.facts import Facts
 from fewtune.compiler.finding import finding
 from fewtune.compiler.notes import LEFT_OUT, Noted
 from fewtune.compiler.resolve import Cuts, Resolution, resolve
 from fewtune.compiler.rules.data_seeds import FLOOR, PREFERRED
-from fewtune.compiler.rules.methods import SWEPT
-from fewtune.compiler.situation import Choice
+from fewtune.compiler.rules.folds import USUAL
+from fewtune.compiler.rules.methods import SWEPT, applies, merged
+from fewtune.compiler.situation import Choice, Situation
 from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
@@ -97,7 +97,7 @@ def broken(resolution: Resolution) -> Limit | None:
     return next((limit for limit in limits(resolution) if not limit.kept(costing)), None)
 
 
-def within(experiment: Experiment, facts: Facts) -> tuple[Resolution, list[Diagnostic]]:
+def within(start: Situation) -> tuple[Resolution, list[Diagnostic]]:
     """Resolve within the limits.
 
     Returns:
@@ -106,13 +106,13 @@ def within(experiment: Experiment, facts: Facts) -> tuple[Resolution, list[Diagn
     Raises:
         PlanError: E-budget.
     """
-    resolution = resolve(experiment, facts)
+    resolution = resolve(start)
     cuts, warnings, notes = Cuts(), list[Diagnostic](), list[Noted]()
     for move in _moves(resolution):
         limit = broken(resolution)
         if limit is None:
             break
-        cut, after = _mildest(experiment, facts, [option(cuts) for option in move.options])
+        cut, after = _mildest(start, [option(cuts) for option in move.options])
         saved = limit.measure(Costing(resolution)) - limit.measure(Costing(after))
         if saved <= 0:
             continue
@@ -154,19 +154,19 @@ BINDS = {
     "latency": "arms whose prediction for one item takes longer are left out",
     "deployments": "above one, the base's weights must stay: no full fine-tuning",
     "forgetting": "below 0.05: no full fine-tuning, and a low rank",
-    "ood": "an out-of-domain split is there and is scored",
+    "ood": "every out-of-domain split that is given is scored; where required, there is one",
 }
 """What a constraint does that is no quantity of the whole run."""
 
 
-def _mildest(experiment: Experiment, facts: Facts, options: list[Cuts]) -> tuple[Cuts, Resolution]:
+def _mildest(start: Situation, options: list[Cuts]) -> tuple[Cuts, Resolution]:
     """The mildest option that fits every limit, or the hardest; options save more and more."""
 
     def fits(cut: Cuts) -> bool:
-        return broken(resolve(experiment, facts, cut)) is None
+        return broken(resolve(start, cut)) is None
 
     index = min(bisect_left(options, True, key=fits), len(options) - 1)
-    return options[index], resolve(experiment, facts, options[index])
+    return options[index], resolve(start, options[index])
 
 
 def _moves(first: Resolution) -> Iterator[Move]:
@@ -207,7 +207,8 @@ def _fewer_seeds(was: Resolution, now: Resolution) -> str:
 
 
 def _fewer_levels(was: Resolution, now: Resolution) -> str:
-    return f"only the {len(now.situation.levels)} largest data sizes of {len(was.situation.levels)}"
+    left = len(now.situation.levels)
+    return f"only the {'largest' if left == 1 else f'{left} largest'} of {len(was.situation.levels)} data sizes"
 
 
 def _fewer_steps(was: Resolution, now: Resolution) -> str:
@@ -230,21 +231,27 @@ def _impossible(resolution: Resolution, limit: Limit) -> Diagnostic:
 
 def countable(experiment: Experiment) -> list[Diagnostic]:
     """Refuse a spec that asks for too many trials, by multiplication, before anything is expanded."""
-    asked, wanted = experiment.evaluation, experiment.methods
-    sizes = experiment.data.label_budget
-    numbers = sizes.per_class if isinstance(sizes, PerClass) else sizes
-    each = (
-        (asked.data_seeds or PREFERRED) * (asked.model_seeds or 1) * (len(numbers) if isinstance(numbers, tuple) else 1)
-    )
-    patterns = len(experiment.task.patterns or (1,))
-    trained = [wanted.pin] * sum(adaptation != "none" for _, adaptation in METHODS.values())
-    arms = sum(_variants(pins) * patterns for pins in (wanted.arms or trained))
-    if arms * each <= MOST_TRIALS:
+    wanted = experiment.methods
+    arms: list[tuple[MethodName, Pins]] = [(arm.method, merged(wanted.pin, arm)) for arm in wanted.arms]
+    ruled = METHODS.keys() if not wanted.arms else wanted.include
+    arms += [(method, wanted.pin) for method in ruled if method not in wanted.exclude]
+    trials = sum(_variants(experiment, method, pins) * _repeats(experiment, method) for method, pins in arms)
+    if trials <= MOST_TRIALS:
         return []
-    message = f"the spec asks for up to {arms * each:,} trials; {MOST_TRIALS:,} are the most"
+    message = f"the spec asks for up to {trials:,} trials, each fold counted; {MOST_TRIALS:,} are the most"
     return [finding("E-too-many-trials", message, "/methods", remedy="fewer pinned values, patterns or seeds")]
 
 
-def _variants(pins: Pins) -> int:
-    """How many arms the listed pins make."""
-    return prod(len(getattr(pins, pin) or (1,)) for pin in SWEPT if pin != "demonstrations")
+def _variants(experiment: Experiment, method: MethodName, pins: Pins) -> int:
+    """How many arms the listed pins and the patterns make of a method."""
+    patterns = len(experiment.task.patterns or (1,)) if METHODS[method][0] in ("pattern", "in-context") else 1
+    return patterns * prod(len(getattr(pins, pin) or (1,)) for pin in SWEPT if applies(pin, method))
+
+
+def _repeats(experiment: Experiment, method: MethodName) -> int:
+    """How often each arm is fitted: data sizes, seeds and folds."""
+    asked, sizes = experiment.evaluation, experiment.data.label_budget
+    numbers = sizes.per_class if isinstance(sizes, PerClass) else sizes
+    model_seeds = (asked.model_seeds or 1) if METHODS[method][1] != "none" else 1
+    folds = 1 if experiment.data.test else asked.folds or USUAL
+    return (asked.data_seeds or PREFERRED) * model_seeds * folds * (len(numbers) if isinstance(numbers, tuple) else 1)

@@ -34,10 +34,9 @@ def compile_plan(experiment: Experiment, facts: Facts, name: str = "experiment")
         PlanError: with every fault that was found.
     """
     usable, excluded = pool(facts.data)
-    warnings = _refuse(
-        [*countable(experiment), *check_facts(Situation(experiment=experiment, facts=facts, pool=usable))]
-    )
-    resolution, cuts = within(experiment, facts)
+    start = Situation.first(experiment, facts, usable)
+    warnings = _refuse([*countable(experiment), *check_facts(start)])
+    resolution, cuts = within(start)
     warnings += _refuse([*resolution.warnings, *check_resolution(resolution)]) + cuts
     expansion = Expansion(resolution)
     expanded = expansion.run()
@@ -163,7 +162,6 @@ def _stage_seconds(costing: Costing, expanded: Expanded) -> dict[str, float]:
     arms = {resolved.arm.name: resolved.arm for resolved in costing.resolution.arms}
     levels = {level.n: level for level in s.levels}
     sizes = {trial.id: trial.n for trial in expanded.trials}
-    mean = sum(s.facts.data.train.tokens[row] for row in s.pool) / max(1, len(s.pool))
 
     @cache
     def seconds(kind: StageKind, name: str, n: int, split: str | None) -> float:
@@ -174,7 +172,7 @@ def _stage_seconds(costing: Costing, expanded: Expanded) -> dict[str, float]:
         if own is not None and split != "validation":
             return round(costing.split_seconds(arm, own), 3)
         rows = level.validation if split == "validation" else len(s.pool) // (s.folds or 1)
-        return round(costing.score_seconds(arm, rows, mean), 3)
+        return round(costing.score_seconds(arm, rows, costing.mean_train), 3)
 
     return {
         stage.id: seconds(stage.kind, stage.arm, sizes.get(stage.trial or "", 0), stage.split)

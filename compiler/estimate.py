@@ -22,9 +22,10 @@ class Costing:
     resolution: Resolution
 
     @cached_property
-    def _mean_train(self) -> float:
-        facts, pool = self.resolution.situation.facts, self.resolution.situation.pool
-        return sum(facts.data.train.tokens[row] for row in pool) / max(1, len(pool))
+    def mean_train(self) -> float:
+        """Mean tokens of a text of the pool."""
+        lengths = self.resolution.situation.lengths
+        return sum(lengths) / max(1, len(lengths))
 
     def _tokens(self, arm: Arm, mean: float) -> float:
         """Mean tokens of one input of this arm."""
@@ -39,7 +40,7 @@ class Costing:
             return 0.0
         if arm.formulation == "tfidf":
             return TFIDF_SECONDS
-        each = self._tokens(arm, self._mean_train)
+        each = self._tokens(arm, self.mean_train)
         if arm.formulation == "in-context":
             return scoring_seconds(s.facts.model, s.facts.device, arm.precision, recipe.demonstrations * (each + 2))
         full = arm.adaptation == "full"
@@ -56,7 +57,7 @@ class Costing:
     def score_seconds(self, arm: Arm, rows: int, mean_tokens: float) -> float:
         """Seconds of predicting so many rows."""
         s = self.resolution.situation
-        if arm.formulation in ("majority", "tfidf"):
+        if arm.plain:
             return 0.05
         tokens = rows * self._tokens(arm, mean_tokens)
         if arm.formulation == "in-context":
@@ -84,21 +85,21 @@ class Costing:
         folds = s.folds or 1
         seconds = folds * self.fit_seconds(arm, level) + self._report_seconds(arm, all_folds=True)
         if level.validation:
-            seconds += folds * self.score_seconds(arm, level.validation, self._mean_train)
+            seconds += folds * self.score_seconds(arm, level.validation, self.mean_train)
         return seconds
 
     def _report_seconds(self, arm: Arm, *, all_folds: bool) -> float:
         s = self.resolution.situation
         seconds = sum(self.split_seconds(arm, split) for split in s.facts.data.evaluated)
         if s.folds is not None and all_folds:
-            seconds += self.score_seconds(arm, len(s.pool), self._mean_train)
+            seconds += self.score_seconds(arm, len(s.pool), self.mean_train)
         return seconds
 
     def _unseeded_validation(self, arm: Arm) -> float:
         s = self.resolution.situation
         level = s.levels[-1]
         looks = s.data_seeds * (s.folds or 1) if level.scheme == "held-out" else 1
-        return looks * self.score_seconds(arm, level.validation, self._mean_train) if level.validation else 0.0
+        return looks * self.score_seconds(arm, level.validation, self.mean_train) if level.validation else 0.0
 
     def refit_seconds(self) -> float:
         """Seconds of the last training, unless a trial is already the same; of the dearest candidate."""
@@ -144,7 +145,7 @@ class Costing:
     def peak_bytes(self, resolved: ResolvedArm) -> int:
         """Predicted peak of one trial."""
         s, arm = self.resolution.situation, resolved.arm
-        if arm.formulation in ("majority", "tfidf"):
+        if arm.plain:
             return 0
         micro = max((recipe.micro_batch for recipe in arm.recipes), default=0) or 8
         load = Load(arm.adaptation, arm.precision, resolved.trainable, micro, arm.max_tokens)

@@ -8,11 +8,13 @@ from typing import Any
 
 from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.fingerprint import fingerprint, seed
+from fewtune.compiler.naming import free
 from fewtune.compiler.plan import Arm, Gate, Level, Recipe, Sample, Stage, Trial
 from fewtune.compiler.resolve import Resolution
-from fewtune.compiler.sample import draw, sample_content, stratified
+from fewtune.compiler.sample import draw, ordered, sample_content, stratified
 
 METRICS = ("accuracy", "macro_f1", "mcc")
+VALIDATION = "validation"
 CV = "cv"
 """Name of the split that cross-validation scores: every row once."""
 REFIT = "refit"
@@ -36,9 +38,9 @@ def order_seed(data_seed: int, model_seed: int) -> int:
 
 
 def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -> dict[str, Any]:
-    """What all fits of an arm at one data size share: resolved values, model, dtype; no reasons, device, micro-batch."""
+    """What an arm's fits at one data size share: resolved values, model, dtype; no reasons, device or micro-batch."""
     content: dict[str, Any] = {"formulation": arm.formulation, "labels": facts.data.labels}
-    if arm.formulation not in ("majority", "tfidf"):
+    if not arm.plain:
         content |= _model_content(facts, arm, words)
         content["demonstrations"] = recipe.demonstrations
     if arm.trained:
@@ -104,10 +106,10 @@ class Expansion:
     def slugs(self) -> dict[str, str]:
         """Arm -> its part of ids, a different one for each."""
         found: dict[str, str] = {}
-        for index, resolved in enumerate(self.resolution.arms):
+        for resolved in self.resolution.arms:
             name = slug(resolved.arm.name) or "arm"
-            found[resolved.arm.name] = name if name not in found.values() else f"{name}-{index}"
-        return found
+            found[free(name, found, "-")] = resolved.arm.name
+        return {name: part for part, name in found.items()}
 
     @cached_property
     def words(self) -> dict[str, str]:
@@ -119,11 +121,27 @@ class Expansion:
     def samples(self) -> dict[tuple[int, int], list[Sample]]:
         """(n, data seed) -> the sample, or one for each fold."""
         s = self.resolution.situation
+        drawn = [draw(s.facts.data, s.pool, s.levels, data_seed, s.folds) for data_seed in range(s.data_seeds)]
         return {
-            (level.n, data_seed): draw(s.facts.data, s.pool, level, data_seed, s.folds)
-            for level in s.levels
-            for data_seed in range(s.data_seeds)
+            (level.n, data_seed): drawn[data_seed][level.n] for level in s.levels for data_seed in range(s.data_seeds)
         }
+
+    @cached_property
+    def targets(self) -> dict[str, list[tuple[str, str]]]:
+        """Sample -> what a state fitted to it is scored on: names of splits and hashes of their rows."""
+        return {sample.id: list(self._targets(sample)) for drawn in self.samples.values() for sample in drawn}
+
+    def _targets(self, sample: Sample) -> Iterator[tuple[str, str]]:
+        data = self.facts.data
+        if sample.validation:
+            yield VALIDATION, self._rows(data.splits.get(VALIDATION, data.train), sample.validation)
+        if sample.scored is not None:
+            yield CV, self._rows(data.train, sample.scored)
+        if sample.fold in (None, 0):
+            yield from ((split.name, split.digest) for split in data.evaluated)
+
+    def _rows(self, split: SplitFacts, rows: tuple[int, ...]) -> str:
+        return fingerprint("rows", [split.row_key(row, self.facts.data.labels) for row in rows])
 
     @cached_property
     def by_validation(self) -> bool:
@@ -172,7 +190,8 @@ class Expansion:
                 trial=trial, arm=arm.name, sample=sample.id, fold=sample.fold,
             )  # fmt: skip
             self.stages.append(train)
-            self._scores(train, fit, sample)
+            for split, content in self.targets[sample.id]:
+                self._score(train, fit, split, content)
             fits.append(fit)
         self.trials.append(
             Trial(
@@ -181,25 +200,8 @@ class Expansion:
             )
         )  # fmt: skip
 
-    def _scores(self, train: Stage, fit: str, sample: Sample) -> None:
-        """What the fitted state of one sample is scored on."""
-        if sample.validation:
-            self._score(train, fit, "validation", self._validation_content(sample), report=False)
-        if sample.scored is not None:
-            self._score(train, fit, CV, fingerprint("rows", self._keys(self.facts.data.train, sample.scored)))
-        if sample.fold in (None, 0):
-            for split in self.facts.data.evaluated:
-                self._score(train, fit, split.name, split.digest)
-
-    def _validation_content(self, sample: Sample) -> str:
-        own = self.facts.data.splits.get("validation", self.facts.data.train)
-        return fingerprint("rows", self._keys(own, sample.validation))
-
-    def _keys(self, split: SplitFacts, rows: tuple[int, ...]) -> list[str]:
-        return [split.row_key(row, self.facts.data.labels) for row in rows]
-
-    def _score(self, train: Stage, fit: str, split: str, content: str, *, report: bool = True) -> None:
-        gated = ("select",) if report and self.by_validation else ()
+    def _score(self, train: Stage, fit: str, split: str, content: str) -> None:
+        gated = ("select",) if split != VALIDATION and self.by_validation else ()
         self.stages.append(
             Stage(
                 id=f"{train.id.replace('train', 'evaluate', 1)}/{split}", kind="evaluate",
@@ -215,7 +217,7 @@ class Expansion:
         gated = ("select",) if self.by_validation else ()
         targets = [(split.name, split.digest) for split in self.facts.data.evaluated]
         if s.folds is not None:
-            targets.insert(0, (CV, fingerprint("rows", self._keys(self.facts.data.train, s.pool))))
+            targets.insert(0, (CV, self._rows(self.facts.data.train, s.pool)))
         for split, content in targets:
             self.stages.append(
                 Stage(
@@ -239,15 +241,15 @@ class Expansion:
         level, seen = self.resolution.situation.levels[-1], set[str]()
         for (n, _), drawn in self.samples.items():
             for sample in drawn if n == level.n and level.validation else ():
-                score = score_fingerprint(prompt, "validation", self._validation_content(sample))
+                score = score_fingerprint(prompt, VALIDATION, dict(self.targets[sample.id])[VALIDATION])
                 if score in seen:
                     continue
                 seen.add(score)
                 self.stages.append(
                     Stage(
-                        id=f"evaluate/{trial}/{sample.id}/validation", kind="evaluate", fingerprint=score,
+                        id=f"evaluate/{trial}/{sample.id}/{VALIDATION}", kind="evaluate", fingerprint=score,
                         needs=(f"sample/{sample.id}",), trial=trial, arm=arm.name, sample=sample.id, fold=sample.fold,
-                        split="validation",
+                        split=VALIDATION,
                     )
                 )  # fmt: skip
 
@@ -258,7 +260,7 @@ class Expansion:
         names = tuple(arm.name for arm in candidates)
         looked_at = [
             stage for stage in self.stages
-            if stage.kind == "evaluate" and stage.split == "validation" and stage.arm in names
+            if stage.kind == "evaluate" and stage.split == VALIDATION and stage.arm in names
             and (stage.sample or "").startswith(f"{level.n}/")
         ]  # fmt: skip
         needs = tuple(stage.id for stage in looked_at) if self.by_validation else ()
@@ -309,7 +311,8 @@ def refit_sample(resolution: Resolution, first: list[Sample]) -> Sample:
     s, data = resolution.situation, resolution.situation.facts.data
     if s.folds is not None:
         level = s.levels[-1]
-        rows = tuple(stratified(s.pool, data.train, level.n, len(data.labels), level.per_class, "refit"))
+        mixed = ordered(s.pool, data.train, REFIT)
+        rows = tuple(stratified(mixed, data.train, level.n, len(data.labels), level.per_class))
     elif s.levels[-1].scheme == "held-out":
         rows = first[0].train + first[0].validation
     else:

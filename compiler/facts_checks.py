@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.finding import finding
 from fewtune.compiler.resolve import budgets
+from fewtune.compiler.rules.folds import folds
 from fewtune.compiler.rules.metric import IMBALANCED
 from fewtune.compiler.situation import Situation
 from fewtune.specs.diagnostic import Diagnostic
@@ -82,19 +83,26 @@ def _pool(s: Situation) -> Iterator[Diagnostic]:
             yield finding("E-too-few-rows", message, "/data/train", remedy="more rows of this label, or data.test")
 
 
+def _folds(s: Situation) -> int | None:
+    """The folds that there will be."""
+    ruled: int | None = folds(s).value
+    return ruled and (s.experiment.evaluation.folds or ruled)
+
+
 def _budgets(s: Situation) -> Iterator[Diagnostic]:
     """Whether the label budget can be had, in cross-validation from the other folds."""
     counts = Counter(s.facts.data.train.labels[row] for row in s.pool)
-    folds = None if s.facts.data.test else s.experiment.evaluation.folds or 5
-    room = {index: count - -(-count // folds) if folds else count for index, count in counts.items()}
+    cut = _folds(s)
+    room = {index: count - -(-count // cut) if cut else count for index, count in counts.items()}
     most, every = sum(room.values()), s.experiment.data.label_budget == "all"
-    where = "outside of each fold" if folds else f"in {s.facts.data.train.place}"
-    for n, per_class in () if every else budgets(s):
+    where = "outside of each fold" if cut else f"in {s.facts.data.train.place}"
+    sizes = {} if every else dict(budgets(s))
+    for n, per_class in sizes.items():
         if per_class is not None and room and min(room.values()) < per_class:
             rarest = s.facts.data.labels[min(room, key=lambda index: room[index])]
             message = f"{per_class} of each label are asked for; {rarest!r} has {min(room.values())} {where}"
             yield finding("E-too-few-rows", message, "/data/label_budget/per_class", remedy="ask for fewer")
-        elif n > most and not (folds and n == len(s.pool)):
+        elif n > most and not (cut and n == len(s.pool) and most not in sizes):
             message = f"the label budget is {n}; {most} rows are usable {where}"
             remedy = f'label_budget = "all" uses the {len(s.pool)} there are'
             yield finding("E-too-few-rows", message, "/data/label_budget", remedy=remedy)
@@ -114,6 +122,10 @@ def _splits(s: Situation) -> Iterator[Diagnostic]:
     if asked.folds is not None and s.facts.data.test is not None:
         message = "folds has no effect: there is a test split"
         yield finding("E-no-effect", message, "/evaluation/folds", remedy="remove folds, or remove data.test")
+    texts = len({s.facts.data.train.groups[row] for row in s.pool})
+    if asked.folds is not None and s.facts.data.test is None and asked.folds > texts:
+        message = f"{asked.folds} folds of {texts} different texts: some would score nothing"
+        yield finding("E-too-few-rows", message, "/evaluation/folds", remedy="fewer folds")
     if s.experiment.task.question is not None and s.experiment.task.patterns:
         message = "question has no effect: the patterns are given"
         yield finding("E-no-effect", message, "/task/question", remedy="remove it, or task.patterns")

@@ -1,5 +1,8 @@
 """Arm names, as a reader would say them."""
 
+from collections.abc import Container
+from itertools import chain, count
+
 from fewtune.compiler.plan import Recipe
 from fewtune.compiler.situation import ArmSituation
 
@@ -15,6 +18,16 @@ NAMES = {
 }
 UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs", "batch_size": "batch {}",
          "demonstrations": "k={}", "pattern": "pattern {}"}  # fmt: skip
+
+
+def free(name: str, taken: Container[str], sign: str) -> str:
+    """Number a name from 2 on where it is taken.
+
+    >>> free("lora", {"lora", "lora-2"}, "-")
+    'lora-3'
+    """
+    numbered = (f"{name}{sign}{number}" for number in count(2))
+    return next(one for one in chain([name], numbered) if one not in taken)
 
 
 def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:

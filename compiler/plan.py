@@ -78,6 +78,11 @@ class Arm(Frozen):
         return self.adaptation != "none"
 
     @property
+    def plain(self) -> bool:
+        """Whether it does without the language model."""
+        return self.formulation in ("majority", "tfidf")
+
+    @property
     def seeded(self) -> bool:
         """Whether the arm's predictions depend on which examples were sampled."""
         return self.method not in ("zero-shot",)

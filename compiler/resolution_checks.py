@@ -1,13 +1,16 @@
 """Small-data safety on what the rules settled: warm-up, truncation, memory, seeds, and pins that nothing feels."""
 
 from collections.abc import Iterator
+from math import ceil
 
 from fewtune.compiler.finding import finding
-from fewtune.compiler.memory import limit_bytes
+from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
 from fewtune.compiler.notes import LEFT_OUT
 from fewtune.compiler.plan import Arm
-from fewtune.compiler.resolve import Resolution
-from fewtune.compiler.rules.methods import fits
+from fewtune.compiler.resolve import Resolution, ResolvedArm
+from fewtune.compiler.rules.demonstrations import CONTEXT
+from fewtune.compiler.rules.methods import fits, item_seconds
+from fewtune.compiler.situation import Situation
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.methods import Pins
 
@@ -18,7 +21,8 @@ ROOM_FOR_TEXT = 8
 def check_resolution(resolution: Resolution) -> list[Diagnostic]:
     """Everything that the settled values show."""
     checks = (
-        _arms, _validation, _possible, _warmup, _truncation, _memory, _words, _seeds, _pins, _weak_model,
+        _arms, _validation, _wordless, _memory, _latency, _untrained, _warmup, _truncation, _words, _seeds, _pins,
+        _weak_model,
     )  # fmt: skip
     return [found for check in checks for found in check(resolution)]
 
@@ -73,30 +77,58 @@ def _validation(resolution: Resolution) -> Iterator[Diagnostic]:
         yield finding("E-no-effect", message, "/evaluation/model_seeds", remedy="remove it")
 
 
-def _possible(resolution: Resolution) -> Iterator[Diagnostic]:
-    """Arms that the spec asks for and that cannot be."""
-    s = resolution.situation
+def _wordless(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Arms with a pattern, where the model cannot tell the label words apart."""
     for resolved in resolution.arms:
-        arm, place = resolved.arm, resolved.idea.place
-        if arm.formulation in ("pattern", "in-context") and s.verbalizer is None:
-            message = f"{arm.name}: there are no label words that this model can tell apart"
-            yield finding("E-verbalizer", message, place, remedy="give task.verbalizer, or use a head")
-        if (
-            resolved.idea.origin != "rules"
-            and arm.formulation not in ("majority", "tfidf")
-            and not fits(s, arm.adaptation)
-        ):
-            message = f"{arm.name} does not fit into {limit_bytes(s.experiment, s.facts.device) / 1e9:.1f} GB"
-            yield finding("E-memory", message, place, remedy="a smaller model or more memory")
+        if resolved.arm.formulation in ("pattern", "in-context") and resolution.situation.verbalizer is None:
+            message = f"{resolved.arm.name}: there are no label words that this model can tell apart"
+            remedy = "give task.verbalizer, or use a head"
+            yield finding("E-verbalizer", message, resolved.idea.place, remedy=remedy)
 
 
 def _memory(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Arms that the spec asks for, and ranks that it pins, which do not fit."""
+    s = resolution.situation
+    limit = limit_bytes(s.experiment, s.facts.device)
+    for resolved in resolution.arms:
+        arm, idea = resolved.arm, resolved.idea
+        message = f"{arm.name} does not fit into {limit / 1e9:.1f} GB"
+        if idea.origin != "rules" and not arm.plain and not fits(s, arm.adaptation):
+            yield finding("E-memory", message, idea.place, remedy="a smaller model or more memory")
+        elif arm.lora and idea.pins.rank and _least_peak(s, resolved) > limit:
+            yield finding("E-memory", message, idea.pointer("rank"), remedy="a lower rank, or more memory")
+
+
+def _least_peak(s: Situation, resolved: ResolvedArm) -> int:
+    """Predicted peak of the arm, one example at a time."""
+    arm = resolved.arm
+    load = Load(arm.adaptation, arm.precision, resolved.trainable, 1, arm.max_tokens)
+    return peak_bytes(s.facts.model, s.facts.device, load)
+
+
+def _latency(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Arms that the spec asks for and that are too slow for it."""
+    s = resolution.situation
+    limit = s.experiment.constraints.latency
+    for resolved in resolution.arms if limit else ():
+        arm = resolved.arm
+        takes = item_seconds(s, CONTEXT if arm.formulation == "in-context" else 0)
+        if limit and resolved.idea.origin != "rules" and not arm.plain and takes > limit.seconds:
+            message = f"{arm.name}: one item takes about {ceil(takes * 1000)} ms, {limit} is the limit"
+            yield finding("E-conflict", message, resolved.idea.place, remedy="leave the arm out, or allow more time")
+
+
+def _untrained(resolution: Resolution) -> Iterator[Diagnostic]:
+    """What keeps every trained arm away: the latency, or the memory."""
     s = resolution.situation
     if any(resolved.arm.trained for resolved in resolution.arms):
         return
-    limit = limit_bytes(s.experiment, s.facts.device) / 1e9
-    refused = [noted for noted in resolution.noted if noted.pointer == LEFT_OUT]
-    if any("does not fit" in noted.choice.because for noted in refused):
+    weighed = {row for noted in resolution.noted if noted.pointer == LEFT_OUT for row in noted.choice.evidence}
+    if "R-027" in weighed:
+        message = f"no trained arm answers one item within {s.experiment.constraints.latency}"
+        yield finding("W-cut", message, "/constraints/latency", remedy="a smaller model, or more time for one item")
+    elif "R-144" in weighed:
+        limit = limit_bytes(s.experiment, s.facts.device) / 1e9
         message = f"no way of training {s.facts.model.place} fits into {limit:.1f} GB"
         pointer = "/constraints/gpu_memory" if s.experiment.constraints.gpu_memory else "/model"
         yield finding("E-memory", message, pointer, remedy="a smaller model or more memory")
@@ -104,7 +136,8 @@ def _memory(resolution: Resolution) -> Iterator[Diagnostic]:
 
 def _words(resolution: Resolution) -> Iterator[Diagnostic]:
     s = resolution.situation
-    words = s.verbalizer.words if s.verbalizer and s.experiment.task.verbalizer is None else {}
+    spoken = any(resolved.arm.formulation in ("pattern", "in-context") for resolved in resolution.arms)
+    words = s.verbalizer.words if spoken and s.verbalizer and s.experiment.task.verbalizer is None else {}
     long = [word for word in words.values() if len(s.facts.model.word_tokens.get(word, ())) > 1]
     if long:
         message = f"{', '.join(map(repr, long[:3]))}: recognised by the first token only"
@@ -134,12 +167,12 @@ def _pins(resolution: Resolution) -> Iterator[Diagnostic]:
     known = {linear.name for linear in resolution.situation.facts.model.linears}
     for place, pins in tables:
         common = place == "/methods/pin"
-        arms = [resolved.arm for resolved in resolution.arms if common or resolved.idea.place == place]
+        own = [resolved for resolved in resolution.arms if common or resolved.idea.place == place]
         for name in Pins.model_fields:
-            value = getattr(pins, name)
-            if value is None or any(_felt(name, arm, resolution) for arm in arms):
+            arms = [resolved.arm for resolved in own if resolved.idea.takes(name, place)]
+            if getattr(pins, name) is None or any(_felt(name, arm, resolution) for arm in arms):
                 continue
-            message = f"{name} is pinned, and " + ("no arm has it" if common else "this arm does not have it")
+            message = f"{name} is pinned, and " + ("no arm takes it" if common else "this arm does not have it")
             yield finding("E-no-effect", message, f"{place}/{name}", remedy="remove it, or use such a method")
         for target in pins.targets if isinstance(pins.targets, tuple) else ():
             if target not in known:

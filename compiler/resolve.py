@@ -10,9 +10,8 @@ from dataclasses import dataclass, fields, replace
 from math import ceil
 from typing import Any, TypeVar
 
-from fewtune.compiler.facts import Facts
 from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
-from fewtune.compiler.naming import arm_name
+from fewtune.compiler.naming import arm_name, free
 from fewtune.compiler.notes import LEFT_OUT, Noted, Notes, cut, pin
 from fewtune.compiler.plan import Arm, Level, Lora, Recipe, Verbalizer
 from fewtune.compiler.rules.batch_size import batch_size
@@ -37,11 +36,9 @@ from fewtune.compiler.rules.validation import validation
 from fewtune.compiler.rules.verbalizer import first_tokens, verbalizer
 from fewtune.compiler.rules.warmup_steps import warmup_steps
 from fewtune.compiler.rules.weight_decay import weight_decay
-from fewtune.compiler.sample import pool
 from fewtune.compiler.situation import ArmIdea, ArmSituation, Choice, RecipeSituation, Situation
 from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic
-from fewtune.specs.experiment import Experiment
 from fewtune.specs.methods import MethodName
 
 S = TypeVar("S", bound=Situation)
@@ -82,14 +79,13 @@ class Resolution:
     warnings: tuple[Diagnostic, ...]
 
 
-def resolve(experiment: Experiment, facts: Facts, cuts: Cuts | None = None) -> Resolution:
-    """Settle every value.
+def resolve(start: Situation, cuts: Cuts | None = None) -> Resolution:
+    """Settle every value that `start` leaves open.
 
     Raises nothing: what cannot be is found by `checks`, which run before and after.
     """
     cuts, notes = cuts or Cuts(), Notes()
-    usable, _ = pool(facts.data)
-    situation = _experiment_scope(Situation(experiment=experiment, facts=facts, pool=usable), cuts, notes)
+    situation = _experiment_scope(start, cuts, notes)
     arms = [
         _arm(situation, idea, cuts, notes)
         for idea in methods(situation)
@@ -316,7 +312,6 @@ def _unique_names(arms: list[ResolvedArm]) -> tuple[ResolvedArm, ...]:
     """Number arms that would share a name."""
     unique: dict[str, ResolvedArm] = {}
     for resolved in arms:
-        names = (resolved.arm.name, *(f"{resolved.arm.name} #{number}" for number in range(2, len(arms) + 2)))
-        name = next(name for name in names if name not in unique)
+        name = free(resolved.arm.name, unique, " #")
         unique[name] = replace(resolved, arm=resolved.arm.model_copy(update={"name": name}))
     return tuple(unique.values())

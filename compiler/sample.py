@@ -89,7 +89,7 @@ def assign_folds(rows: Sequence[int], split: SplitFacts, folds: int) -> dict[int
 def draw(
     data: DataFacts, rows: Sequence[int], levels: Sequence[Level], data_seed: int, folds: int | None
 ) -> dict[int, list[Sample]]:
-    """n -> the samples of one data seed: one, or one for each fold."""
+    """The samples of one data seed by their n: one, or one for each fold."""
     if folds is None:
         mixed = ordered(rows, data.train, "sample", data_seed)
         return {level.n: [_sample(data, level, data_seed, None, mixed, None)] for level in levels}
@@ -111,8 +111,7 @@ def _sample(
     if level.scheme == "held-out":
         spare = ordered(_beyond_the_first(taken, data.train), data.train, "validation", data_seed, fold)
         groups = {
-            data.train.groups[row]
-            for row in stratified(spare, data.train, level.validation, len(data.labels), None)
+            data.train.groups[row] for row in stratified(spare, data.train, level.validation, len(data.labels), None)
         }
         validation = tuple(row for row in taken if data.train.groups[row] in groups)
         train = tuple(row for row in taken if data.train.groups[row] not in groups)
@@ -132,14 +131,12 @@ def _sample(
 
 
 def _beyond_the_first(rows: Sequence[int], split: SplitFacts) -> list[int]:
-    """All but the first row of each label: validation never takes a label's only example."""
-    seen = set[int]()
-    spare = []
+    """All but the first text of each label: validation never takes a label's only example."""
+    first: dict[int, str] = {}
     for row in rows:
-        if split.labels[row] in seen:
-            spare.append(row)
-        seen.add(split.labels[row])
-    return spare
+        first.setdefault(split.labels[row], split.groups[row])
+    kept = set(first.values())
+    return [row for row in rows if split.groups[row] not in kept]
 
 
 def sample_content(

@@ -59,6 +59,8 @@ class Situation:
     facts: Facts
     pool: tuple[int, ...]
     """Rows of the train split that may be sampled: no duplicates, nothing of an evaluation split."""
+    lengths: tuple[int, ...] = ()
+    """Tokens of these rows' texts, in rising order."""
     metric: str = "accuracy"
     precision: Precision = "fp32"
     verbalizer: Verbalizer | None = None
@@ -67,6 +69,12 @@ class Situation:
     levels: tuple[Level, ...] = ()
     data_seeds: int = 1
     model_seeds: int = 1
+
+    @classmethod
+    def first(cls, experiment: Experiment, facts: Facts, pool: tuple[int, ...]) -> "Situation":
+        """What is known before anything is settled."""
+        lengths = tuple(sorted(facts.data.train.tokens[row] for row in pool))
+        return cls(experiment=experiment, facts=facts, pool=pool, lengths=lengths)
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -77,6 +85,11 @@ class Situation:
     def largest_n(self) -> int:
         """Labels of the last point of the learning curve."""
         return self.levels[-1].n if self.levels else len(self.pool)
+
+    @property
+    def usual_length(self) -> int:
+        """Tokens of the text in the middle."""
+        return self.lengths[len(self.lengths) // 2]
 
     @property
     def validated(self) -> bool:
@@ -96,7 +109,7 @@ class ArmIdea:
     name: str | None = None
     pattern: str | None = None
     place: str = "/methods"
-    """Where the spec writes the arm, or the table that holds the pins for all arms."""
+    """Where the spec asks for the arm."""
     own_pins: frozenset[str] = frozenset()
     """Pins that the arm writes itself."""
     variant: tuple[tuple[str, Any], ...] = ()
@@ -116,6 +129,10 @@ class ArmIdea:
     def pointer(self, pin: str) -> str:
         """Where the spec writes a pin of this arm."""
         return f"{self.place}/{pin}" if pin in self.own_pins else f"/methods/pin/{pin}"
+
+    def takes(self, pin: str, table: str) -> bool:
+        """Whether this arm's value of a pin comes from this table: its own, or the one for all arms."""
+        return getattr(self.pins, pin) is not None and self.pointer(pin) == f"{table}/{pin}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,10 @@ pydantic's locations hold the names of union branches, which are not in the docu
 gives an error for each branch. So locations are walked along the document, and the errors of one place become one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -25,27 +26,42 @@ PLAIN = {
     "too_short": "more entries", "too_long": "fewer entries", "dataclass_type": "a table",
 }  # fmt: skip
 """pydantic's kinds of errors -> what was expected, in a reader's words."""
+RANGES = {"greater_than_equal": "at least {ge}", "less_than_equal": "at most {le}",
+          "greater_than": "more than {gt}", "less_than": "less than {lt}"}  # fmt: skip
+"""pydantic's kinds of range errors -> what was expected."""
 SHOWN = 60
 """Characters of a wrong value that are repeated in a message."""
+MOST = 50
+"""Faults that are named in one answer; where there are more, none has a fix."""
 
 
 def findings(tree: dict[str, Any]) -> list[Diagnostic]:
-    """Every fault that the typed models see in the document."""
+    """Every fault that the typed models see in the document, up to `MOST`."""
     try:
         Experiment.model_validate(tree)
     except ValidationError as error:
-        return _with_fixes(tree, _faults(error, tree))
+        places = _places(error, tree)
+        faults = [_fault(place, several) for place, several in islice(places.items(), MOST)]
+        return faults if len(places) > MOST else _with_fixes(tree, faults)
     return []
 
 
-def _faults(error: ValidationError, tree: dict[str, Any]) -> list[Diagnostic]:
-    by_place: dict[str, list[tuple[ErrorDetails, list[str]]]] = {}
+def _places(error: ValidationError, tree: dict[str, Any]) -> dict[str, list[ErrorDetails]]:
+    """Pointer -> all that was said about it; nothing about what holds another faulty place."""
+    places: dict[str, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
         found, missing = _walk(tree, details["loc"])
-        place = pointer_to(*found, *missing[:1]) if details["type"] == "missing" else pointer_to(*found)
-        by_place.setdefault(place, []).append((details, missing))
-    inner = [place for place in by_place if any(other.startswith(place + "/") for other in by_place)]
-    return [_fault(place, [d for d, _ in several]) for place, several in by_place.items() if place not in inner]
+        place = pointer_to(*found, *missing[-1:]) if details["type"] == "missing" else pointer_to(*found)
+        places.setdefault(place, []).append(details)
+    holders = {holder for place in places for holder in _holders(place)}
+    return {place: several for place, several in places.items() if place not in holders}
+
+
+def _holders(place: str) -> Iterator[str]:
+    """The tables and lists around a place."""
+    while place:
+        place = place.rpartition("/")[0]
+        yield place
 
 
 def _walk(tree: Any, location: tuple[int | str, ...]) -> tuple[list[str | int], list[str]]:
@@ -77,6 +93,8 @@ def _fault(place: str, several: list[ErrorDetails]) -> Diagnostic:
 
 
 def _wrong_value(place: str, several: list[ErrorDetails]) -> Diagnostic:
+    # A list without its faulty entry counts as too short, too.
+    several = [details for details in several if details["type"] != "too_short"] or several
     value = several[-1]["input"]
     allowed = [word for details in several if details["type"] == "literal_error" for word in _words(details)]
     said = dict.fromkeys(_expectation(details) for details in several)
@@ -91,12 +109,18 @@ def _wrong_value(place: str, several: list[ErrorDetails]) -> Diagnostic:
     near = get_close_matches(value, allowed, n=1, cutoff=0.6) if isinstance(value, str) else []
     return Diagnostic(
         code="E-value",
-        message=f"{place.rsplit('/', 1)[-1]}: expected {' or '.join(said)}, got {_shown(value)}",
+        message=f"{_name(place)}: expected {' or '.join(said)}, got {_shown(value)}",
         pointer=place,
         expected=" or ".join(said),
         got=_shown(value),
         nearest=near[0] if near else None,
     )
+
+
+def _name(place: str) -> str:
+    """The last key of a pointer, with the index in its list."""
+    *owners, last = place.split("/")
+    return f"{owners[-1]}/{last}" if last.isdigit() else last
 
 
 def _words(details: ErrorDetails) -> list[str]:
@@ -108,6 +132,8 @@ def _expectation(details: ErrorDetails) -> str:
         return str(details["ctx"]["expected"])
     if details["type"] in PLAIN:
         return PLAIN[details["type"]]
+    if details["type"] in RANGES:
+        return RANGES[details["type"]].format(**details["ctx"])
     said = details["msg"]
     for opening in ("Input should be a valid ", "Input should be ", "String should ", "expected "):
         if said.startswith(opening):
@@ -208,7 +234,7 @@ def _with_fixes(tree: dict[str, Any], faults: list[Diagnostic]) -> list[Diagnost
         except KeyError:
             return False
         except ValidationError as error:
-            return len(_faults(error, patched)) < len(faults)
+            return len(_places(error, patched)) < len(faults)
         return True
 
     return [

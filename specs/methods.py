@@ -16,7 +16,7 @@ MethodName = Literal[
 ]
 Schedule = Literal["linear", "cosine", "constant"]
 
-METHODS: dict[str, tuple[Formulation, Adaptation]] = {
+METHODS: dict[MethodName, tuple[Formulation, Adaptation]] = {
     "majority": ("majority", "none"),
     "tfidf": ("tfidf", "none"),
     "zero-shot": ("pattern", "none"),

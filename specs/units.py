@@ -31,7 +31,7 @@ class Quantity(str):
         """Parse ``text``.
 
         Raises:
-            PydanticCustomError: not a number followed by one of ``units``, not positive, or too fine.
+            PydanticCustomError: not a number followed by one of ``units``, not positive, too fine or too long.
         """
         match = _SPELLING.fullmatch(text)
         names = {name.lower(): name for name in cls.units} | cls.spellings
@@ -42,7 +42,10 @@ class Quantity(str):
             raise cls._error("expected a quantity above zero")
         if exact != int(exact):
             raise cls._error("expected whole numbers of the smallest unit ({smallest})")
-        self = super().__new__(cls, cls._spell(int(exact)))
+        spelt = cls._spell(int(exact))
+        if _SPELLING.fullmatch(spelt) is None:
+            raise cls._error("expected fewer digits")
+        self = super().__new__(cls, spelt)
         self.amount = int(exact)
         return self
 

@@ -9,8 +9,7 @@ CONTEXT = 1024
 
 def demonstrations(s: RecipeSituation) -> Choice:
     """A few of each label, as many as fit into 1,024 tokens, at most sixteen and never more than there are."""
-    lengths = sorted(s.facts.data.train.tokens[row] for row in s.pool)
-    each = lengths[len(lengths) // 2] + s.facts.model.pattern_tokens.get(s.arm.pattern or "", 0) + 3
+    each = s.usual_length + s.facts.model.pattern_tokens.get(s.arm.pattern or "", 0) + 3
     room = min(CONTEXT, s.facts.model.max_positions - s.max_tokens) // each
     labels = len(s.label_names)
     most = max(1, min(MOST, room, s.level.train))

@@ -1,5 +1,7 @@
 """Into how many folds the rows are cut where there is no test split."""
 
+from collections import Counter
+
 from fewtune.compiler.situation import Choice, Situation, otherwise
 
 USUAL = 5
@@ -9,12 +11,14 @@ def folds(s: Situation) -> Choice:
     """None with a test split; else five, fewer where a label is rarer."""
     if s.facts.data.test is not None:
         return Choice(value=None, because="there is a test split: no cross-validation", evidence=("fact",))
-    labels = s.facts.data.train.labels
-    rarest = min(sum(labels[row] == index for row in s.pool) for index in range(len(s.label_names)))
+    train = s.facts.data.train
+    texts = {(train.groups[row], train.labels[row]) for row in s.pool}
+    counts = Counter(label for _, label in texts)
+    rarest = min((counts[index] for index in range(len(s.label_names))), default=0)
     value = max(2, min(USUAL, rarest))
     because = "no test split: every row is scored once for each seed, by a model that never saw it"
     if value < USUAL:
-        because += f"; the rarest label has {rarest} rows, so {value} folds"
+        because += f"; the rarest label has {rarest} different texts, so {value} folds"
     return Choice(
         value=value,
         because=because,

@@ -1,5 +1,7 @@
 """The longest input."""
 
+from bisect import bisect_right
+
 from fewtune.compiler.situation import ArmSituation, Choice, otherwise
 
 COVERED = 0.99
@@ -12,15 +14,15 @@ STEP = 8
 def max_tokens(s: ArmSituation) -> Choice:
     """Enough for 99 % of the training texts with their pattern, up to 512 and the model's own limit."""
     fixed = s.facts.model.pattern_tokens.get(s.arm.pattern or "", 0)
-    lengths = sorted(s.facts.data.train.tokens[row] for row in s.pool)
-    covering = lengths[min(len(lengths) - 1, int(COVERED * len(lengths)))] + fixed + 2
+    count = len(s.lengths)
+    covering = s.lengths[min(count - 1, int(COVERED * count))] + fixed + 2
     limit = min(CEILING, s.facts.model.max_positions)
     value = min(limit, -(-covering // STEP) * STEP)
-    cut = sum(length + fixed > value for length in lengths)
+    cut = count - bisect_right(s.lengths, value - fixed)
     return Choice(
         value=value,
-        because=f"training texts have {lengths[len(lengths) // 2]} tokens in the middle and {lengths[-1]} at most, "
-        f"the pattern {fixed}; {cut} of {len(lengths)} texts are cut",
+        because=f"training texts have {s.usual_length} tokens in the middle and {s.lengths[-1]} at most, "
+        f"the pattern {fixed}; {cut} of {count} texts are cut",
         evidence=("fact",),
         alternatives=(otherwise(s.facts.model.max_positions, "the model's limit; longer batches only pad"),),
         flips_when="longer training texts",

@@ -1,10 +1,12 @@
 """Which methods become arms, in the order in which they would be chosen."""
 
 from itertools import product
+from math import ceil
 from typing import Any
 
 from fewtune.compiler.cost import scoring_seconds
 from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
+from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import ArmIdea, Choice, Situation, otherwise
 from fewtune.compiler.wording import head_pattern
 from fewtune.specs.methods import METHODS, Adaptation, ArmPin, MethodName, Pins
@@ -28,12 +30,13 @@ def methods(s: Situation) -> tuple[ArmIdea, ...]:
         if included:
             choice = Choice(value=True, because="methods.include names it", evidence=("pin", *ruled.evidence))
         if choice.value and method not in wanted.exclude and not (_written(s, method) and not included):
-            ideas += _variants(s, method, wanted.pin, choice, origin="include" if included else "rules")
+            origin, place = ("include", "/methods/include") if included else ("rules", "/methods")
+            ideas += _variants(s, method, wanted.pin, choice, origin=origin, place=place)
     for index, arm in enumerate(wanted.arms):
         choice = Choice(value=True, because="methods.arms writes it", evidence=("pin",))
         own = frozenset(name for name in Pins.model_fields if getattr(arm, name) is not None)
         ideas += _variants(
-            s, arm.method, _merged(wanted.pin, arm), choice, origin="arms", name=arm.name,
+            s, arm.method, merged(wanted.pin, arm), choice, origin="arms", name=arm.name,
             place=f"/methods/arms/{index}", own=own,
         )  # fmt: skip
     return tuple(ideas)
@@ -91,11 +94,10 @@ def _zero_shot(s: Situation) -> Choice:
 def _in_context(s: Situation) -> Choice:
     if s.verbalizer is None:
         return _no("there is no verbalizer", "R-072")
-    impossible = _impossible(s, None, prompt_tokens=1024)
+    impossible = _impossible(s, None, prompt_tokens=CONTEXT)
     if impossible is not None:
         return impossible
-    lengths = sorted(s.facts.data.train.tokens[row] for row in s.pool)
-    if 4 * lengths[len(lengths) // 2] > s.facts.model.max_positions:
+    if 4 * s.usual_length > s.facts.model.max_positions:
         return _no("four examples do not fit into the model's context", "fact")
     return _yes("the same labels in the prompt instead of in the weights", "R-003", "R-005")
 
@@ -129,12 +131,12 @@ def _full(s: Situation, formulation: str) -> Choice:
         return _no(f"{constraints.deployments} tasks share one base: its weights must stay", "R-028")
     if constraints.forgetting is not None and constraints.forgetting < 0.05:
         return _no(f"at most {constraints.forgetting:g} forgetting is allowed", "R-138")
-    if formulation == "head" and s.largest_n >= FULL_FROM:
-        return _yes("many labels: encoders are tuned in full from here on, decoders need not be", "R-017", "R-023")
+    if s.largest_n >= FULL_FROM:
+        return _yes(f"n = {s.largest_n}: from {FULL_FROM} labels on it is worth its cost", "R-023", "R-017")
     if formulation == "head":
         because = "a new head and all weights from so few labels: the weakest pair"
         return _no(because, "R-023", "R-069", flips_when=f"n >= {FULL_FROM}")
-    if s.facts.model.parameters > 1_000_000_000 and s.largest_n < FULL_FROM:
+    if s.facts.model.parameters > 1_000_000_000:
         return _no("low-rank updates match it at this n and this size", "R-023", "R-032", flips_when="a model below 1B")
     return _yes("a vendor reports it ahead at 300-800 labels, the survey behind: an experiment", "R-032", "R-023")
 
@@ -147,29 +149,29 @@ def _impossible(s: Situation, adaptation: Adaptation | None, prompt_tokens: int 
     latency = s.experiment.constraints.latency
     takes = item_seconds(s, prompt_tokens)
     if latency is not None and takes > latency.seconds:
-        because = f"one item takes about {takes * 1000:.0f} ms, {latency} is the limit"
-        return _no(because, "fact", "R-027", flips_when=f"constraints.latency of {takes * 1000:.0f} ms")
+        needed = f"{ceil(takes * 1000)} ms"
+        because = f"one item takes about {needed}, {latency} is the limit"
+        return _no(because, "fact", "R-027", flips_when=f"constraints.latency of {needed}")
     return None
 
 
 def item_seconds(s: Situation, prompt_tokens: int = 0) -> float:
     """Predicted seconds for one text of usual length; a cached prompt is attended to, not read again."""
-    lengths = sorted(s.facts.data.train.tokens[row] for row in s.pool)
-    tokens = lengths[len(lengths) // 2] + 16 + prompt_tokens / 8
+    tokens = s.usual_length + 16 + prompt_tokens / 8
     return LATENCY_OVERHEAD + scoring_seconds(s.facts.model, s.facts.device, s.precision, tokens)
 
 
 def fits(s: Situation, adaptation: Adaptation) -> bool:
     """Whether the smallest trial of this adaptation fits into the memory."""
     model, device = s.facts.model, s.facts.device
-    tokens = min(512, max((s.facts.data.train.tokens[row] for row in s.pool), default=1) + 64)
+    tokens = min(512, (s.lengths[-1] if s.lengths else 1) + 64)
     every = tuple(linear.name for linear in model.linears)
     trainable = {"full": model.parameters, "lora": lora_parameters(model, 8, every), "none": 0}[adaptation]
     load = Load(adaptation, s.precision, trainable, 1, tokens)
     return peak_bytes(model, device, load) <= limit_bytes(s.experiment, device)
 
 
-def _merged(common: Pins, own: ArmPin) -> Pins:
+def merged(common: Pins, own: ArmPin) -> Pins:
     """The arm's own pins over those for all arms; steps and epochs exclude each other."""
     mine = {name: getattr(own, name) for name in Pins.model_fields if getattr(own, name) is not None}
     base = {name: getattr(common, name) for name in Pins.model_fields if getattr(common, name) is not None}
@@ -178,7 +180,8 @@ def _merged(common: Pins, own: ArmPin) -> Pins:
     return Pins.model_validate(base | mine)
 
 
-def _applies(pin: str, method: MethodName) -> bool:
+def applies(pin: str, method: MethodName) -> bool:
+    """Whether a listed pin makes arms of this method."""
     formulation, adaptation = METHODS[method]
     if pin == "demonstrations":
         return formulation == "in-context"
@@ -193,12 +196,12 @@ def _variants(
     *,
     origin: str,
     name: str | None = None,
-    place: str = "/methods/pin",
+    place: str,
     own: frozenset[str] = frozenset(),
 ) -> list[ArmIdea]:
     """One arm for each combination of listed pins and patterns."""
     formulation = METHODS[method][0]
-    swept = [pin for pin in SWEPT if getattr(pins, pin) is not None and _applies(pin, method)]
+    swept = [pin for pin in SWEPT if getattr(pins, pin) is not None and applies(pin, method)]
     texts: tuple[str | None, ...] = (None,)
     if formulation in ("pattern", "in-context"):
         texts = s.patterns

@@ -13,11 +13,11 @@ def steps(s: RecipeSituation) -> Choice:
     three = -(-EPOCHS * s.level.train // batch)
     value = max(LEAST, three)
     epochs = value * batch / s.level.train
-    if value == LEAST:
+    few = value > three
+    if few:
         because = f"{LEAST} updates of {batch}: three epochs of {s.level.train} examples would be only {three}"
     else:
         because = f"three epochs of {s.level.train} examples are {three} updates of {batch}"
-    few = value > three
     return Choice(
         value=value,
         because=f"{because} ({epochs:.1f} epochs)",

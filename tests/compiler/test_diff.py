@@ -1,6 +1,5 @@
 """What a plan still needs, for what is known."""
 
-import pytest
 from situations import compiled
 
 from fewtune.compiler.diff import Changes, KnownWork, diff
@@ -123,7 +122,6 @@ def test_what_failed_and_then_worked_is_reused() -> None:
     assert set(diff(plan, known).trials.values()) == {"reuse"}
 
 
-@pytest.mark.xfail(reason="announced as a retry, and nothing is done", raises=AssertionError)
 def test_a_failed_state_that_nothing_needs_is_no_retry() -> None:
     """Its scores are all there: nothing will be done, and the trial must not be announced as a retry."""
     plan = compiled(FIXED).plan

@@ -15,7 +15,6 @@ CATALOGUED = {f"R-{number:03}" for number in range(1, 152)}
 """The catalogue has 151 rules; those that no decision needs yet are not among the rows."""
 UNCITED = {
     "R-008": "no rule weighs whether the checkpoint is instruction-tuned",
-    "R-031": "only other rows' conflicts name it",
     "R-046": "there is no decision on dropout",
 }
 UNREPEATED = {"M-003": "the script that repeats the measurement is not written"}
@@ -68,7 +67,6 @@ def test_conflicts_name_rules(row: evidence.Evidence) -> None:
     assert row.id not in row.conflicts
 
 
-@pytest.mark.xfail(reason="one side of some conflicts is missing", raises=AssertionError)
 def test_a_conflict_has_two_sides() -> None:
     """Whoever reads one of two rows that contradict each other must learn of the other."""
     one_sided = {
@@ -80,7 +78,6 @@ def test_a_conflict_has_two_sides() -> None:
     assert not one_sided
 
 
-@pytest.mark.xfail(reason="lora_rank cites R-037, which is no row", raises=AssertionError)
 def test_every_cited_id_exists() -> None:
     assert cited() <= EVIDENCE.keys()
 

@@ -16,18 +16,23 @@ from situations import experiment, facts, with_model
 from fewtune.compiler import resolve as pipeline
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.evidence import EVIDENCE, GIVEN
-from fewtune.compiler.notes import Noted
+from fewtune.compiler.notes import LEFT_OUT, Noted
 from fewtune.compiler.resolve import resolve
+from fewtune.compiler.sample import pool
+from fewtune.compiler.situation import Situation
 from fewtune.specs.patch import lookup
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "rules"
 RULES = Path(pipeline.__file__).parent / "rules"
-KEYS = {"title", "spec", "facts", "arm", "at", "value", "nothing", "some", "evidence", "because", "instead", "xfail"}
+KEYS = {"title", "spec", "facts", "arm", "at", "left_out", "value", "nothing", "some", "evidence", "because", "instead"}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One titled situation of a fixture; `nothing` stands for null, `some` lets the value hold more keys."""
+    """One titled situation of a fixture.
+
+    `nothing` stands for null, `some` lets the value hold more keys, `left_out` names the method that is no arm.
+    """
 
     rule: str
     given: dict[str, Any]
@@ -45,11 +50,14 @@ class Case:
         if isinstance(parameters.get("tokens"), str):
             parameters["tokens"] = lengths(parameters["tokens"])
         asked = experiment(**without_false(self.given.get("spec", {})))
-        resolution = resolve(asked, with_model(facts(asked, **parameters), **changes))
-        noted = resolution.noted
-        if "arm" in self.given and not self.at.startswith("/left_out/"):
-            noted = next(found.noted for found in resolution.arms if found.arm.method == self.given["arm"])
-        return self._among(noted)
+        measured = with_model(facts(asked, **parameters), **changes)
+        resolution = resolve(Situation.first(asked, measured, pool(measured.data)[0]))
+        if "left_out" in self.given:
+            absent = [one for one in resolution.noted if one.pointer == LEFT_OUT]
+            return next(one.decision() for one in absent if one.choice.value == self.given["left_out"])
+        if "arm" in self.given:
+            return self._among(next(one.noted for one in resolution.arms if one.arm.method == self.given["arm"]))
+        return self._among(resolution.noted)
 
     @property
     def at(self) -> str:
@@ -90,28 +98,12 @@ CASES = tuple(read())
 NAMES = sorted({case.rule for case in CASES})
 
 
-def expected(case: Case) -> Any:
-    """The case as a parameter; one that is known to fail says why in its fixture."""
-    marks = [pytest.mark.xfail(reason=case.given["xfail"], raises=AssertionError)] if "xfail" in case.given else []
-    return pytest.param(case, id=case.name, marks=marks)
-
-
-def by_rule(**failing: str) -> list[Any]:
-    """The rules as parameters; those that are known to fail, with the reason."""
-    return [
-        pytest.param(name, marks=[pytest.mark.xfail(reason=failing[name], raises=AssertionError)])
-        if name in failing
-        else name
-        for name in NAMES
-    ]
-
-
-@pytest.mark.parametrize("case", [expected(case) for case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_rule(case: Case) -> None:
     wanted = case.given
     assert wanted.keys() <= KEYS
     found = case.decision
-    value = None if wanted.get("nothing") else wanted["value"]
+    value = None if wanted.get("nothing") else wanted.get("left_out") or wanted["value"]
     if wanted.get("some"):
         assert found.value | value == found.value
     else:
@@ -137,7 +129,7 @@ def test_a_decision_says_why(case: Case) -> None:
     assert all(other.why_not for other in found.alternatives)
 
 
-@pytest.mark.parametrize("rule", by_rule(lora_rank="an alternative cites R-037, which is no row"))
+@pytest.mark.parametrize("rule", NAMES)
 def test_every_cited_row_exists(rule: str) -> None:
     found = [case.decision for case in CASES if case.rule == rule]
     cited = {row for one in found for row in one.evidence}
@@ -145,14 +137,7 @@ def test_every_cited_row_exists(rule: str) -> None:
     assert cited <= EVIDENCE.keys() | GIVEN.keys()
 
 
-@pytest.mark.parametrize(
-    "rule",
-    by_rule(
-        lora_alpha="at r = 8 the alternative 16 is the value",
-        max_tokens="where the model's limit binds it is its own alternative",
-        warmup_steps="ten per cent of one step rounds to the value, 0",
-    ),
-)
+@pytest.mark.parametrize("rule", NAMES)
 def test_an_alternative_is_another_value(rule: str) -> None:
     for found in (case.decision for case in CASES if case.rule == rule):
         assert found.value not in [other.value for other in found.alternatives], found.because
@@ -178,7 +163,10 @@ def test_the_four_lists_agree() -> None:
     assert imported <= called
 
 
-@pytest.mark.parametrize("rule", by_rule(max_tokens="the language has no key for the longest input"))
+NO_KEY = pytest.mark.xfail(reason="the language has no key for the longest input", raises=AssertionError)
+
+
+@pytest.mark.parametrize("rule", [pytest.param(name, marks=NO_KEY if name == "max_tokens" else ()) for name in NAMES])
 def test_every_rule_has_a_pinned_case(rule: str) -> None:
     """Nothing that a rule decides is out of the user's reach."""
     assert "pin" in {case.given.get("evidence") for case in CASES if case.rule == rule}

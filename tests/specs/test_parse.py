@@ -2,14 +2,13 @@
 
 import json
 import re
-import time
 import tomllib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from typing import Any, get_args
 
 import pytest
+from hostile import BOMBS, JSON_SPEC, PIECES, SPEC, mutants
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,32 +164,6 @@ CASES: list[tuple[str | bytes, str | None, list[tuple[SlipKind, int, int]]]] = [
     *((text, None, faults) for text, faults in BYTE_FAULTS),
 ]
 
-SPEC = """\
-# a study of few labels
-spec_version = 1
-name = "sst2-few"
-
-[data]
-train = 'data/sst2 train.csv'
-labels = { negative = "bad", "positive" = "good" }
-sizes = [
-    16, 64,   # per class
-    256,
-]
-ood."hans" = { path = "data/hans.csv", split = "test" }
-
-[[methods.arms]]
-method = "lora"
-rank = [4, 0x10, 1_000]
-learning_rate = 5e-4
-
-[[methods.arms]]
-method = \"\"\"full \\
-  fine-tuning\"\"\"
-pinned = true
-"""
-JSON_SPEC = json.dumps(tomllib.loads(SPEC), indent=2)
-
 
 def encode(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode()
@@ -332,84 +305,22 @@ def test_faults_are_counted_up_to_a_limit() -> None:
     assert len(parse(b'{"a": [' + b"True," * 500 + b"1]}")) == MAX_SLIPS  # type: ignore[arg-type]
 
 
-NEST = "".join("{" + "k" * 30 + "=[\n" for _ in range(7))
-BOMBS = {
-    "numbers": "a = [" + "0,\n" * 21_000 + "]",
-    "numbers-allowed": "a = [" + ("0," * 1_000 + "\n") * 5 + "]",
-    "strings-allowed": "a = [" + "'aaaaaa',\n" * 5_900 + "]",
-    "keys-allowed": "[a.b.c.d.e.f.g.h]\n" + "\n".join(f"k{index:012}=0" for index in range(2_900)),
-    "dotted-allowed": "[a.b.c.d.e.f.g.h]\n" + "\n".join(f"a.a.a.a.a.a.a.k{index}=0" for index in range(660)),
-    "tables-allowed": "[[a]]\n" * 2_900,
-    "long-pointers": "a=" + NEST + ("0," * 1_000 + "\n") * 5 + "]}" * 7,
-    "key-parts": ".".join(["a"] * 20_000) + " = 1",
-    "key-parts-on-lines": "\n".join(".".join(["a"] * 2_000) + " = 1" for _ in range(16)),
-    "arrays": "a = " + "[" * 60_000,
-    "arrays-on-lines": "a = " + "[\n" * 30_000,
-    "tables-inline": "a = " + "{a=" * 1_300,
-    "hex": "\n".join(f"a{index} = 0x" + "f" * 4_000 for index in range(16)),
-    "decimal": "\n".join(f"a{index} = " + "9" * 4_000 for index in range(16)),
-    "underscores": "\n".join(f"a{index} = " + "1_" * 2_000 for index in range(16)),
-    "dates": "\n".join(f"a{index} = 1979-05-27 " + "0" * 4_000 for index in range(16)),
-    "escapes": 'a = """' + "\\t" * 2_000 + ("\n" + "\\t" * 2_000) * 15 + '"""',
-    "folds": 'a = """' + "\\\n" * 32_000 + '"""',
-    "folds-open": 'a = """' + "\\\n" * 32_000,
-    "quotes": 'a = """' + '""a\n' * 16_000 + '"""',
-    "words": "a = [" + "x,\n" * 21_000,
-    "colons": "a: b\n" * 13_000,
-    "comments": "#\n" * 32_000,
-    "lines": "\n" * 65_000,
-    "nuls": "\0" * 65_000,
-    "returns": "\r" * 65_000,
-    "json-arrays": '{"a": ' + "[\n" * 30_000,
-    "json-objects": '{"a":\n' * 10_000,
-    "json-comments": "{" + "/*\n" * 20_000,
-    "json-duplicates": "{" + '"a": 1,\n' * 8_000 + "}",
-    "json-escapes": '{"a": [' + ",\n".join('"' + "\\n" * 2_000 + '"' for _ in range(15)) + "]}",
-    "json-members": "{" + ",\n".join(f'"k{index:012}": 0' for index in range(2_900)) + "}",
-    "json-slashes": '{"a": ' + ("/" * 4_000 + "\n") * 15,
-}
-
-
 @pytest.mark.parametrize("name", BOMBS)
-def test_no_text_takes_long(name: str) -> None:
+def test_a_bomb_is_answered(name: str) -> None:
+    """Whole or with faults; how long it takes is measured by tests/bench/hostile_specs.py."""
     content = BOMBS[name].encode()
     assert len(content) <= parsing.MAX_BYTES
-    # A new thread has a new stack: how deep the test runner stands would decide whether the hot loops cross
-    # a boundary between the interpreter's frame chunks, where each call costs a system call.
-    with ThreadPoolExecutor(1) as thread:
-        assert min(thread.submit(seconds, content).result() for _ in range(3)) < 0.1
-
-
-def seconds(content: bytes) -> float:
-    start = time.thread_time()
     found = parse(content)
     assert isinstance(found, Document) or found
-    return time.thread_time() - start
 
 
 # Mutated specs: the standard library is the judge of what is TOML and what is JSON.
-PIECES = [
-    *"[]{}=,.:\"'#\\\n\r\t -+_0159aeéx\0\x7f",
-    *("[[", "]]", '"""', "'''", "\\u", "\\ud800", "\\U0001F600", "\r\n", "\ufeff", "1e400", "nan", "inf", "0x", "//"),
-    *("true", "None", "null", "1979-05-27", "07:32", "a = 1\n", "[data]\n", "[[a]]\n", '"a": 1,', "a.b", "/*"),
-]  # fmt: skip
 BASES = [SPEC, JSON_SPEC, *(text for text, _ in TOML_FAULTS + JSON_FAULTS if len(text) < 200)]
-
-
-def mutants(chance: Random, count: int) -> Iterator[bytes]:
-    for _ in range(count):
-        content = chance.choice([SPEC, JSON_SPEC, chance.choice(BASES)]).encode()
-        for _ in range(chance.randint(1, 4)):
-            start, end = sorted(chance.choices(range(len(content) + 1), k=2))
-            end = min(end, start + chance.choice([0, 0, 1, 1, 8, 60]))
-            new = chance.choice([chance.choice(PIECES).encode(), content[start:end] * 2, b"", chance.randbytes(1)])
-            content = content[:start] + new + content[end:]
-        yield content
 
 
 def test_mutated_specs() -> None:
     accepted = 0
-    for content in mutants(Random(20), 5_000):
+    for content in mutants(Random(20), 5_000, BASES):
         for format in ("toml", "json"):
             found = parse(content, format)
             judge = toml_judge if format == "toml" else json_judge
