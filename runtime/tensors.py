@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewtune.runtime.folders import cache_folder
+from fewtune.runtime.memo import keep, recall, stamp
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 
 MAX_HEADER = 100_000_000
@@ -71,20 +71,12 @@ def _header(file: Path) -> dict[str, Tensor]:
 
 def weights_hash(folder: Path) -> str:
     """Hash of names, types, shapes and contents, independent of the file layout; remembered by size and time."""
-    files = sorted(folder.glob("*.safetensors"))
-    stamp = json.dumps([[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files])
-    memo = cache_folder() / "hashes" / hashlib.sha256(stamp.encode()).hexdigest()[:32]
-    if memo.exists():
-        return memo.read_text()
-    digest = content_hash(tensors_of(folder))
-    try:
-        memo.parent.mkdir(parents=True, exist_ok=True)
-        temporary = memo.with_suffix(".tmp")
-        temporary.write_text(digest)
-        temporary.replace(memo)
-    except OSError:
-        pass  # a cache that cannot be written costs time only
-    return digest
+    key = stamp(sorted(folder.glob("*.safetensors")))
+    known = recall("hashes", key)
+    if known is None:
+        known = content_hash(tensors_of(folder))
+        keep("hashes", key, known)
+    return known
 
 
 def content_hash(tensors: dict[str, Tensor]) -> str:

@@ -5,8 +5,10 @@ import lzma
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tokenizers import Tokenizer
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 TokenCounter = Callable[[list[str]], list[int]]
 EMBEDDED_TOKENIZER = Path(__file__).resolve().parent / "embedded" / "tokenizer.json.xz"
@@ -18,13 +20,15 @@ def embedded_tokenizer_text() -> str:
 
 
 @cache
-def tokenizer_of(folder: Path | None) -> tuple[Tokenizer, str]:
+def tokenizer_of(folder: Path | None) -> "tuple[Tokenizer, str]":
     """(tokenizer, its content's hash) of a model folder; None: of the embedded model."""
+    from tokenizers import Tokenizer
+
     text = embedded_tokenizer_text() if folder is None else (folder / "tokenizer.json").read_text(encoding="utf-8")
     return Tokenizer.from_str(text), hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def counter(tokenizer: Tokenizer) -> TokenCounter:
+def counter(tokenizer: "Tokenizer") -> TokenCounter:
     """Counts the tokens of texts, special tokens left out."""
 
     def count(texts: list[str]) -> list[int]:
@@ -33,11 +37,11 @@ def counter(tokenizer: Tokenizer) -> TokenCounter:
     return count
 
 
-def word_tokens(tokenizer: Tokenizer, words: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+def word_tokens(tokenizer: "Tokenizer", words: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
     """Word -> its token ids, written after a space."""
     return {word: tuple(tokenizer.encode(f" {word}", add_special_tokens=False).ids) for word in words}
 
 
-def special_tokens(tokenizer: Tokenizer) -> int:
+def special_tokens(tokenizer: "Tokenizer") -> int:
     """How many tokens the tokenizer adds around a text."""
     return int(tokenizer.num_special_tokens_to_add(False))

@@ -3,9 +3,10 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from fewtune.compiler.facts import DataFacts, SplitFacts
 from fewtune.compiler.wording import fields as fields_of
@@ -17,6 +18,8 @@ from fewtune.runtime.tokens import TokenCounter
 from fewtune.specs.data import Source
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,27 +39,45 @@ def sources(experiment: Experiment) -> dict[str, Source]:
     return {name: source for name, source in (named | data.ood).items() if source is not None}
 
 
-def read(experiment: Experiment, base: Path, lock: Lock) -> ReadData:
+def files(experiment: Experiment, base: Path, lock: Lock) -> dict[str, Path]:
+    """Split name -> its data file.
+
+    Raises:
+        PlanError: with each file that is missing or may not be read.
+    """
+
+    def find(name: str, source: Source) -> Path:
+        return data_path(source.path, base) if source.path else lock.data_file(source)
+
+    return _each(experiment, find)
+
+
+def read(experiment: Experiment, paths: dict[str, Path]) -> ReadData:
     """Read every split.
 
     Raises:
         PlanError: with each file or column that is missing or unreadable.
     """
-    tables, faults = dict[str, Table](), list[Diagnostic]()
-    for name, source in sources(experiment).items():
-        try:
-            path = data_path(source.path, base) if source.path else lock.data_file(source)
-            tables[name] = read_table(path, source)
-        except PlanError as error:
-            pointer = f"/data/ood/{name}" if name in experiment.data.ood else f"/data/{name}"
-            faults += [fault.model_copy(update={"pointer": pointer}) for fault in error.diagnostics]
-    if faults:
-        raise PlanError(faults)
+    tables = _each(experiment, lambda name, source: read_table(paths[name], source))
     fields = fields_of(experiment)
     columns = columns_of(experiment.data, fields, tables["train"])
     _same_columns(columns, tables, experiment)
     labels = experiment.task.labels or tuple(_sorted_labels(cells(tables["train"].columns[columns["label"]])))
     return ReadData(fields, columns, tables, labels)
+
+
+def _each(experiment: Experiment, work: Callable[[str, Source], T]) -> dict[str, T]:
+    """Split name -> what the work finds; all faults at once, with their places."""
+    found, faults = dict[str, T](), list[Diagnostic]()
+    for name, source in sources(experiment).items():
+        try:
+            found[name] = work(name, source)
+        except PlanError as error:
+            pointer = f"/data/ood/{name}" if name in experiment.data.ood else f"/data/{name}"
+            faults += [fault.model_copy(update={"pointer": pointer}) for fault in error.diagnostics]
+    if faults:
+        raise PlanError(faults)
+    return found
 
 
 def _same_columns(columns: dict[str, str], tables: dict[str, Table], experiment: Experiment) -> None:

@@ -1,18 +1,28 @@
 """Spec -> facts: the only measuring step, free of torch."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from fewtune.compiler.facts import Facts
+from pydantic import ValidationError
+
+from fewtune.compiler.facts import DataFacts, Facts, ModelFacts
 from fewtune.runtime.folders import embedded_folder
 from fewtune.runtime.job import Corpus
 from fewtune.runtime.lock import Lock, read_lock
-from fewtune.runtime.probe.data import ReadData, corpus, data_facts, read
+from fewtune.runtime.memo import keep, recall, stamp
+from fewtune.runtime.probe.data import corpus, data_facts, files, read
 from fewtune.runtime.probe.device import device_facts, weather
-from fewtune.runtime.probe.model import model_facts, model_folder
+from fewtune.runtime.probe.model import embedded_shape, model_facts, model_folder
 from fewtune.runtime.tokens import counter, tokenizer_of
+from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
+
+MEASURES = 1
+"""Rises when the same files are measured differently: it keeps facts of earlier versions from being recalled."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +30,30 @@ class Probed:
     """Facts, and what they were read from."""
 
     facts: Facts
-    found: ReadData
+    experiment: Experiment
+    files: dict[str, Path]
+    """Split -> its data file."""
+    contents: dict[str, str]
+    """Split -> hash of its data file."""
     model_folder: Path
     """Where the model's files are (or, for the embedded one, will be once it is pulled)."""
     lock: Lock
 
     @cached_property
     def corpus(self) -> Corpus:
-        """The rows."""
-        return corpus(self.found)
+        """The rows, read when they are needed.
+
+        Raises:
+            PlanError: E-file-unreadable where a file is no longer what was measured.
+        """
+        found = corpus(read(self.experiment, self.files))
+        for name, content in _contents(self.files).items():
+            if content != self.contents[name]:
+                message = f"{self.files[name].name} changed while it was read"
+                raise PlanError(
+                    Diagnostic(code="E-file-unreadable", message=message, pointer="/data", remedy="start again")
+                )
+        return found
 
 
 def probe(experiment: Experiment, base: Path, workspace: Path) -> Probed:
@@ -43,13 +68,43 @@ def probe(experiment: Experiment, base: Path, workspace: Path) -> Probed:
         PlanError: with what is missing or unreadable.
     """
     lock = read_lock(base)
-    found = read(experiment, base, lock)
+    paths = files(experiment, base, lock)
     folder = model_folder(experiment.model, base, lock)
+    contents = _contents(paths)
+    data, model = _measured(experiment, paths, contents, folder, lock)
+    facts = Facts(data=data, model=model, device=device_facts(), weather=weather(workspace))
+    return Probed(facts, experiment, paths, contents, folder or embedded_folder(), lock)
+
+
+def _contents(paths: dict[str, Path]) -> dict[str, str]:
+    found = {}
+    for name, path in paths.items():
+        with path.open("rb") as handle:
+            found[name] = hashlib.file_digest(handle, "sha256").hexdigest()
+    return found
+
+
+def _measured(
+    experiment: Experiment, paths: dict[str, Path], contents: dict[str, str], folder: Path | None, lock: Lock
+) -> tuple[DataFacts, ModelFacts]:
+    """The facts of data and model: recalled where nothing that they depend on has changed."""
+    tables: dict[str, Any] = {
+        name: getattr(experiment, name).model_dump(mode="json") for name in ("task", "data", "model")
+    }
+    names = {name: path.suffix for name, path in paths.items()}
+    weights = embedded_shape() if folder is None else stamp(sorted(path for path in folder.iterdir() if path.is_file()))
+    key = [MEASURES, tables, names, contents, weights, lock.model_dump(mode="json")]
+    known = recall("facts", key)
+    if known is not None:
+        try:
+            content = json.loads(known)
+            return DataFacts.model_validate(content["data"]), ModelFacts.model_validate(content["model"])
+        except (ValueError, KeyError, ValidationError):
+            pass  # of another version, or damaged: measured again
+    found = read(experiment, paths)
     tokenizer, _ = tokenizer_of(folder)
-    facts = Facts(
-        data=data_facts(found, counter(tokenizer)),
-        model=model_facts(experiment, found.labels, folder, lock),
-        device=device_facts(),
-        weather=weather(workspace),
-    )
-    return Probed(facts, found, folder or embedded_folder(), lock)
+    data = data_facts(found, counter(tokenizer))
+    model = model_facts(experiment, found.labels, folder, lock)
+    content = {"data": data.model_dump(mode="json"), "model": model.model_dump(mode="json")}
+    keep("facts", key, json.dumps(content))
+    return data, model

@@ -1,7 +1,6 @@
 """The embedded model for real: its packaged facts, a short run on real clauses, and exports that agree with predict."""
 
 import csv
-import io
 import json
 import os
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from project import fewtune
 
+from fewtune.api.using import export_folder, predict_source
 from fewtune.runtime.folders import embedded_folder
 from fewtune.runtime.probe.model import embedded_shape, shape_of
 from fewtune.runtime.smollm2 import is_ready
@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.skipif(not is_ready(), reason="the embedded model is not in the cache: make pull"),
 ]
 
+ITEMS = 12
 SPEC = """\
 spec_version = 1
 name = "clauses"
@@ -29,13 +30,13 @@ name = "clauses"
 type = "classification"
 [data]
 train = "train.csv"
-test = {{ path = "test.csv", rows = "1-{items}" }}
+test = "test.csv"
 label_budget = 12
 [evaluation]
 data_seeds = 2
 [methods]
 exclude = ["in-context", "head+lora", "pattern+full"]
-pin = {{ steps = {steps}, batch_size = 4 }}
+pin = { steps = 8, batch_size = 4 }
 """
 
 
@@ -43,9 +44,10 @@ pin = {{ steps = {steps}, batch_size = 4 }}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which 12 clauses were learnt for a few steps."""
     made = tmp_path_factory.mktemp("embedded")
-    for name in ("train.csv", "test.csv"):
-        (made / name).write_bytes((ROOT / "examples" / "legal" / name).read_bytes())
-    (made / "spec.toml").write_text(SPEC.format(items=30, steps=8))
+    for name, rows in (("train.csv", 240), ("test.csv", ITEMS)):
+        text = (ROOT / "examples" / "legal" / name).read_text()
+        (made / name).write_text("".join(text.splitlines(keepends=True)[: rows + 1]))
+    (made / "spec.toml").write_text(SPEC)
     done = fewtune("apply", "spec.toml", "--in-process", "--json", cwd=made, timeout=600)
     assert done.returncode == 0, done.stderr
     return made
@@ -65,13 +67,12 @@ def test_results_have_every_baseline(folder: Path) -> None:
 
 def test_exports_agree_with_predict_in_fp32(folder: Path) -> None:
     """Adapter with plain peft, merged model with plain transformers and an empty model cache."""
-    done = fewtune("predict", "test.csv", "--precision", "fp32", cwd=folder, timeout=600)
-    assert done.returncode == 0, done.stderr
-    expected = [row["label"] for row in csv.DictReader(io.StringIO(done.stdout))][:30]
+    workspace = folder / ".fewtune"
+    expected = predict_source(workspace, str(folder / "test.csv"), precision="fp32").labels
     with (folder / "test.csv").open(newline="") as handle:
-        rows = [json.dumps({"text": row["clause"]}) for row in csv.DictReader(handle)][:30]
-    for name, merged in (("adapter", []), ("merged", ["--merged"])):
-        assert fewtune("export", name, *merged, cwd=folder, timeout=600).returncode == 0
+        rows = [json.dumps({"text": row["clause"]}) for row in csv.DictReader(handle)]
+    for name, merged in (("adapter", False), ("merged", True)):
+        export_folder(workspace, folder / name, merged=merged)
         environment = {**os.environ, "HF_HOME": str(folder / "empty"), "HF_HUB_OFFLINE": "1"}
         said = subprocess.run(
             [sys.executable, folder / name / "predict.py"], input="\n".join(rows), capture_output=True, text=True,
