@@ -1,20 +1,23 @@
 # make demo   set up and run the quickstart on the embedded model
 # make test   set up, lint, check types and imports, run the tests
+# make test-all  the same with the full counts of every claim
 #
 # PYTHON       the interpreter (3.11 or later)
 # TORCH        auto: the CPU build where no GPU is found, else the index's own choice; or a requirement, "torch==2.14.1"
+# JOBS         tests at the same time
 # TORCH_INDEX  an index with CPU builds, where the usual one serves CUDA builds only:
 #              make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= python3
 TORCH ?= auto
 TORCH_INDEX ?=
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := $(VENV)/constraints.txt
 READY := $(VENV)/ready
 DATA ?= ../shared/data
-PYTEST := $(BIN)/pytest -q
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist worksteal
 
 .PHONY: setup pull demo test test-all lint clean
 

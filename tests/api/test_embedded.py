@@ -65,19 +65,18 @@ def test_results_have_every_baseline(folder: Path) -> None:
     assert next(row["seeds"] for row in board if row["arm"] == "pattern + LoRA r=8") == 2
 
 
-def test_exports_agree_with_predict_in_fp32(folder: Path) -> None:
+@pytest.mark.parametrize("merged", [False, pytest.param(True, marks=pytest.mark.full)])
+def test_an_export_agrees_with_predict_in_fp32(folder: Path, merged: bool) -> None:
     """Adapter with plain peft, merged model with plain transformers and an empty model cache."""
-    workspace = folder / ".fewtune"
-    expected = predict_source(workspace, str(folder / "test.csv"), precision="fp32").labels
+    made = folder / f"merged-{merged}"
+    export_folder(folder / ".fewtune", made, merged=merged)
     with (folder / "test.csv").open(newline="") as handle:
         rows = [json.dumps({"text": row["clause"]}) for row in csv.DictReader(handle)]
-    for name, merged in (("adapter", False), ("merged", True)):
-        export_folder(workspace, folder / name, merged=merged)
-        environment = {**os.environ, "HF_HOME": str(folder / "empty"), "HF_HUB_OFFLINE": "1"}
-        said = subprocess.run(
-            [sys.executable, folder / name / "predict.py"], input="\n".join(rows), capture_output=True, text=True,
-            env=environment,
-        )  # fmt: skip
-        assert said.returncode == 0, said.stderr
-        assert [json.loads(line)["label"] for line in said.stdout.splitlines()] == expected
-    assert "the labels of both agree for" in (folder / "adapter" / "README.md").read_text()
+    environment = {**os.environ, "HF_HOME": str(folder / "empty"), "HF_HUB_OFFLINE": "1"}
+    said = subprocess.run(
+        [sys.executable, made / "predict.py"], input="\n".join(rows), capture_output=True, text=True, env=environment
+    )
+    assert said.returncode == 0, said.stderr
+    expected = predict_source(folder / ".fewtune", str(folder / "test.csv"), precision="fp32").labels
+    assert [json.loads(line)["label"] for line in said.stdout.splitlines()] == expected
+    assert "the labels of both agree for" in (made / "README.md").read_text()

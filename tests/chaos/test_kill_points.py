@@ -17,10 +17,18 @@ HERE = Path(__file__).parent
 PARTS = 2
 
 
-def test_every_operation_is_survived(memory_folder: Path, capsys) -> None:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.full)])
+def test_every_operation_is_survived(memory_folder: Path, every: int, capsys: pytest.CaptureFixture[str]) -> None:
     parts = [
         subprocess.Popen(
-            [sys.executable, HERE / "kill_sweep.py", make(memory_folder / str(part)), str(part), str(PARTS)],
+            [
+                sys.executable,
+                HERE / "kill_sweep.py",
+                make(memory_folder / str(part)),
+                str(part),
+                str(PARTS),
+                str(every),
+            ],
             stdout=subprocess.PIPE,
         )
         for part in range(PARTS)
@@ -32,7 +40,7 @@ def test_every_operation_is_survived(memory_folder: Path, capsys) -> None:
         print(f" [{operations} operations, {kills} kills, {len(violations)} violations]", end="")
     assert not violations, "\n".join(violations[:3])
     assert operations >= 100
-    assert kills >= 2 * operations
+    assert kills * every >= 2 * operations
 
 
 def make(folder: Path) -> Path:

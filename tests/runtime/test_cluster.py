@@ -84,10 +84,16 @@ def test_dead_worker_costs_one_attempt(tmp_path: Path) -> None:
     assert found == Counter(s.fingerprint for s in plan.stages if s.kind in ("train", "evaluate"))
 
 
-def test_interrupt_stops_cleanly_and_the_next_apply_goes_on(tmp_path: Path) -> None:
+def test_a_second_apply_is_told_who_is_busy_and_goes_on_after_an_interrupt(tmp_path: Path) -> None:
     made = slow_project(tmp_path)
     process = start(made)
     busy_worker(made)
+    second = start(made, "--in-process")
+    output, _ = second.communicate(timeout=60)
+    assert second.returncode == 8
+    assert str(process.pid) in json.loads(output)["diagnostics"][0]["message"]
+    rows = made.cli("sql", "SELECT count(*) FROM trials", "--json")
+    assert rows.returncode == 0, rows.stderr
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 12
@@ -100,20 +106,6 @@ def test_interrupt_stops_cleanly_and_the_next_apply_goes_on(tmp_path: Path) -> N
     assert kept
     found = Counter(e["data"]["fingerprint"] for e in events(made) if e["kind"] == "evaluated")  # type: ignore[index]
     assert set(found.values()) == {1}
-
-
-def test_second_apply_is_told_who_is_busy(tmp_path: Path) -> None:
-    made = slow_project(tmp_path)
-    process = start(made)
-    busy_worker(made)
-    second = start(made, "--in-process")
-    output, _ = second.communicate(timeout=60)
-    assert second.returncode == 8
-    assert str(process.pid) in json.loads(output)["diagnostics"][0]["message"]
-    rows = made.cli("sql", "SELECT count(*) FROM trials", "--json")
-    assert rows.returncode == 0, rows.stderr
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ def place(tmp_path: Path) -> Path:
             "label_budget": 16,
         },
         "model": {"name": "org/tiny"},
+        "methods": {"exclude": ["pattern+full", "head+lora", "in-context"], "pin": {"steps": 8}},
     }
     (tmp_path / "spec.json").write_text(json.dumps(spec))
     return tmp_path
