@@ -114,8 +114,9 @@ def _setting(planned: Planned, how: How) -> Setting:
     facts = planned.probed.facts
     workers = 1 if how.in_process else how.workers or facts.device.count
     model = ModelRef(path=str(planned.probed.model_folder), weights_hash=facts.model.weights_hash)
-    threads = int(os.environ.get("OMP_NUM_THREADS") or max(1, facts.device.cores // workers))
-    return Setting(model, planned.probed.corpus, facts.device.kind, workers, threads)
+    asked = os.environ.get("OMP_NUM_THREADS")
+    threads = int(asked or max(1, facts.device.cores // workers))
+    return Setting(model, planned.probed.corpus, facts.device.kind, workers, threads, steady=bool(asked))
 
 
 def _refuse_without_model(planned: Planned) -> None:

@@ -100,7 +100,7 @@ def ask(model: Chosen, rows: Sequence[dict[str, str]], device: DeviceFacts, *, p
 
     arm = model.arm if precision is None else model.arm.model_copy(update={"precision": precision})
     corpus = Corpus(labels=model.plan.labels, splits={"ask": tuple(Row(fields=row, label=-1) for row in rows)})
-    engine = Engine(_reference(model), corpus, device=device.kind, threads=device.cores)
+    engine = Engine(_reference(model), corpus, device=device.kind, threads=device.cores, steady=False)
     score = Score(stage="ask", fingerprint="", split="ask", rows=RowRef(split="ask", rows=tuple(range(len(rows)))))
     verbalizer = model.plan.verbalizer
     job = Job(

@@ -33,14 +33,15 @@ LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 class Worker:
     """What runs inside an actor: an engine, and the last sign of life."""
 
-    def __init__(self, model: str, corpus: str, device: str, threads: int) -> None:
+    def __init__(self, model: str, corpus: str, device: str, threads: int, steady: bool) -> None:
         """Build the engine; the model is loaded by the first job that needs it."""
         os.environ["OMP_NUM_THREADS"] = str(threads)
         from fewtune.runtime.train.engine import Engine
 
         self._engine = Engine(
-            ModelRef.model_validate_json(model), Corpus.model_validate_json(corpus), device=device, threads=threads
-        )
+            ModelRef.model_validate_json(model), Corpus.model_validate_json(corpus),
+            device=device, threads=threads, steady=steady,
+        )  # fmt: skip
         self._progress: Progress | None = None
 
     def run(self, job: str, state: bytes | None) -> Answer:
@@ -109,7 +110,9 @@ class RayCluster:
             num_cpus=1, num_gpus=1 if self._setting.device == "cuda" else 0,
             max_restarts=0, max_task_retries=0, max_concurrency=2, scheduling_strategy="SPREAD",
         )  # fmt: skip
-        self._actors[name] = kind.remote(*self._texts, self._setting.device, self._setting.threads)
+        self._actors[name] = kind.remote(
+            *self._texts, self._setting.device, self._setting.threads, self._setting.steady
+        )
 
     def idle(self) -> list[str]:
         """Workers that hold no job."""

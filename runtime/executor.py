@@ -37,7 +37,9 @@ class Setting:
     """cpu or cuda."""
     workers: int
     threads: int
-    """Threads of each worker."""
+    """Threads of each worker, at most."""
+    steady: bool = True
+    """Always so many; else fewer while that is faster."""
 
 
 class Executor(Protocol):
@@ -67,7 +69,10 @@ class InProcess:
         """Build the engine; the model is loaded by the first job that needs it."""
         from fewtune.runtime.train.engine import Engine
 
-        self._engine = Engine(setting.model, setting.corpus, device=setting.device, threads=setting.threads)
+        self._engine = Engine(
+            setting.model, setting.corpus, device=setting.device,
+            threads=setting.threads, steady=setting.steady,
+        )  # fmt: skip
         self._held: tuple[Job, bytes | None] | None = None
 
     def idle(self) -> list[str]:

@@ -38,19 +38,29 @@ def ignore(_: Progress) -> None:
 class Engine:
     """Runs jobs on one device with one resident base model."""
 
-    def __init__(self, model: ModelRef, corpus: Corpus, *, device: str = "cpu", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: ModelRef,
+        corpus: Corpus,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        steady: bool = True,
+    ) -> None:
         """Remember what jobs refer to; nothing is imported or loaded yet.
 
         Args:
             model: where the base model is.
             corpus: the rows that jobs name.
             device: as torch writes it: cpu, cuda, cuda:0.
-            threads: of torch; None: as it is set.
+            threads: of torch, at most; None: as it is set.
+            steady: always so many; else fewer, while a busy neighbour makes fewer faster.
         """
         self.model = model
         self.corpus = corpus
         self.device = device
         self.threads = threads
+        self.steady = steady or device != "cpu"
         self._methods: dict[str, Method] = {}
 
     def run(self, job: Job, *, state: bytes | None = None, notify: Notify = ignore) -> Answer:
@@ -99,11 +109,11 @@ class Engine:
     def _tuner(self) -> Method:
         import torch
 
+        from fewtune.runtime.train.threads import Threads
         from fewtune.runtime.train.tuner import Tuner
 
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
-        return Tuner(self.model, self.corpus, self.device)
+        threads = Threads(self.threads or torch.get_num_threads(), steady=self.steady)
+        return Tuner(self.model, self.corpus, self.device, threads)
 
 
 def _work(method: Method, job: Job, state: bytes | None, pulse: Pulse, outcomes: list[Outcome]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fewtune.compiler.plan import Precision
 from fewtune.runtime.job import Corpus, Fit, Fitted, Job, ModelRef, RowRef
 from fewtune.runtime.train import adaptation, demonstrations
@@ -18,6 +20,7 @@ from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
 from fewtune.runtime.train.pulse import Pulse
 from fewtune.runtime.train.scoring import predict
 from fewtune.runtime.train.state import about, facts_only
+from fewtune.runtime.train.threads import Threads
 
 
 @dataclass(frozen=True)
@@ -34,21 +37,25 @@ class Tuner:
 
     libraries = ("torch", "transformers", "tokenizers", "safetensors")
 
-    def __init__(self, model: ModelRef, corpus: Corpus, device: str) -> None:
+    def __init__(self, model: ModelRef, corpus: Corpus, device: str, threads: Threads) -> None:
         self.path = Path(model.path)
         self.corpus = corpus
         self.device = device
+        self.threads = threads
         self.encoder = Encoder(load_tokenizer(str(self.path / "tokenizer.json")))
         self._bases: dict[Precision, Base] = {}
         self._seen: _Seen | None = None
 
     def base(self, precision: Precision, pulse: Pulse) -> Base:
-        """The resident base, loaded at its first use."""
+        """The resident base, loaded at its first use; and as many threads as are fast at the moment."""
         if precision not in self._bases:
             pulse.beat("loading", 0, 1)
             self._bases[precision] = load(str(self.path), precision, self.device)
             pulse.beat("loading", 1, 1)
-        return self._bases[precision]
+        base = self._bases[precision]
+        with torch.inference_mode():
+            self.threads.choose(lambda tokens: base.reader(base.model).read([range(tokens)]))
+        return base
 
     def fit(self, job: Job, fit: Fit, pulse: Pulse) -> Fitted:
         """Train the arm or choose its demonstrations."""
