@@ -12,13 +12,12 @@ from typing import Any
 from fewtune.runtime.executor import Finished, Lost, Notify, Setting
 from fewtune.runtime.guard import Guard
 from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Progress
+from fewtune.runtime.train.engine import THREAD_SETTINGS, Engine
 
 OBJECT_STORE = 512 * 2**20
 """Bytes for results on their way: a few adapters, or one set of weights."""
 POLL = 0.5
 """Seconds between two questions for progress."""
-THREAD_SETTINGS = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "GOMP_SPINCOUNT": "0"}
-"""Threads that sleep at barriers: with a busy neighbour, spinning costs five to ten times the step."""
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_memory_monitor_refresh_ms": "0",
@@ -36,8 +35,6 @@ class Worker:
     def __init__(self, model: str, corpus: str, device: str, threads: int, steady: bool) -> None:
         """Build the engine; the model is loaded by the first job that needs it."""
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        from fewtune.runtime.train.engine import Engine
-
         self._engine = Engine(
             ModelRef.model_validate_json(model), Corpus.model_validate_json(corpus),
             device=device, threads=threads, steady=steady,

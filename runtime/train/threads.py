@@ -4,18 +4,21 @@ Threads wait for each other at the end of every product. When another process ho
 for that one, several thousand times a step. So a few numbers are tried on the model itself, and tried again later.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 
 import torch
 
-TOKENS = 96
+TOKENS = 64
 """Tokens of a trial reading: about 0.1 s of a 135M model on one core."""
-ROUNDS = 3
+ROUNDS = 2
 """Trial readings with each number, in turn, so that a passing disturbance hits all of them."""
 GAIN = 0.9
 """Share of the time with all threads that fewer of them must stay below: a near tie keeps the usual number."""
-FRESH = 20.0
+HOPELESS = 2.0
+"""Times the fastest number's seconds above which a number is not tried again in this choice."""
+FRESH = 30.0
 """Seconds after which a choice is made again, before the next piece of work."""
 
 
@@ -52,6 +55,15 @@ class Threads:
         """
         if self.steady or (self._chosen_at is not None and self._clock() - self._chosen_at < FRESH):
             return torch.get_num_threads()
+        seconds = self._tried(read)
+        best = min(seconds, key=lambda number: seconds[number])
+        number = best if seconds[best] < GAIN * seconds.get(self.most, math.inf) else self.most
+        torch.set_num_threads(number)
+        self._chosen_at = self._clock()
+        return number
+
+    def _tried(self, read: Callable[[int], object]) -> dict[int, float]:
+        """Number -> seconds of all rounds; those that are hopeless in one round are not in it."""
         seconds = dict.fromkeys(candidates(self.most), 0.0)
         for _ in range(ROUNDS):
             for number in seconds:
@@ -59,8 +71,6 @@ class Threads:
                 began = self._clock()
                 read(TOKENS)
                 seconds[number] += self._clock() - began
-        best = min(seconds, key=lambda number: seconds[number])
-        number = best if seconds[best] < GAIN * seconds[self.most] else self.most
-        torch.set_num_threads(number)
-        self._chosen_at = self._clock()
-        return number
+            fastest = min(seconds.values())
+            seconds = {number: spent for number, spent in seconds.items() if spent <= HOPELESS * fastest}
+        return seconds
