@@ -125,7 +125,7 @@ def _left_out(out: Console, plan: Plan) -> None:
     absent = [d for d in plan.decisions if d.field.startswith("/left_out/")]
     if absent:
         heading(out, "Left out")
-        table(out, ("method", "because", "evidence"), [(_leaf(d), d.because, _evidence(d)) for d in absent])
+        table(out, ("method", "because", "evidence"), [(_value(d.value), d.because, _evidence(d)) for d in absent])
 
 
 def _warnings(out: Console, planned: Planned) -> None:

@@ -6,6 +6,7 @@ import time
 from fewtune.specs.diagnostic import Diagnostic, StoreError
 from fewtune.store.journal import JournalWriter
 from fewtune.store.lease import Lease
+from fewtune.store.record import Position
 from fewtune.store.workspace import Workspace
 
 PUBLISH_SECONDS = (2.0, 4.0)
@@ -29,11 +30,14 @@ class Publisher:
         self.trouble: Diagnostic | None = None
         self._workspace, self._journal, self._lease = workspace, journal, lease
         self._next = 0.0
+        self._published: Position | None = None
         self._publishing = threading.Lock()
         self._later: threading.Timer | None = None
 
     def publish(self, *, force: bool = False) -> bool:
         """Publish now, or later where it is too soon and not forced; returns whether something was published now."""
+        if self._published == self._journal.end and not force:
+            return False
         wait = self._next - time.monotonic()
         if wait > 0 and not force:
             self._publish_later(wait)
@@ -51,12 +55,13 @@ class Publisher:
     def _publish(self) -> bool:
         from fewtune.store.publication import publish  # duckdb takes 0.2 s to import
 
-        began = time.monotonic()
+        began, end = time.monotonic(), self._journal.end
         try:
             self._lease.check()
-            published, self.trouble = publish(self._workspace, self._journal.end)
+            published, self.trouble = publish(self._workspace, end)
         except StoreError as error:
             published, self.trouble = False, error.diagnostics[0]
+        self._published = end if self.trouble is None else None
         least, most = PUBLISH_SECONDS
         now = time.monotonic()
         self._next = now + min(max(SLOWNESS * (now - began), least), most)
