@@ -85,7 +85,7 @@ class Application:
     predicted_done: float = 0.0
     """Predicted seconds of the jobs that are over, the tiny ones left out."""
     taken: float = 0.0
-    """Seconds that these jobs really took."""
+    """Seconds that the work in these jobs really took."""
 
     def __post_init__(self) -> None:
         """Read what is known and order the work."""
@@ -250,6 +250,11 @@ class Application:
         stages = [stage.id for stage in scores] + ([family.id] if fit else [])
         return sum(self.compiled.estimate.stage_seconds.get(stage, 0.0) for stage in stages)
 
+    def _work(self, held: Held) -> tuple[Family, tuple[Stage, ...], bool]:
+        """What a job that was handed out is about."""
+        asked = {score.stage for score in held.job.scores}
+        return held.family, tuple(s for s in held.family.scores if s.id in asked), held.job.fit is not None
+
     def _submit(
         self, executor: Executor, worker: str, run: str, family: Family, scores: tuple[Stage, ...], fit: bool
     ) -> None:
@@ -316,7 +321,15 @@ class Application:
             outcome = f"failed: {answer.message}"
         else:
             outcome = self._told(answer)
+            self._keep_pace(held, answer)
         self._report(held, outcome, over=answer.failure is None or trouble.given_up)
+
+    def _keep_pace(self, held: Held, answer: Answer) -> None:
+        """Compare the work's seconds (imports and loading apart) with the predicted ones, where they say something."""
+        predicted = self._predicted(self._work(held))
+        if predicted > 2.0:
+            self.predicted_done += predicted
+            self.taken += sum(outcome.seconds for outcome in answer.outcomes)
 
     def _lost(self, held: Held, message: str, seconds: float) -> None:
         trouble = self.troubles[held.family.id]
@@ -345,14 +358,8 @@ class Application:
         return ", ".join(said)
 
     def _report(self, held: Held, outcome: str, *, over: bool) -> None:
-        work = (held.family, tuple(s for s in held.family.scores if s.id in {x.stage for x in held.job.scores}),
-                held.job.fit is not None)  # fmt: skip
-        predicted = self._predicted(work)
         if over:
             self.finished += 1
-        if over and predicted > 2.0:
-            self.predicted_done += predicted
-            self.taken += time.monotonic() - held.since
         left = sum(self._predicted(ready) for ready in self._ready()) / max(1, self.workers)
         pace = self.taken / self.predicted_done if self.predicted_done else 1.0
         self.reporter.ended(held.family.id, outcome, self.finished, self.jobs, left * pace)

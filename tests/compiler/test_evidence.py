@@ -1,9 +1,7 @@
 """The rows of evidence: well-formed, cited, and their conflicts named."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,21 +11,6 @@ from fewtune.compiler.evidence import EVIDENCE, GIVEN, ROWS, RULE_SET
 COMPILER = Path(evidence.__file__).parent
 CATALOGUED = {f"R-{number:03}" for number in range(1, 152)}
 """The catalogue has 151 rules; those that no decision needs yet are not among the rows."""
-UNCITED = {
-    "R-008": "no rule weighs whether the checkpoint is instruction-tuned",
-    "R-046": "there is no decision on dropout",
-}
-UNREPEATED = {"M-003": "the script that repeats the measurement is not written"}
-
-
-def known_to_fail(reasons: dict[str, str], rows: Iterable[evidence.Evidence]) -> list[Any]:
-    """The rows as parameters; those that are known to fail, with the reason."""
-    return [
-        pytest.param(row, id=row.id, marks=[pytest.mark.xfail(reason=reasons[row.id], raises=AssertionError)])
-        if row.id in reasons
-        else pytest.param(row, id=row.id)
-        for row in rows
-    ]
 
 
 def cited() -> set[str]:
@@ -56,7 +39,7 @@ def test_a_row_of_the_literature_is_catalogued(row: evidence.Evidence) -> None:
     assert row.id in CATALOGUED
 
 
-@pytest.mark.parametrize("row", known_to_fail(UNREPEATED, [row for row in ROWS if row.strength == "local"]))
+@pytest.mark.parametrize("row", [row for row in ROWS if row.strength == "local"], ids=lambda row: row.id)
 def test_a_local_row_names_the_script_that_repeats_it(row: evidence.Evidence) -> None:
     assert (Path(__file__).parents[2] / row.source).is_file()
 
@@ -82,7 +65,7 @@ def test_every_cited_id_exists() -> None:
     assert cited() <= EVIDENCE.keys()
 
 
-@pytest.mark.parametrize("row", known_to_fail(UNCITED, ROWS))
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 def test_every_row_is_cited(row: evidence.Evidence) -> None:
     assert row.id in cited()
 
