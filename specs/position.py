@@ -7,6 +7,7 @@ characters and a handful of faults. It says what slipped and where; `parse` judg
 
 import re
 import tomllib
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -145,7 +146,7 @@ class StoppedError(Exception):
     """The rest of the text cannot be read; the slip that says why is noted."""
 
 
-class Scanner:
+class Scanner(ABC):
     """What reading TOML and reading JSON share: noting slips, items between commas, and escapes."""
 
     is_json: ClassVar[bool]
@@ -186,13 +187,13 @@ class Scanner:
         """Where spaces and tabs end."""
         return self.past(_BLANKS, at)
 
+    @abstractmethod
     def gap(self, at: int) -> int:
         """Where blanks, line ends and comments end."""
-        raise NotImplementedError
 
+    @abstractmethod
     def left_open(self, at: int) -> bool:
         """Whether what stands here shows that an array was never closed."""
-        raise NotImplementedError
 
     def series(self, opener: int, pointer: str, closer: str, read: Callable[[int], int]) -> int:
         """Where a bracket ends whose items stand between commas."""

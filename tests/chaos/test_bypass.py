@@ -30,10 +30,10 @@ def test_an_audit_hook_sees_no_bypass(memory_folder: Path) -> None:
     assert found["bypassing"] == []
 
 
-@pytest.mark.parametrize("module", sorted(set(STORE.glob("*.py"))), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "module", sorted(path for path in STORE.glob("*.py") if path.name not in ALLOWED), ids=lambda path: path.name
+)
 def test_no_module_changes_files_by_itself(module: Path) -> None:
-    if module.name in ALLOWED:
-        pytest.skip("the place for it")
     calls = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
     assert [ast.unparse(call) for call in calls if changes_a_file(call)] == []
 
