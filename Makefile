@@ -16,8 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := $(VENV)/constraints.txt
 READY := $(VENV)/ready
-DATA ?= ../shared/data
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n $(JOBS) --dist worksteal
+PYTEST := $(BIN)/pytest -q -n $(JOBS) --dist worksteal
 
 .PHONY: setup pull demo test test-all lint clean
 

@@ -12,7 +12,7 @@ from types import FrameType
 from fewtune.api.saved import plan_any
 from fewtune.api.session import Planned
 from fewtune.runtime.applying import Application, Reporter, refuse_without_libraries
-from fewtune.runtime.executor import Executor, InProcess, Setting
+from fewtune.runtime.executor import Executor, InProcess, Setting, threads_each
 from fewtune.runtime.job import ModelRef
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store.reader import Reader
@@ -114,9 +114,8 @@ def _setting(planned: Planned, how: How) -> Setting:
     facts = planned.probed.facts
     workers = 1 if how.in_process else how.workers or facts.device.count
     model = ModelRef(path=str(planned.probed.model_folder), weights_hash=facts.model.weights_hash)
-    asked = os.environ.get("OMP_NUM_THREADS")
-    threads = int(asked or max(1, facts.device.cores // workers))
-    return Setting(model, planned.probed.corpus, facts.device.kind, workers, threads, steady=bool(asked))
+    threads, steady = threads_each(facts.device.cores, workers)
+    return Setting(model, planned.probed.corpus, facts.device.kind, workers, threads, steady)
 
 
 def _refuse_without_model(planned: Planned) -> None:

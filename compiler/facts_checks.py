@@ -12,15 +12,11 @@ from fewtune.compiler.resolve import budgets
 from fewtune.compiler.rules.folds import folds
 from fewtune.compiler.rules.metric import IMBALANCED
 from fewtune.compiler.situation import Situation
+from fewtune.specs.data import pointer_of
 from fewtune.specs.diagnostic import Diagnostic
 
 SMALL_TEST = 100
 RARE = 3
-
-
-def pointer_of(split: str) -> str:
-    """Where the spec names this split."""
-    return f"/data/{split}" if split in ("train", "validation", "test", "unlabelled") else f"/data/ood/{split}"
 
 
 def check_facts(s: Situation) -> list[Diagnostic]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from fewtune.compiler.expand import refit_recipe
 from fewtune.compiler.facts import DeviceFacts
 from fewtune.compiler.plan import Arm, Plan
+from fewtune.runtime.executor import threads_each
 from fewtune.runtime.folders import embedded_folder
 from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Row, RowRef, Score, Scored
 from fewtune.runtime.lock import read_lock
@@ -100,7 +101,8 @@ def ask(model: Chosen, rows: Sequence[dict[str, str]], device: DeviceFacts, *, p
 
     arm = model.arm if precision is None else model.arm.model_copy(update={"precision": precision})
     corpus = Corpus(labels=model.plan.labels, splits={"ask": tuple(Row(fields=row, label=-1) for row in rows)})
-    engine = Engine(_reference(model), corpus, device=device.kind, threads=device.cores, steady=False)
+    threads, steady = threads_each(device.cores)
+    engine = Engine(_reference(model), corpus, device=device.kind, threads=threads, steady=steady)
     score = Score(stage="ask", fingerprint="", split="ask", rows=RowRef(split="ask", rows=tuple(range(len(rows)))))
     verbalizer = model.plan.verbalizer
     job = Job(

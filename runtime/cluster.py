@@ -13,7 +13,7 @@ from typing import Any
 from fewtune.runtime.executor import Finished, Lost, Notify, Setting
 from fewtune.runtime.guard import Guard
 from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Progress
-from fewtune.runtime.train.engine import THREAD_SETTINGS, Engine
+from fewtune.runtime.train.engine import Engine
 
 OBJECT_STORE = 512 * 2**20
 """Bytes for results on their way: a few adapters, or one set of weights."""
@@ -71,8 +71,6 @@ class RayCluster:
             address: of a running cluster; None: a local one that ends with this process.
         """
         os.environ.update(QUIET)
-        os.environ.update({key: value for key, value in THREAD_SETTINGS.items() if key not in os.environ})
-        os.environ.setdefault("OMP_NUM_THREADS", str(setting.threads))
         if address is None:
             os.environ.update(LOCAL)
         self._guard = Guard() if address is None else None

@@ -1,5 +1,6 @@
 """Who executes jobs: a protocol, and the one that does it in this process."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -40,6 +41,13 @@ class Setting:
     """Threads of each worker, at most."""
     steady: bool = True
     """Always so many; else fewer while that is faster."""
+
+
+def threads_each(cores: int, workers: int = 1) -> tuple[int, bool]:
+    """(threads of each worker, whether they are fixed): $OMP_NUM_THREADS fixes them, else the cores are shared out."""
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list is for nested regions
+    asked = int(first) if first.isdecimal() else 0
+    return (asked, True) if asked else (max(1, cores // workers), False)
 
 
 class Executor(Protocol):

@@ -128,3 +128,8 @@ class Data(Frozen):
 
 FIELD = re.compile(r"\{([^{}]*)\}")
 """A field of a pattern."""
+
+
+def pointer_of(split: str) -> str:
+    """Where the spec names this split."""
+    return f"/data/{split}" if split in ("train", "validation", "test", "unlabelled") else f"/data/ood/{split}"

@@ -146,3 +146,15 @@ def make_project(
         )
         spec[name] = merged
     return Project(folder, spec)
+
+
+def slow_project(folder: Path, steps: int) -> Project:
+    """Four seeds of one trained arm, each a second or two, and a spec that lies ready for the command."""
+    pins = {"steps": steps, "learning_rate": 1e-3}
+    made = make_project(
+        folder, train=40, test=20,
+        methods={"exclude": ["pattern+full", "head+lora", "in-context"], "pin": pins},
+        evaluation={"data_seeds": 4},
+    )  # fmt: skip
+    made.path  # noqa: B018 -- written once
+    return made

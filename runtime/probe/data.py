@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,7 @@ from fewtune.runtime.lock import Lock
 from fewtune.runtime.probe.columns import columns_of
 from fewtune.runtime.probe.rows import Table, cells, data_path, read_table
 from fewtune.runtime.tokens import TokenCounter
-from fewtune.specs.data import Source
+from fewtune.specs.data import Source, pointer_of
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
 
@@ -49,7 +49,11 @@ def files(experiment: Experiment, base: Path, lock: Lock) -> dict[str, Path]:
     def find(name: str, source: Source) -> Path:
         return data_path(source.path, base) if source.path else lock.data_file(source)
 
-    return _each(experiment, find)
+    found, faults = _each(experiment, find)
+    if faults:
+        _, unreadable = _each(experiment, lambda name, source: read_table(found[name], source), found)
+        raise PlanError([*faults, *unreadable])
+    return found
 
 
 def read(experiment: Experiment, paths: dict[str, Path]) -> ReadData:
@@ -58,38 +62,40 @@ def read(experiment: Experiment, paths: dict[str, Path]) -> ReadData:
     Raises:
         PlanError: with each file or column that is missing or unreadable.
     """
-    tables = _each(experiment, lambda name, source: read_table(paths[name], source))
+    tables, faults = _each(experiment, lambda name, source: read_table(paths[name], source))
+    if faults:
+        raise PlanError(faults)
     fields = fields_of(experiment)
     columns = columns_of(experiment.data, fields, tables["train"])
-    _same_columns(columns, tables, experiment)
+    _same_columns(columns, tables)
     labels = experiment.task.labels or tuple(_sorted_labels(cells(tables["train"].columns[columns["label"]])))
     return ReadData(fields, columns, tables, labels)
 
 
-def _each(experiment: Experiment, work: Callable[[str, Source], T]) -> dict[str, T]:
-    """Split name -> what the work finds; all faults at once, with their places."""
+def _each(
+    experiment: Experiment, work: Callable[[str, Source], T], among: Container[str] | None = None
+) -> tuple[dict[str, T], list[Diagnostic]]:
+    """(split name -> what the work finds, every fault with its place), for all splits or some."""
     found, faults = dict[str, T](), list[Diagnostic]()
     for name, source in sources(experiment).items():
+        if among is not None and name not in among:
+            continue
         try:
             found[name] = work(name, source)
         except PlanError as error:
-            pointer = f"/data/ood/{name}" if name in experiment.data.ood else f"/data/{name}"
-            faults += [fault.model_copy(update={"pointer": pointer}) for fault in error.diagnostics]
-    if faults:
-        raise PlanError(faults)
-    return found
+            faults += [fault.model_copy(update={"pointer": pointer_of(name)}) for fault in error.diagnostics]
+    return found, faults
 
 
-def _same_columns(columns: dict[str, str], tables: dict[str, Table], experiment: Experiment) -> None:
+def _same_columns(columns: dict[str, str], tables: dict[str, Table]) -> None:
     faults = []
     for name, table in tables.items():
         needed = [column for field, column in columns.items() if field != "label" or name != "unlabelled"]
-        pointer = f"/data/ood/{name}" if name in experiment.data.ood else f"/data/{name}"
         for column in needed:
             if column not in table.columns:
                 message = f"{table.place} has no column {column!r}, which the training rows have"
                 remedy = f"its columns are {', '.join(table.columns)}"
-                faults.append(Diagnostic(code="E-column", message=message, pointer=pointer, remedy=remedy))
+                faults.append(Diagnostic(code="E-column", message=message, pointer=pointer_of(name), remedy=remedy))
     if faults:
         raise PlanError(faults)
 

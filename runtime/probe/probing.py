@@ -18,6 +18,7 @@ from fewtune.runtime.probe.data import corpus, data_facts, files, read
 from fewtune.runtime.probe.device import device_facts, weather
 from fewtune.runtime.probe.model import embedded_shape, model_facts, model_folder
 from fewtune.runtime.tokens import counter, tokenizer_of
+from fewtune.specs.data import pointer_of
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
 
@@ -51,7 +52,9 @@ class Probed:
             if content != self.contents[name]:
                 message = f"{self.files[name].name} changed while it was read"
                 raise PlanError(
-                    Diagnostic(code="E-file-unreadable", message=message, pointer="/data", remedy="start again")
+                    Diagnostic(
+                        code="E-file-unreadable", message=message, pointer=pointer_of(name), remedy="start again"
+                    )
                 )
         return found
 

@@ -54,7 +54,7 @@ class Tuner:
             pulse.beat("loading", 1, 1)
         base = self._bases[precision]
         with torch.inference_mode():
-            self.threads.choose(lambda tokens: base.reader(base.model).read([range(tokens)]))
+            self.threads.choose(lambda tokens: base.reader(base.model).read([range(min(tokens, base.positions))]))
         return base
 
     def fit(self, job: Job, fit: Fit, pulse: Pulse) -> Fitted:

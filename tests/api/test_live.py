@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from project import Project, make_project
+from project import Project, slow_project
 
 LIMIT = 5.0
 """Seconds after a trial's last result within which sql must show it."""
@@ -28,12 +28,7 @@ def finished(project: Project) -> dict[str, datetime]:
 
 
 def test_sql_shows_each_finished_trial_within_five_seconds(tmp_path: Path) -> None:
-    project = make_project(
-        tmp_path, train=40, test=20,
-        methods={"exclude": ["pattern+full", "head+lora", "in-context"], "pin": {"steps": 120, "learning_rate": 1e-3}},
-        evaluation={"data_seeds": 4},
-    )  # fmt: skip
-    project.path  # noqa: B018 -- written before the command reads it
+    project = slow_project(tmp_path, 120)
     command = [sys.executable, "-m", "fewtune.api.cli", "apply", "spec.json", "-w", "workspace", "--in-process"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     looked = 0

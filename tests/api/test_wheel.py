@@ -36,8 +36,9 @@ def test_what_a_wheel_holds(installed: Path) -> None:
         assert (installed / "fewtune" / name / "py.typed").exists()
     assert not (installed / "fewtune" / "__init__.py").exists(), "fewtune is a namespace"
     assert (installed / "fewtune" / "runtime" / "embedded" / "facts.json").exists()
-    assert {path.name for path in installed.iterdir()} == {"fewtune", "fewtune-0.1.0.dist-info"}
-    metadata = (installed / "fewtune-0.1.0.dist-info" / "METADATA").read_text()
+    (about,) = installed.glob("fewtune-*.dist-info")
+    assert {path.name for path in installed.iterdir()} == {"fewtune", about.name}
+    metadata = (about / "METADATA").read_text()
     assert "License-Expression: Apache-2.0" in metadata
     assert "Requires-Dist: torch" not in [line.split(">")[0] for line in metadata.splitlines() if "extra" not in line]
 

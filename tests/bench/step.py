@@ -8,15 +8,22 @@ would. Losses of the first and the last step stand beside the rates: they must b
 """
 
 import argparse
+import os
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fewtune.runtime.train.engine import THREAD_SETTINGS
+
+os.environ.update({name: value for name, value in THREAD_SETTINGS.items() if name not in os.environ})  # before torch
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import plain_loop
 import torch
 from torch import Tensor
-from torch.nn import functional
 from workplace import machine
 
 from fewtune.api.session import plan_spec
@@ -29,7 +36,6 @@ from fewtune.runtime.train.model import load
 from fewtune.runtime.train.order import batches
 from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
 from fewtune.runtime.train.pulse import Pulse
-from fewtune.runtime.train.schedule import factor
 
 SPEC = Path(__file__).resolve().parents[2] / "examples" / "quickstart.toml"
 SEED = 5
@@ -96,25 +102,12 @@ def plain(task: Task) -> tuple[float, list[float]]:
         for name, value in starting(task).items():
             live[name.replace(".weight", ".default.weight")].copy_(value)
     moving = [parameter for parameter in live.values() if parameter.requires_grad]
-    recipe, losses = task.recipe, []
-    optimizer = torch.optim.AdamW(moving, weight_decay=recipe.weight_decay)
-    stream = batches(len(task.examples), recipe.batch_size, SEED)
+
+    def logits(ids: Tensor, mask: Tensor) -> Tensor:
+        return plain_loop.last(tuned(input_ids=ids, attention_mask=mask).logits, mask)[:, task.words]
+
     began = time.perf_counter()
-    for step in range(recipe.steps):
-        batch = [task.examples[place] for place in next(stream)]
-        longest = max(len(example.tokens) for example in batch)
-        ids = torch.tensor([[*e.tokens, *[0] * (longest - len(e.tokens))] for e in batch])  # (B, L)
-        mask = torch.tensor([[place < len(e.tokens) for place in range(longest)] for e in batch]).long()
-        logits = tuned(input_ids=ids, attention_mask=mask).logits  # (B, L, V)
-        at_label = logits[torch.arange(len(batch)), mask.sum(1) - 1][:, task.words]  # (B, labels)
-        loss = functional.cross_entropy(at_label, torch.tensor([e.label for e in batch]))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(moving, recipe.max_grad_norm)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
+    losses = plain_loop.train(moving, logits, task.recipe, task.examples, SEED)
     return time.perf_counter() - began, losses
 
 
@@ -133,7 +126,7 @@ def main() -> None:
     }
     lines = [
         f"{machine()}; {options.steps} steps of {task.recipe.batch_size}, {task.tokens} tokens; medians of "
-        f"{options.repeats} repeats, contestants in turn. `python tests/bench/step.py`",
+        f"{options.repeats} repeats, contestants in turn. `python tests/bench/step.py {' '.join(sys.argv[1:])}`",
         "",
         "| threads | | tokens/s | against the plain loop | first loss | last loss |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import invariants
 import pytest
-from project import Project, make_project
+from project import Project, slow_project
 
 HERE = Path(__file__).parent
 PARTS = 2
@@ -51,16 +51,6 @@ def test_all_operations_of_apply(memory_folder: Path, capsys: pytest.CaptureFixt
     sweep(memory_folder, 1, capsys)
 
 
-def ray_project(folder: Path) -> Project:
-    made = make_project(
-        folder, train=40, test=20,
-        methods={"exclude": ["pattern+full", "head+lora", "in-context"], "pin": {"steps": 60, "learning_rate": 1e-3}},
-        evaluation={"data_seeds": 4},
-    )  # fmt: skip
-    made.path  # noqa: B018 -- written once
-    return made
-
-
 def command(made: Project, *more: str) -> list[str]:
     return [sys.executable, "-m", "fewtune.api.cli", "apply", "spec.json", "-w", "workspace", "--json", *more]
 
@@ -91,7 +81,7 @@ def settle(condition: Callable[[], bool], seconds: float) -> bool:
 
 def survives(folder: Path, kills: int, seed: int) -> int:
     """Kill apply at random instants until it ends by itself; returns how often it was killed."""
-    made, dice, done = ray_project(folder), random.Random(seed), 0
+    made, dice, done = slow_project(folder, 60), random.Random(seed), 0
     while True:
         process = subprocess.Popen(command(made), cwd=made.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         if done < kills:

@@ -11,18 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from project import Project, make_project
-
-
-def slow_project(folder: Path) -> Project:
-    """Trials that take a second or two each."""
-    made = make_project(
-        folder, train=40, test=20,
-        methods={"exclude": ["pattern+full", "head+lora", "in-context"], "pin": {"steps": 150, "learning_rate": 1e-3}},
-        evaluation={"data_seeds": 4},
-    )  # fmt: skip
-    made.path  # noqa: B018 -- written once
-    return made
+from project import Project, make_project, slow_project
 
 
 def start(made: Project, *more: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
@@ -67,7 +56,7 @@ def _is_actor(entry: Path, made: Project) -> bool:
 
 
 def test_dead_worker_costs_one_attempt(tmp_path: Path) -> None:
-    made = slow_project(tmp_path)
+    made = slow_project(tmp_path, 150)
     process = start(made, "--workers", "2")
     os.kill(busy_worker(made), signal.SIGKILL)
     output, errors = process.communicate(timeout=240)
@@ -85,7 +74,7 @@ def test_dead_worker_costs_one_attempt(tmp_path: Path) -> None:
 
 
 def test_a_second_apply_is_told_who_is_busy_and_goes_on_after_an_interrupt(tmp_path: Path) -> None:
-    made = slow_project(tmp_path)
+    made = slow_project(tmp_path, 150)
     process = start(made)
     busy_worker(made)
     second = start(made, "--in-process")

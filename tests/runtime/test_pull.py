@@ -85,3 +85,13 @@ def test_model_code_and_pickles_are_refused(place: Path) -> None:
     os.remove(snapshot / "model.safetensors")
     (snapshot / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch evil'\ntR.")
     assert run(place, "pull", "spec.json")["diagnostics"][0]["code"] == "E-model"  # type: ignore[index]
+
+
+def test_missing_and_unreadable_files_are_told_at_once(place: Path) -> None:
+    spec = json.loads((place / "spec.json").read_text())
+    spec["data"] = {"train": "absent.csv", "test": "broken.parquet", "label_budget": 16}
+    (place / "spec.json").write_text(json.dumps(spec))
+    (place / "broken.parquet").write_text("no parquet")
+    planned = run(place, "plan", "spec.json")
+    faults = {(fault["code"], fault["pointer"]) for fault in planned["diagnostics"]}  # type: ignore[attr-defined]
+    assert faults == {("E-file-missing", "/data/train"), ("E-file-unreadable", "/data/test")}

@@ -2,19 +2,19 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import plain_loop
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from tiny import LABELS
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from fewtune.compiler.plan import Arm, Recipe
+from fewtune.compiler.plan import Arm
 from fewtune.runtime.job import Corpus, Job, RowRef
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.loop import Course, Example, Learner, Validation, backward, train
@@ -23,7 +23,6 @@ from fewtune.runtime.train.order import batches
 from fewtune.runtime.train.prediction import Prediction
 from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
 from fewtune.runtime.train.pulse import Pulse
-from fewtune.runtime.train.schedule import factor
 
 Examples = Sequence[Example]
 SEED = 11
@@ -46,30 +45,6 @@ def learner(base: Base, job: Job) -> Learner:
 def ours(base: Base, job: Job, data: Examples) -> tuple[Course, Learner]:
     learning = learner(base, job)
     return train(learning, job.recipe, data, SEED, None, Pulse("job", lambda _: None)), learning
-
-
-def plain(
-    parameters: Sequence[Tensor], logits: Callable[[Tensor, Tensor], Tensor], recipe: Recipe, data: Examples
-) -> None:
-    """The loop that anyone would write: padded batches with a mask, all at once, one learning rate a step."""
-    optimizer = torch.optim.AdamW(parameters, weight_decay=recipe.weight_decay, lr=0.0)
-    stream = batches(len(data), recipe.batch_size, SEED)
-    for step in range(recipe.steps):
-        batch = [data[place] for place in next(stream)]
-        longest = max(len(example.tokens) for example in batch)
-        ids = torch.tensor([[*example.tokens, *[0] * (longest - len(example.tokens))] for example in batch])
-        mask = torch.tensor([[place < len(example.tokens) for place in range(longest)] for example in batch]).long()
-        loss = functional.cross_entropy(logits(ids, mask), torch.tensor([example.label for example in batch]))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
-        optimizer.step()
-        optimizer.zero_grad()
-
-
-def last(x: Tensor, mask: Tensor) -> Tensor:
-    return x[torch.arange(len(x)), mask.sum(1) - 1]
 
 
 def peft_model(folder: Path, job: Job, dtype: torch.dtype) -> Any:
@@ -128,9 +103,9 @@ def test_lora_is_pefts(
 
     def logits(ids: Tensor, mask: Tensor) -> Tensor:
         wide: Tensor = model(input_ids=ids, attention_mask=mask).logits
-        return wide if formulation == "head" else last(wide, mask)[:, tokens]
+        return wide if formulation == "head" else plain_loop.last(wide, mask)[:, tokens]
 
-    plain(moving, logits, task.recipe, data)
+    plain_loop.train(moving, logits, task.recipe, data, SEED)
     # Norms and rotary angles stay in fp32 in a double model: exactness ends near 1e-7, except for OPT.
     close = 1e-4 if dtype == torch.float32 else 1e-10 if architecture == "opt" else 1e-6
     for name, value in peft_names(course.result):
@@ -154,11 +129,11 @@ def test_full_is_the_whole_models(
 
     def logits(ids: Tensor, mask: Tensor) -> Tensor:
         if formulation == "pattern":
-            return last(model(input_ids=ids, attention_mask=mask).logits, mask)[:, tokens]
-        return last(model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state, mask) @ score.T
+            return plain_loop.last(model(input_ids=ids, attention_mask=mask).logits, mask)[:, tokens]
+        return plain_loop.last(model.base_model(input_ids=ids, attention_mask=mask).last_hidden_state, mask) @ score.T
 
     moving = list(model.parameters()) if formulation == "pattern" else [*model.base_model.parameters(), score]
-    plain(moving, logits, task.recipe, data)
+    plain_loop.train(moving, logits, task.recipe, data, SEED)
     parameters = dict(model.named_parameters()) | {"score.weight": score}
     assert set(course.result) == set(parameters) - ({"score.weight"} if formulation == "pattern" else set()) - (
         {"lm_head.weight"} if formulation == "head" and architecture == "gpt_neox" else set()

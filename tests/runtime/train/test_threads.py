@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from fewtune.runtime.executor import threads_each
 from fewtune.runtime.train.threads import FRESH, Threads, candidates
 
 
@@ -67,3 +68,23 @@ def test_a_steady_number_is_never_measured() -> None:
 
 def test_candidates() -> None:
     assert [list(candidates(most)) for most in (1, 2, 12)] == [[1], [2, 1], [12, 6, 3, 1]]
+
+
+@pytest.mark.parametrize(
+    ("given", "cores", "workers", "wanted"),
+    [
+        (None, 8, 2, (4, False)),
+        (None, 2, 4, (1, False)),
+        ("3", 8, 2, (3, True)),
+        ("3,2", 8, 1, (3, True)),
+        ("0", 8, 1, (8, False)),
+        ("many", 8, 1, (8, False)),
+    ],
+)
+def test_the_environment_fixes_the_threads(
+    given: str | None, cores: int, workers: int, wanted: tuple[int, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert threads_each(cores, workers) == wanted
