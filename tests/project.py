@@ -62,8 +62,10 @@ class Project:
 
     @property
     def path(self) -> Path:
-        path = self.folder / "spec.json"
-        path.write_text(json.dumps(self.spec))
+        """The spec's file, written where it differs: several processes may read it at the same time."""
+        path, text = self.folder / "spec.json", json.dumps(self.spec)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
         return path
 
     def plan(self) -> Planned:
