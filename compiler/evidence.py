@@ -376,7 +376,7 @@ ROWS: tuple[Evidence, ...] = (
     _row(
         "M-003",
         "processor with bf16 products",
-        "bf16 trains 1.5 to 2 times as fast as fp32",
+        "bf16 trains 1.4 to 1.9 times as fast as fp32",
         "local",
         "tests/bench/step.py",
     ),
