@@ -19,7 +19,7 @@ from fewtune.runtime.train.lora import initial as initial_pair
 from fewtune.runtime.train.model import BLOCK, Base, output_rows
 from fewtune.runtime.train.reading import Prefix, Reader, Tokens
 from fewtune.runtime.train.state import metadata
-from fewtune.runtime.train.weights import Weights
+from fewtune.runtime.train.weights import Weights, alone
 
 PEFT = "base_model.model."
 """What peft puts before every key."""
@@ -105,12 +105,17 @@ def _movable(model: Any, arm: Arm) -> Iterator[tuple[str, Tensor]]:
             yield name, parameter
 
 
+def score_key(arm: Arm) -> str:
+    """The name of an arm's head in its state."""
+    return _key(arm, SCORE)
+
+
 def moving(base: Base, arm: Arm, labels: int, seed: int) -> Weights:
     """The arm's parameters, ready to be trained; a head computes in fp32."""
-    return Weights(initial(base, arm, labels, seed), base.dtype, base.device, exact={_key(arm, SCORE)})
+    return alone(initial(base, arm, labels, seed), base.dtype, base.device, exact={score_key(arm)})
 
 
-def tuned(base: Base, arm: Arm, tokens: Sequence[int], tensors: Mapping[str, nn.Parameter]) -> Tuned:
+def tuned(base: Base, arm: Arm, tokens: Sequence[int], tensors: Mapping[str, Tensor]) -> Tuned:
     """Put tensors into a view of the base.
 
     Args:
@@ -130,20 +135,32 @@ def tuned(base: Base, arm: Arm, tokens: Sequence[int], tensors: Mapping[str, nn.
             return LowRankLinear(linear, a, b, lora.alpha / lora.rank)
 
         wrap_sites(model, lora.targets, low_rank)
-    head = tensors[_key(arm, SCORE)] if arm.formulation == "head" else None
-    ids = torch.tensor(tokens, device=base.device)
-    return Tuned(base.reader(model), _readout(model, ids, head), base.shares_beginnings)
+    if arm.formulation == "head":
+        readout = head_readout(tensors[score_key(arm)])
+    else:
+        readout = label_readout(model, tokens, base.device)
+    return Tuned(base.reader(model), readout, base.shares_beginnings)
 
 
-def _readout(model: Any, tokens: Tensor, head: Tensor | None) -> Readout:
-    """Hidden state times a new head, or times the label tokens' rows of the output embedding; never all logits."""
+def head_readout(head: Tensor) -> Readout:
+    """Hidden state times a new head."""
+    return lambda hidden: nn.functional.linear(hidden.to(_wide(hidden)), head.to(_wide(hidden)))
+
+
+def label_readout(model: Any, tokens: Sequence[int], device: torch.device) -> Readout:
+    """Hidden state times the label tokens' rows of the output embedding; never all logits."""
+    ids = torch.tensor(tokens, device=device)
 
     def logits(hidden: Tensor) -> Tensor:
-        weight, bias = (head, None) if head is not None else output_rows(model, tokens)
-        wide = torch.promote_types(hidden.dtype, torch.float32)
+        weight, bias = output_rows(model, ids)
+        wide = _wide(hidden)
         return nn.functional.linear(hidden.to(wide), weight.to(wide), None if bias is None else bias.to(wide))
 
     return logits
+
+
+def _wide(hidden: Tensor) -> torch.dtype:
+    return torch.promote_types(hidden.dtype, torch.float32)
 
 
 def saved(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
@@ -154,7 +171,7 @@ def saved(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
 
 def restored(base: Base, arm: Arm, state: bytes) -> dict[str, nn.Parameter]:
     """The tensors of a state, in the precision in which they were evaluated."""
-    score = _key(arm, SCORE)
+    score = score_key(arm)
     tensors: dict[str, Tensor] = load(state)
     return {
         name: nn.Parameter(value.to(base.device, None if name == score else base.dtype), requires_grad=False)

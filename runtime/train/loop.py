@@ -1,12 +1,14 @@
-"""The training loop: one for every method; what moves and how it is read out is the learner's business.
+"""The training loop: one for every method, and for one trial as for many that share their steps.
 
-Plain AdamW on one flat vector, gradients clipped by their global norm, validation by accuracy with the loss breaking
-ties. Steps are optimizer steps. Dropout is off: the base stays in evaluation mode.
+What moves and how it is read out is the learner's business. Each trial has an AdamW of its own on one flat vector, its
+own data order, schedule and gradient norm, and is validated by accuracy with the loss breaking ties. Steps are those of
+the optimizer. Dropout is off: the base stays in evaluation mode.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 
 import torch
 from torch import Tensor
@@ -17,8 +19,12 @@ from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.order import batches
 from fewtune.runtime.train.prediction import Prediction
 from fewtune.runtime.train.pulse import Pulse
+from fewtune.runtime.train.reading import Tokens
 from fewtune.runtime.train.schedule import factor
 from fewtune.runtime.train.weights import Weights
+
+Logits = Callable[[Sequence[Sequence[Tokens]]], Tensor]
+"""Rows of tokens of each trial to a logit of each label, one trial's rows after the other's: (rows, labels)."""
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -81,78 +87,123 @@ class Course:
             recent.clear()
 
 
-def train(
-    learner: Learner,
-    recipe: Recipe,
-    examples: Sequence[Example],
-    seed: int,
-    validation: Validation | None,
-    pulse: Pulse,
-) -> Course:
-    """Train by a recipe.
+class Training:
+    """One trial's training under way."""
 
-    Args:
-        learner: moved in place.
-        recipe: steps, batches, optimizer, validation.
-        examples: the training rows.
-        seed: of their order.
-        validation: None: the result is the state after the last step; else the best validated one.
-        pulse: told of every step.
-    """
-    weights, course = learner.weights, Course()
-    optimizer = torch.optim.AdamW(
-        [weights.master], lr=0.0, betas=BETAS, eps=EPSILON, weight_decay=recipe.weight_decay, fused=True
-    )
-    stream = batches(len(examples), recipe.batch_size, seed)
-    recent, logged_every = list[float](), max(1, recipe.steps // LOGGED)
-    for step in range(recipe.steps):
-        batch = [examples[place] for place in next(stream)]
-        loss = backward(learner.tuned, batch, recipe.micro_batch)
-        norm = torch.nn.utils.clip_grad_norm_([weights.master], recipe.max_grad_norm)
-        loss_value, norm_value = torch.stack([loss, norm]).tolist()
-        if not (math.isfinite(loss_value) and math.isfinite(norm_value)):
-            course.diverged = True
-            break
-        optimizer.param_groups[0]["lr"] = recipe.learning_rate * factor(
-            recipe.schedule, step, recipe.steps, recipe.warmup_steps
+    def __init__(
+        self,
+        learner: Learner,
+        recipe: Recipe,
+        examples: Sequence[Example],
+        seed: int,
+        validation: Validation | None,
+        pulse: Pulse,
+    ) -> None:
+        """Prepare the first step.
+
+        Args:
+            learner: moved in place.
+            recipe: steps, batches, optimizer, validation.
+            examples: the training rows.
+            seed: of their order.
+            validation: None: the result is the state after the last step; else the best validated one.
+            pulse: told of every step.
+        """
+        self.learner, self.recipe, self.examples = learner, recipe, examples
+        self.validation = validation if recipe.evaluate_every else None
+        self.pulse = pulse
+        self.course = Course()
+        self.over = recipe.steps == 0
+        self._stream = batches(len(examples), recipe.batch_size, seed)
+        self._tokens = 0
+        self._recent = list[float]()
+        self._logged_every = max(1, recipe.steps // LOGGED)
+        self._optimizer = torch.optim.AdamW(
+            [learner.weights.master], lr=0.0, betas=BETAS, eps=EPSILON, weight_decay=recipe.weight_decay, fused=True
         )
-        optimizer.step()
-        weights.publish()
 
-        course.steps = step + 1
-        course.tokens += sum(len(example.tokens) for example in batch)
-        recent.append(loss_value)
-        if len(recent) == logged_every:
-            course.log(recent)
-        pulse.step(course.steps, recipe.steps, loss_value)
-        if validation is not None and recipe.evaluate_every and course.steps % recipe.evaluate_every == 0:
-            judge(course, learner, validation, pulse)
-            if recipe.patience is not None and course.stale >= recipe.patience:
-                break
-    course.log(recent)
-    if validation is None or not recipe.evaluate_every:
-        course.result, course.best_step = learner.snapshot(), course.steps
-    elif not course.validation or course.validation[-1][0] != course.steps:
-        judge(course, learner, validation, pulse)
-    return course
+    def draw(self) -> list[list[Example]]:
+        """The next batch, in micro-batches of similar length."""
+        batch = sorted((self.examples[place] for place in next(self._stream)), key=lambda each: len(each.tokens))
+        self._tokens = sum(len(example.tokens) for example in batch)
+        size = max(1, self.recipe.micro_batch or len(batch))
+        return [batch[start : start + size] for start in range(0, len(batch), size)]
+
+    def clip(self) -> Tensor:
+        """Clip the gradient; returns its norm before, a scalar."""
+        return torch.nn.utils.clip_grad_norm_([self.learner.weights.master], self.recipe.max_grad_norm)
+
+    def move(self, loss: float, norm: float) -> None:
+        """Take an optimizer step, or end the trial where loss or gradient norm are not finite."""
+        course, recipe = self.course, self.recipe
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            course.diverged = self.over = True
+            return
+        self._optimizer.param_groups[0]["lr"] = recipe.learning_rate * factor(
+            recipe.schedule, course.steps, recipe.steps, recipe.warmup_steps
+        )
+        self._optimizer.step()
+        self.learner.weights.publish()
+
+        course.steps += 1
+        course.tokens += self._tokens
+        self._recent.append(loss)
+        if len(self._recent) == self._logged_every:
+            course.log(self._recent)
+        self.pulse.step(course.steps, recipe.steps, loss)
+        self.over = course.steps == recipe.steps
+        if self.validation is not None and recipe.evaluate_every and course.steps % recipe.evaluate_every == 0:
+            judge(course, self.learner, self.validation, self.pulse)
+            self.over = self.over or (recipe.patience is not None and course.stale >= recipe.patience)
+
+    def end(self) -> Course:
+        """What came of it; validated once more if the last step was not."""
+        course = self.course
+        course.log(self._recent)
+        if self.validation is None:
+            course.result, course.best_step = self.learner.snapshot(), course.steps
+        elif not course.validation or course.validation[-1][0] != course.steps:
+            judge(course, self.learner, self.validation, self.pulse)
+        return course
 
 
-def backward(tuned: Tuned, batch: Sequence[Example], micro_batch: int) -> Tensor:
-    """Add the gradient of the batch's mean loss, in micro-batches of similar length; returns the loss, a scalar.
+def train(training: Training) -> Course:
+    """Train one trial alone."""
 
-    Each micro-batch's sum is divided by the size of the whole batch, so that their size changes nothing but rounding.
+    def logits(rows: Sequence[Sequence[Tokens]]) -> Tensor:
+        return training.learner.tuned.logits(rows[0])
+
+    while not training.over:
+        step([training], logits)
+    return training.end()
+
+
+def step(trainings: Sequence[Training], logits: Logits) -> None:
+    """One optimizer step of each trial, as if each were alone; the host waits for the device once."""
+    losses = backward([training.draw() for training in trainings], logits)
+    norms = torch.stack([training.clip() for training in trainings])
+    for training, loss, norm in zip(trainings, *torch.stack([losses, norms]).tolist(), strict=True):
+        training.move(loss, norm)
+
+
+def backward(batches: Sequence[Sequence[Sequence[Example]]], logits: Logits) -> Tensor:
+    """Add the gradients of each trial's mean loss over its batch; returns the losses, one for each trial.
+
+    The trials' first micro-batches go together, then their second ones, and so on. Each row's loss is divided by the
+    size of its own trial's batch, so that neither neighbours nor the size of micro-batches change more than rounding.
     """
-    ordered = sorted(batch, key=lambda example: len(example.tokens))
-    size = max(1, micro_batch or len(batch))
-    losses = []
-    for start in range(0, len(ordered), size):
-        part = ordered[start : start + size]
-        logits = tuned.logits([example.tokens for example in part])
-        labels = torch.tensor([example.label for example in part], device=logits.device)
-        loss = functional.cross_entropy(logits, labels, reduction="sum") / len(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        losses.append(loss.detach())
-    return torch.stack(losses).sum()
+    sizes = [sum(map(len, parts)) for parts in batches]
+    losses: list[Tensor] = []
+    for parts in zip_longest(*batches, fillvalue=()):
+        scores = logits([[example.tokens for example in part] for part in parts])
+        owners = [owner for owner, part in enumerate(parts) for _ in part]
+        labels = torch.tensor([example.label for example in chain(*parts)], device=scores.device)
+        shares = torch.tensor([1.0 / sizes[owner] for owner in owners], dtype=scores.dtype, device=scores.device)
+        rows = functional.cross_entropy(scores, labels, reduction="none") * shares
+        rows.sum().backward()  # type: ignore[no-untyped-call]
+        own = torch.tensor(owners, device=scores.device)
+        losses.append(rows.new_zeros(len(batches)).index_add(0, own, rows.detach()))
+    return torch.stack(losses).sum(0)
 
 
 def judge(course: Course, learner: Learner, validation: Validation, pulse: Pulse) -> None:

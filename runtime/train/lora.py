@@ -6,6 +6,8 @@ no gradient, so none is computed for it.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -48,6 +50,101 @@ class LowRankLinear(nn.Module):
         """(..., d_in) -> (..., d_out)."""
         y: Tensor = _LowRank.apply(  # type: ignore[no-untyped-call]
             x, self.linear.weight, self.linear.bias, self.a, self.b, self.scale
+        )
+        return y
+
+
+@dataclass
+class Route:
+    """Which tokens belong to which slot; set anew for every reading, read by every packed layer."""
+
+    scales: list[float]
+    """alpha / r of each slot."""
+    bounds: list[tuple[int, int]] = field(default_factory=list)
+    """First token of each slot, and the one after its last; slots follow one another."""
+
+    def lay(self, tokens: Sequence[int]) -> None:
+        """Place the slots, with so many tokens each, one after the other."""
+        self.bounds, start = [], 0
+        for count in tokens:
+            self.bounds.append((start, start + count))
+            start += count
+
+    @property
+    def even(self) -> int:
+        """Tokens of each slot where all have as many, else 0."""
+        first = self.bounds[0][1]
+        return first if all(end - start == first for start, end in self.bounds) else 0
+
+
+class _PackedLowRank(torch.autograd.Function):
+    """Shapes: x (..., d_in), weight (d_out, d_in), a (k, r, d_in), b (k, d_out, r).
+
+    No product mixes two slots' rows, so what is not finite in one of them stays there. Slots of equal length go through
+    one batched product; others one after the other, which costs nothing while each has some tens of tokens.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, route: Route) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        y = nn.functional.linear(x, weight, bias)
+        flat = y.view(-1, y.shape[-1])
+        shrunk = rows.new_zeros(len(rows), a.shape[1])
+        if each := route.even:
+            used = each * len(a)
+            low = _scaled(torch.bmm(rows[:used].view(len(a), each, -1), a.transpose(1, 2)), route.scales)
+            shrunk[:used] = low.flatten(0, 1)
+            flat[:used].view(len(a), each, -1).baddbmm_(low, b.transpose(1, 2))
+        else:
+            for slot, (start, end) in enumerate(route.bounds):
+                torch.mm(rows[start:end], a[slot].t(), out=shrunk[start:end]).mul_(route.scales[slot])
+                flat[start:end].addmm_(shrunk[start:end], b[slot].t())
+        ctx.save_for_backward(rows, shrunk, weight, a, b)
+        ctx.even, ctx.bounds, ctx.scales, ctx.shape = route.even, tuple(route.bounds), tuple(route.scales), x.shape
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """With g = dy and h = scale g B in each slot: dx = g W + h A, dA = h^T x, dB = g^T (scale A x)."""
+        rows, shrunk, weight, a, b = ctx.saved_tensors
+        g = gradients[0].reshape(-1, weight.shape[0])
+        dx = g @ weight if ctx.needs_input_grad[0] else None
+        da, db = torch.zeros_like(a), torch.zeros_like(b)
+        if each := ctx.even:
+            used = each * len(a)
+            g, x, low = (part[:used].view(len(a), each, -1) for part in (g, rows, shrunk))
+            h = _scaled(torch.bmm(g, b), ctx.scales)
+            if dx is not None:
+                dx[:used].view(len(a), each, -1).baddbmm_(h, a)
+            da, db = torch.bmm(h.transpose(1, 2), x), torch.bmm(g.transpose(1, 2), low)
+        else:
+            for slot, (start, end) in enumerate(ctx.bounds):
+                h = (g[start:end] @ b[slot]).mul_(ctx.scales[slot])
+                if dx is not None:
+                    dx[start:end].addmm_(h, a[slot])
+                torch.mm(h.t(), rows[start:end], out=da[slot])
+                db[slot] = (shrunk[start:end].t() @ g[start:end]).t()
+        return None if dx is None else dx.view(ctx.shape), None, None, da, db, None
+
+
+def _scaled(low: Tensor, scales: Sequence[float]) -> Tensor:
+    """(k, n, r) times a number for each slot, which is not rounded to a narrow precision first."""
+    wide = torch.promote_types(low.dtype, torch.float32)
+    return (low * torch.tensor(scales, dtype=wide, device=low.device)[:, None, None]).to(low.dtype)
+
+
+class PackedLinear(nn.Module):
+    """A linear layer of the base with an update for each slot."""
+
+    def __init__(self, linear: nn.Linear, a: Tensor, b: Tensor, route: Route) -> None:
+        super().__init__()
+        self.linear = linear
+        self.a, self.b, self.route = a, b, route
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., d_in) -> (..., d_out)."""
+        y: Tensor = _PackedLowRank.apply(  # type: ignore[no-untyped-call]
+            x, self.linear.weight, self.linear.bias, self.a, self.b, self.route
         )
         return y
 

@@ -43,6 +43,15 @@ class Reader:
         self.end_to_end = end_to_end
         self.device = device
 
+    def occupied(self, rows: Sequence[Tokens], parts: Sequence[int]) -> list[int]:
+        """Places that the tokens of neighbouring rows take up in what the blocks read, for so many rows each."""
+        found, start, longest = [], 0, max(map(len, rows))
+        for count in parts:
+            inside = rows[start : start + count]
+            found.append(sum(map(len, inside)) if self.end_to_end else count * longest)
+            start += count
+        return found
+
     def read(self, rows: Sequence[Tokens], prefix: Prefix | None = None) -> Tensor:
         """Hidden states at the last token of each row: (rows, hidden).
 

@@ -12,7 +12,7 @@ from fewtune.compiler.plan import Precision
 from fewtune.runtime.job import Corpus, Fit, Fitted, Job, ModelRef, RowRef
 from fewtune.runtime.train import adaptation, demonstrations
 from fewtune.runtime.train.demonstrations import Demonstrations
-from fewtune.runtime.train.loop import Course, Example, Learner, Validation, train
+from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, train
 from fewtune.runtime.train.memory import PeakMemory
 from fewtune.runtime.train.model import Base, load
 from fewtune.runtime.train.prediction import Prediction, Predictor
@@ -102,7 +102,8 @@ class Tuner:
         if fit.validation is not None and fit.validation.rows and job.recipe.evaluate_every:
             unseen = self.encoder.rows(template, limit, self.corpus, fit.validation)
             validation = Validation(lambda: predict(tuned, unseen, pulse, "validating"), self._labels(fit.validation))
-        return train(learner, job.recipe, examples, fit.order_seed, validation, pulse), weights.count
+        training = Training(learner, job.recipe, examples, fit.order_seed, validation, pulse)
+        return train(training), weights.count
 
     def _shown(self, base: Base, job: Job, fit: Fit) -> bytes:
         """The state of an in-context arm: its demonstrations, which leave room for the longest query."""

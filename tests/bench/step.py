@@ -31,7 +31,7 @@ from fewtune.compiler.plan import Arm, Recipe
 from fewtune.runtime.folders import embedded_folder
 from fewtune.runtime.job import RowRef
 from fewtune.runtime.train import adaptation
-from fewtune.runtime.train.loop import Example, Learner, train
+from fewtune.runtime.train.loop import Example, Learner, Training, train
 from fewtune.runtime.train.model import load
 from fewtune.runtime.train.order import batches
 from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
@@ -77,7 +77,7 @@ def ours(task: Task, precision: Any) -> tuple[float, list[float]]:
     weights = adaptation.moving(base, task.arm, len(task.words), seed=SEED)
     learner = Learner(adaptation.tuned(base, task.arm, task.words, weights.working), weights, keeps_masters=True)
     began = time.perf_counter()
-    course = train(learner, task.recipe, task.examples, SEED, None, Pulse("bench", lambda _: None))
+    course = train(Training(learner, task.recipe, task.examples, SEED, None, Pulse("bench", lambda _: None)))
     return time.perf_counter() - began, [loss for _, loss in course.losses]
 
 

@@ -2,36 +2,27 @@
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import plain_loop
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft_oracle import examples, peft_model, peft_names
 from tiny import LABELS
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoModelForCausalLM
 
-from fewtune.compiler.plan import Arm
-from fewtune.runtime.job import Corpus, Job, RowRef
+from fewtune.runtime.job import Corpus, Job
 from fewtune.runtime.train import adaptation
-from fewtune.runtime.train.loop import Course, Example, Learner, Validation, backward, train
+from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, backward, train
 from fewtune.runtime.train.model import Base
 from fewtune.runtime.train.order import batches
 from fewtune.runtime.train.prediction import Prediction
-from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
 from fewtune.runtime.train.pulse import Pulse
 
 Examples = Sequence[Example]
 SEED = 11
-
-
-def examples(folder: Path, arm: Arm, corpus: Corpus, count: int = 20) -> list[Example]:
-    encoder = Encoder(load_tokenizer(str(folder / "tokenizer.json")))
-    rows = encoder.rows(Template(str(arm.pattern)), 64, corpus, RowRef(split="train", rows=tuple(range(count))))
-    return [Example(tokens, corpus.splits["train"][row].label) for row, tokens in enumerate(rows)]
 
 
 def learner(base: Base, job: Job) -> Learner:
@@ -44,32 +35,7 @@ def learner(base: Base, job: Job) -> Learner:
 
 def ours(base: Base, job: Job, data: Examples) -> tuple[Course, Learner]:
     learning = learner(base, job)
-    return train(learning, job.recipe, data, SEED, None, Pulse("job", lambda _: None)), learning
-
-
-def peft_model(folder: Path, job: Job, dtype: torch.dtype) -> Any:
-    assert job.arm.lora is not None
-    head = job.arm.formulation == "head"
-    kind = AutoModelForSequenceClassification if head else AutoModelForCausalLM
-    more: dict[str, Any] = {"num_labels": len(LABELS), "pad_token_id": 0} if head else {}
-    model = kind.from_pretrained(folder, attn_implementation="sdpa", dtype=dtype, **more).eval()
-    config = LoraConfig(
-        r=job.arm.lora.rank,
-        lora_alpha=job.arm.lora.alpha,
-        lora_dropout=0.0,
-        target_modules=list(job.arm.lora.targets),
-        modules_to_save=["score"] if head else None,
-    )
-    return get_peft_model(model, config, autocast_adapter_dtype=False).eval()
-
-
-def peft_names(tensors: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """State names as the parameters of a live peft model are called."""
-    for name, value in tensors.items():
-        if name.endswith("score.weight"):
-            yield name.replace("score.weight", "score.modules_to_save.default.weight"), value
-        else:
-            yield name.replace(".weight", ".default.weight"), value
+    return train(Training(learning, job.recipe, data, SEED, None, Pulse("job", lambda _: None))), learning
 
 
 @pytest.mark.parametrize("formulation", ["pattern", "head"])
@@ -92,7 +58,7 @@ def test_lora_is_pefts(
     base = bases(architecture, "fp32" if dtype == torch.float32 else "double")
     course, _ = ours(base, task, data)
 
-    model = peft_model(folder, task, dtype)
+    model = peft_model(folder, task.arm, dtype)
     parameters = dict(model.named_parameters())
     start = {name: value.to(dtype) for name, value in adaptation.initial(base, task.arm, len(LABELS), 5).items()}
     for name, value in peft_names(start):
@@ -221,7 +187,7 @@ def test_the_best_validated_state_is_the_result(
     played = Played(learning, outcomes)
     validation = Validation(played, [0, 0, 0, 0])
     data = examples(models(), task.arm, corpus)
-    course = train(learning, task.recipe, data, SEED, validation, Pulse("job", lambda _: None))
+    course = train(Training(learning, task.recipe, data, SEED, validation, Pulse("job", lambda _: None)))
     assert (course.best_step, course.steps) == (best, steps)
     expected = [2, 4, 6, 7][: len(outcomes)]
     assert course.validation == [(step, accuracy) for step, (accuracy, _) in zip(expected, outcomes, strict=True)]
@@ -247,7 +213,7 @@ def test_divergence_stops_with_the_last_finite_state(
     monkeypatch.setattr(loop, failing)
     validation = Validation(Played(learning, [(0.5, 0.9)]), [0] * 4) if validated else None
     data = examples(models(), task.arm, corpus)
-    course = train(learning, task.recipe, data, SEED, validation, Pulse("job", lambda _: None))
+    course = train(Training(learning, task.recipe, data, SEED, validation, Pulse("job", lambda _: None)))
     assert course.diverged
     assert (course.steps, course.best_step) == (3, 3)
     assert all(torch.equal(value, seen[3][name]) for name, value in course.result.items())

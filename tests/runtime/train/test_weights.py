@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from fewtune.runtime.train.weights import Weights
+from fewtune.runtime.train.weights import Weights, alone
 
 CPU = torch.device("cpu")
 
 
 def made(dtype: torch.dtype) -> Weights:
-    return Weights({"w": torch.full((2, 3), 1 / 3), "score": torch.ones(4)}, dtype, CPU, exact={"score"})
+    return alone({"w": torch.full((2, 3), 1 / 3), "score": torch.ones(4)}, dtype, CPU, exact={"score"})
 
 
 def test_a_narrow_model_gets_rounded_copies_and_a_wide_one_the_masters() -> None:

@@ -1,0 +1,137 @@
+"""Trials that share their steps: one reading of the frozen base for the rows of all of them, each with its own adapter.
+
+What may differ from slot to slot: rank, alpha, seeds, data, lengths, batch and micro-batch sizes, steps, learning rate,
+schedule, decay, clipping, validation and early stopping. What must be the same is the `key`. Neighbours change nothing
+but rounding, and a trial that diverges harms nobody: no operation mixes the rows of two slots.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from fewtune.compiler.plan import Arm
+from fewtune.runtime.train import adaptation
+from fewtune.runtime.train.adaptation import PEFT
+from fewtune.runtime.train.loop import Course, Learner, Training, step
+from fewtune.runtime.train.lora import PackedLinear, Route
+from fewtune.runtime.train.model import Base
+from fewtune.runtime.train.reading import Tokens
+from fewtune.runtime.train.weights import Bank, Weights
+
+Key = tuple[object, ...]
+T = TypeVar("T")
+
+
+def key(arm: Arm) -> Key | None:
+    """What arms must agree on to share their steps; None: an arm that trains alone."""
+    if arm.adaptation != "lora" or arm.lora is None:
+        return None
+    return (arm.precision, arm.formulation, tuple(sorted(arm.lora.targets)))
+
+
+class Pack:
+    """Slots on one base."""
+
+    def __init__(self, base: Base, arms: Sequence[Arm], tokens: Sequence[int], labels: int, slots: int) -> None:
+        """Make room.
+
+        Args:
+            base: the resident model.
+            arms: all that will take a seat; their keys are equal.
+            tokens: token of each label, for arms without a head.
+            labels: how many.
+            slots: how many trials share a step.
+
+        Raises:
+            ValueError: for arms that cannot share their steps.
+        """
+        keys = {key(arm) for arm in arms}
+        if len(keys) != 1 or None in keys:
+            raise ValueError(f"these arms cannot share their steps: {', '.join(arm.name for arm in arms)}")
+        self.base, self.tokens, self.labels = base, tokens, labels
+        widest = max(arms, key=lambda arm: arm.lora.rank if arm.lora else 0)
+        shapes = {name: value.shape for name, value in adaptation.initial(base, widest, labels, seed=0).items()}
+        score = adaptation.score_key(widest)
+        self._bank = Bank(shapes, base.dtype, base.device, slots=slots, exact={score})
+        self._route = Route(scales=[0.0] * slots)
+        working, model = self._bank.working, base.view({})
+
+        def packed(path: str, linear: nn.Linear) -> nn.Module:
+            a, b = (working[f"{PEFT}{path}.lora_{part}.weight"] for part in "AB")
+            return PackedLinear(linear, a, b, self._route)
+
+        assert widest.lora is not None
+        adaptation.wrap_sites(model, widest.lora.targets, packed)
+        self._reader = base.reader(model)
+        self._head = working.get(score) if widest.formulation == "head" else None
+        self._readout = adaptation.label_readout(model, tokens, base.device)
+
+    @property
+    def slots(self) -> int:
+        """How many trials share a step."""
+        return len(self._route.scales)
+
+    def seat(self, slot: int, arm: Arm, init_seed: int) -> Learner:
+        """Give a slot to a new trial; the learner's own view of the base serves its validation and its scores."""
+        assert arm.lora is not None
+        weights: Weights = self._bank.seat(adaptation.initial(self.base, arm, self.labels, init_seed), slot)
+        self._route.scales[slot] = arm.lora.alpha / arm.lora.rank
+        return Learner(adaptation.tuned(self.base, arm, self.tokens, weights.working), weights, keeps_masters=True)
+
+    def logits(self, rows: Sequence[Sequence[Tokens]], slots: Sequence[int]) -> Tensor:
+        """A logit of each label, for the rows of these slots one after the other: (rows, labels).
+
+        Args:
+            rows: of each of the slots, sorted by length; there may be none.
+            slots: in rising order; all others have no rows.
+        """
+        counts = [0] * self.slots
+        for slot, part in zip(slots, rows, strict=True):
+            counts[slot] = len(part)
+        flat = list(chain(*rows))
+        self._route.lay(self._reader.occupied(flat, counts))
+        hidden = self._reader.read(flat)
+        if self._head is None:
+            return self._readout(hidden)
+        owners = torch.repeat_interleave(torch.tensor(counts)).to(hidden.device)
+        wide = hidden.to(self._head.dtype)
+        return torch.einsum("rh,rlh->rl", wide, self._head.index_select(0, owners))
+
+
+@dataclass(frozen=True)
+class Seated(Generic[T]):
+    """A trial in its slot."""
+
+    item: T
+    training: Training
+
+
+def train_packed(pack: Pack, queue: Iterable[T], start: Callable[[T, int], Training]) -> Iterator[tuple[T, Course]]:
+    """Train all trials of a queue; a slot that becomes free is given to the next at once.
+
+    Args:
+        pack: the slots.
+        queue: what is to be trained, the longest first.
+        start: seats one in a slot.
+
+    Yields:
+        Each trial and what came of it, in the order in which they end.
+    """
+    waiting = iter(queue)
+    seated: dict[int, Seated[T]] = {}
+    while True:
+        for slot in range(pack.slots):
+            if slot not in seated and (item := next(waiting, None)) is not None:
+                seated[slot] = Seated(item, start(item, slot))
+        if not seated:
+            return
+        slots = sorted(seated)
+        step([seated[slot].training for slot in slots], lambda rows, slots=slots: pack.logits(rows, slots))  # type: ignore[misc]
+        for slot in slots:
+            if seated[slot].training.over:
+                done = seated.pop(slot)
+                yield done.item, done.training.end()

@@ -1,0 +1,47 @@
+"""A LoRA arm as plain peft has it: what fewtune's own training is compared with."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model
+from tiny import LABELS
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+from fewtune.compiler.plan import Arm
+from fewtune.runtime.job import Corpus, RowRef
+from fewtune.runtime.train.loop import Example
+from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
+
+
+def examples(folder: Path, arm: Arm, corpus: Corpus, count: int = 20) -> list[Example]:
+    encoder = Encoder(load_tokenizer(str(folder / "tokenizer.json")))
+    rows = encoder.rows(Template(str(arm.pattern)), 64, corpus, RowRef(split="train", rows=tuple(range(count))))
+    return [Example(tokens, corpus.splits["train"][row].label) for row, tokens in enumerate(rows)]
+
+
+def peft_model(folder: Path, arm: Arm, dtype: torch.dtype) -> Any:
+    assert arm.lora is not None
+    head = arm.formulation == "head"
+    kind = AutoModelForSequenceClassification if head else AutoModelForCausalLM
+    more: dict[str, Any] = {"num_labels": len(LABELS), "pad_token_id": 0} if head else {}
+    model = kind.from_pretrained(folder, attn_implementation="sdpa", dtype=dtype, **more).eval()
+    config = LoraConfig(
+        r=arm.lora.rank,
+        lora_alpha=arm.lora.alpha,
+        lora_dropout=0.0,
+        target_modules=list(arm.lora.targets),
+        modules_to_save=["score"] if head else None,
+    )
+    return get_peft_model(model, config, autocast_adapter_dtype=False).eval()
+
+
+def peft_names(tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """State names as the parameters of a live peft model are called."""
+    for name, value in tensors.items():
+        if name.endswith("score.weight"):
+            yield name.replace("score.weight", "score.modules_to_save.default.weight"), value
+        else:
+            yield name.replace(".weight", ".default.weight"), value
