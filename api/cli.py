@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from fewtune.api.envelope import EXIT_OF_CODE, Envelope
-from fewtune.specs.diagnostic import Diagnostic, FewtuneError
+from fewtune.specs.diagnostic import Diagnostic, FewtuneError, RunError
 
 app = typer.Typer(
     name="fewtune",
@@ -47,6 +47,9 @@ def answer(verb: str, as_json: bool, work: Callable[[], tuple[Envelope, Callable
     except FewtuneError as error:
         status = EXIT_OF_CODE.get(error.diagnostics[0].code, error.exit_status)
         envelope, show = Envelope(ok=False, verb=verb, diagnostics=error.diagnostics), _show_error(error.diagnostics)
+    except OSError as error:
+        found = (_unusable(error),)
+        status, envelope, show = 2, Envelope(ok=False, verb=verb, diagnostics=found), _show_error(found)
     except KeyboardInterrupt:
         raise SystemExit(12) from None
     if as_json:
@@ -57,6 +60,24 @@ def answer(verb: str, as_json: bool, work: Callable[[], tuple[Envelope, Callable
     if status == 0 and not envelope.ok:
         status = int(envelope.data.get("exit_status", 1)) if isinstance(envelope.data, dict) else 1
     raise SystemExit(status)
+
+
+def _unusable(error: OSError) -> Diagnostic:
+    """A file or folder that the operating system refuses."""
+    what = f"{error.filename}: " if error.filename else ""
+    message = f"{what}{(error.strerror or str(error)).lower()}"
+    return Diagnostic(code="E-io", message=message, remedy="name a path that exists and may be used")
+
+
+def _one_of(option: str, value: str, *allowed: str) -> None:
+    """Refuse a word that an option does not know, before any work is done.
+
+    Raises:
+        RunError: E-usage.
+    """
+    if value not in allowed:
+        message = f"{option} {value}: expected {' or '.join(allowed)}"
+        raise RunError(Diagnostic(code="E-usage", message=message), exit_status=2)
 
 
 @contextmanager
@@ -233,6 +254,9 @@ def apply(
         from fewtune.api.applying import applied
         from fewtune.api.running import How
 
+        if in_process and (cluster or (workers or 1) > 1):
+            message = "--in-process is one worker without Ray"
+            raise RunError(Diagnostic(code="E-usage", message=message, remedy="leave one of them out"), exit_status=2)
         how = How(in_process=in_process, workers=workers, cluster=cluster, wait_seconds=wait)
         return applied(spec, _folder(workspace), how, within)
 
@@ -297,6 +321,7 @@ def sql(
     def work() -> tuple[Envelope, Callable[[], None]]:
         from fewtune.api.querying import ask, write_answer
 
+        _one_of("--format", form, "table", "csv", "json")
         found, envelope = ask(_folder(workspace), query, limit)
         return envelope, lambda: write_answer(found, form)
 
@@ -319,6 +344,7 @@ def predict(
     def work() -> tuple[Envelope, Callable[[], None]]:
         from fewtune.api.using import predict_source
 
+        _one_of("--format", form, "csv", "jsonl")
         predicted = predict_source(_folder(workspace), source, run=run, arm=arm, precision=precision)
         data = {"arm": predicted.arm, "run": predicted.run, "columns": predicted.columns(probabilities),
                 "rows": predicted.rows(probabilities)}  # fmt: skip
@@ -331,7 +357,7 @@ def predict(
 def export(
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
     merged: Annotated[bool, typer.Option("--merged", help="A whole model instead of an adapter.")] = False,
-    precision: Annotated[str, typer.Option(help="Of merged weights: fp32 or bf16.")] = "fp32",
+    precision: Annotated[str | None, typer.Option(help="Of merged weights: fp32 or bf16 [fp32].")] = None,
     run: Annotated[str | None, typer.Option(help="A run [the latest].")] = None,
     workspace: Workspace = None,
     as_json: Json = False,
@@ -341,7 +367,10 @@ def export(
     def work() -> tuple[Envelope, Callable[[], None]]:
         from fewtune.api.using import export_folder
 
-        made = export_folder(_folder(workspace), folder, merged=merged, precision=precision, run=run)
+        if precision is not None and not merged:
+            message = f"--precision {precision}: an adapter keeps its own precision"
+            raise RunError(Diagnostic(code="E-usage", message=message, remedy="add --merged"), exit_status=2)
+        made = export_folder(_folder(workspace), folder, merged=merged, precision=precision or "fp32", run=run)
 
         def show() -> None:
             for name in made["files"]:

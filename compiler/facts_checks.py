@@ -191,6 +191,22 @@ def _across(train: SplitFacts, facts: Facts) -> Iterator[Diagnostic]:
             message = f"{len(shared)} text(s) of {split.place} are in {train.place}, too ({_rows(shared)})"
             remedy = "these are not sampled for training" if name != "unlabelled" else None
             yield finding("W-duplicate-across-splits", message, pointer_of(name), remedy=remedy)
+    validation = facts.data.splits.get("validation")
+    if validation is not None:
+        yield from _looks_ahead(validation, facts)
+
+
+def _looks_ahead(validation: SplitFacts, facts: Facts) -> Iterator[Diagnostic]:
+    """Texts that choose the arm and then report it."""
+    seen = set(validation.groups)
+    for split in facts.data.evaluated:
+        shared = [number for number, group in enumerate(split.groups, 1) if group in seen]
+        if not shared:
+            continue
+        message = f"{len(shared)} text(s) of {split.place} are in {validation.place}, too ({_rows(shared)})"
+        remedy = "arms are chosen on validation rows: take rows that no report is about"
+        code = "E-validation-is-test" if len(shared) == len(split) else "W-duplicate-across-splits"
+        yield finding(code, message, pointer_of("validation"), remedy=remedy)
 
 
 def _sizes(s: Situation) -> Iterator[Diagnostic]:
