@@ -116,6 +116,8 @@ def init(
     data: Annotated[Path | None, typer.Argument(metavar="DATA", help="A CSV, JSON lines or Parquet file.")] = None,
     example: Annotated[bool, typer.Option("--example", help="Write the quickstart with its data instead.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The spec's file [beside the data].")] = None,
+    label: Annotated[str | None, typer.Option(help="The column of the labels [the one that looks like it].")] = None,
+    text: Annotated[str | None, typer.Option(help="The column of the texts [the one that looks like it].")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a spec for a data file: its columns, task, labels, duplicates and leaks."""
@@ -124,15 +126,17 @@ def init(
         from fewtune.api.console import console, diagnostics
         from fewtune.api.starting import start, start_example
 
-        made = start_example(output) if example else start(data, output)
+        made = start_example(output) if example else start(data, output, label=label, text=text)
         talk = console(talk=True)
+        planned = all(finding.severity != "error" for finding in made.findings)
+        following = (f"fewtune plan {made.path}", f"fewtune apply {made.path}") if planned else ()
 
         def show() -> None:
             sys.stdout.write(made.text)
             diagnostics(talk, made.findings, made.path.name)
-            talk.print(f"wrote {made.path}; next: fewtune plan {made.path}")
+            then = f"next: {following[0]}" if following else "it cannot be planned before these errors are mended"
+            talk.print(f"wrote {made.path}; {then}")
 
-        following = (f"fewtune plan {made.path}", f"fewtune apply {made.path}")
         found = {"path": str(made.path), "spec": made.text, "guesses": made.guesses}
         return Envelope(ok=True, verb="init", data=found, diagnostics=made.findings, next=following), show
 
