@@ -32,13 +32,16 @@ LONG = (["apply"], ["pull"], ["predict"], ["export"])
 """Verbs that work for longer than a moment."""
 
 
-def answer(verb: str, as_json: bool, work: Callable[[], tuple[Envelope, Callable[[], None]]]) -> None:
+def answer(
+    verb: str, as_json: bool, work: Callable[[], tuple[Envelope, Callable[[], None]]], source: str = "spec"
+) -> None:
     """Do a verb's work, print its answer in the asked form, and end with the right exit status.
 
     Args:
         verb: the verb's name.
         as_json: whether to print the envelope instead of the text.
         work: returns the envelope, and a function that prints it for a reader.
+        source: what the lines and columns of faults belong to.
     """
     status = 0
     try:
@@ -46,10 +49,13 @@ def answer(verb: str, as_json: bool, work: Callable[[], tuple[Envelope, Callable
             envelope, show = work()
     except FewtuneError as error:
         status = EXIT_OF_CODE.get(error.diagnostics[0].code, error.exit_status)
-        envelope, show = Envelope(ok=False, verb=verb, diagnostics=error.diagnostics), _show_error(error.diagnostics)
+        envelope, show = (
+            Envelope(ok=False, verb=verb, diagnostics=error.diagnostics),
+            _show_error(error.diagnostics, source),
+        )
     except OSError as error:
         found = (_unusable(error),)
-        status, envelope, show = 2, Envelope(ok=False, verb=verb, diagnostics=found), _show_error(found)
+        status, envelope, show = 2, Envelope(ok=False, verb=verb, diagnostics=found), _show_error(found, source)
     except KeyboardInterrupt:
         raise SystemExit(12) from None
     if as_json:
@@ -99,10 +105,10 @@ def write(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def _show_error(found: tuple[Diagnostic, ...]) -> Callable[[], None]:
+def _show_error(found: tuple[Diagnostic, ...], source: str) -> Callable[[], None]:
     from fewtune.api.console import console, diagnostics
 
-    return lambda: diagnostics(console(talk=True), found, "spec")
+    return lambda: diagnostics(console(talk=True), found, source)
 
 
 def _folder(workspace: Path | None) -> Path:
@@ -157,7 +163,7 @@ def validate(
         checked = check(spec, fix=fix)
         return checked.envelope(), checked.show
 
-    answer("validate", as_json, work)
+    answer("validate", as_json, work, spec.name)
 
 
 @app.command()
@@ -178,7 +184,7 @@ def pull(spec: Spec, as_json: Json = False) -> None:
 
         return Envelope(ok=True, verb="pull", data=pulled, next=(f"fewtune plan {spec}",)), show
 
-    answer("pull", as_json, work)
+    answer("pull", as_json, work, spec.name)
 
 
 @app.command()
@@ -210,7 +216,7 @@ def plan(
         envelope = Envelope(ok=True, verb="plan", data=plan_data(planned), diagnostics=planned.warnings, next=following)
         return envelope, show
 
-    answer("plan", as_json, work)
+    answer("plan", as_json, work, spec.name)
 
 
 @app.command()
@@ -238,7 +244,7 @@ def explain(
         data = {"plan_hash": planned.plan.hash, "decisions": [d.model_dump(mode="json") for d in decisions]}
         return Envelope(ok=True, verb="explain", data=data), show
 
-    answer("explain", as_json, work)
+    answer("explain", as_json, work, spec.name)
 
 
 @app.command()
@@ -264,7 +270,7 @@ def apply(
         how = How(in_process=in_process, workers=workers, cluster=cluster, wait_seconds=wait)
         return applied(spec, _folder(workspace), how, within)
 
-    answer("apply", as_json, work)
+    answer("apply", as_json, work, spec.name)
 
 
 @app.command()
@@ -329,7 +335,7 @@ def sql(
         found, envelope = ask(_folder(workspace), query, limit)
         return envelope, lambda: write_answer(found, form)
 
-    answer("sql", as_json, work)
+    answer("sql", as_json, work, "query")
 
 
 @app.command()
@@ -452,7 +458,7 @@ def _usage(arguments: list[str], error: Any) -> int:
             Envelope(ok=False, verb=arguments[0] if arguments else "", diagnostics=(finding,)).text() + "\n"
         )
     else:
-        _show_error((finding,))()
+        _show_error((finding,), "")()
     return 2
 
 

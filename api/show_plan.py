@@ -131,7 +131,7 @@ def _left_out(out: Console, plan: Plan) -> None:
 def _warnings(out: Console, planned: Planned) -> None:
     if planned.warnings:
         heading(out, "Mind")
-        diagnostics(out, planned.warnings, planned.loaded.stem)
+        diagnostics(out, planned.warnings, planned.source)
 
 
 def between(value: Range, show: Any) -> str:
