@@ -48,15 +48,32 @@ def _score(model: Chosen, found: Results | None) -> str:
     own = next((row for row in found.board if row.arm == model.arm.name), None) if found else None
     if found is None or own is None:
         return "No complete score is known."
-    said = [
-        f"{_row(own)} on {_where(own)}. This is the arm's estimate: models like this one, trained on other samples "
-        f"of the same size and scored on other items, are expected there. This model was trained on {own.n} labels; "
-        "its own score is one of those, or was not taken."
-    ]
+    said = [f"{_row(own)} on {_where(own)}. {_meaning(model, own)}"]
     if found.verdict is not None:
         said.append(found.verdict.sentence)
     rows = [f"| {row.arm} | {row.mean:.3f} | {row.ci_low:.3f} to {row.ci_high:.3f} |" for row in found.board]
     return "\n\n".join(said) + f"\n\n| arm | {own.metric} | interval |\n| --- | --- | --- |\n" + "\n".join(rows)
+
+
+def _meaning(model: Chosen, own: LeaderboardRow) -> str:
+    """What the score is of: not of this very model."""
+    if own.split == "cv":
+        return (
+            f"This is the arm's estimate: each row was scored by models that never saw it, trained on {_fold(model)} "
+            f"labels; this model was trained on all {own.n} and was not scored itself. All seeds share these rows, so "
+            "the spread over other samples may be wider."
+        )
+    return (
+        "This is the arm's estimate: models like this one, trained on other samples of the same size and scored on "
+        f"other items, are expected there. This model was trained on {own.n} labels; its own score is one of those, "
+        "or was not taken."
+    )
+
+
+def _fold(model: Chosen) -> int:
+    """Labels that a fold's model was trained on."""
+    level = model.plan.levels[-1]
+    return level.train + (level.validation if level.scheme != "validation-split" else 0)
 
 
 def _row(row: LeaderboardRow) -> str:
@@ -65,7 +82,7 @@ def _row(row: LeaderboardRow) -> str:
 
 def _where(row: LeaderboardRow) -> str:
     place = "cross-validated rows" if row.split == "cv" else f"the {row.split} split"
-    return f"{row.items} items of {place}, {row.seeds} seeds"
+    return f"{row.items} items of {place}, {row.seeds} seed{'' if row.seeds == 1 else 's'}"
 
 
 def _data(model: Chosen) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from fewtune.api.envelope import EXIT_OF_CODE, Envelope
-from fewtune.specs.diagnostic import Diagnostic, FewtuneError
+from fewtune.specs.diagnostic import Diagnostic, FewtuneError, RunError
 
 app = typer.Typer(
     name="fewtune",
@@ -32,13 +32,16 @@ LONG = (["apply"], ["pull"], ["predict"], ["export"])
 """Verbs that work for longer than a moment."""
 
 
-def answer(verb: str, as_json: bool, work: Callable[[], tuple[Envelope, Callable[[], None]]]) -> None:
+def answer(
+    verb: str, as_json: bool, work: Callable[[], tuple[Envelope, Callable[[], None]]], source: str = "spec"
+) -> None:
     """Do a verb's work, print its answer in the asked form, and end with the right exit status.
 
     Args:
         verb: the verb's name.
         as_json: whether to print the envelope instead of the text.
         work: returns the envelope, and a function that prints it for a reader.
+        source: what the lines and columns of faults belong to.
     """
     status = 0
     try:
@@ -46,7 +49,13 @@ def answer(verb: str, as_json: bool, work: Callable[[], tuple[Envelope, Callable
             envelope, show = work()
     except FewtuneError as error:
         status = EXIT_OF_CODE.get(error.diagnostics[0].code, error.exit_status)
-        envelope, show = Envelope(ok=False, verb=verb, diagnostics=error.diagnostics), _show_error(error.diagnostics)
+        envelope, show = (
+            Envelope(ok=False, verb=verb, diagnostics=error.diagnostics),
+            _show_error(error.diagnostics, source),
+        )
+    except OSError as error:
+        found = (_unusable(error),)
+        status, envelope, show = 2, Envelope(ok=False, verb=verb, diagnostics=found), _show_error(found, source)
     except KeyboardInterrupt:
         raise SystemExit(12) from None
     if as_json:
@@ -57,6 +66,24 @@ def answer(verb: str, as_json: bool, work: Callable[[], tuple[Envelope, Callable
     if status == 0 and not envelope.ok:
         status = int(envelope.data.get("exit_status", 1)) if isinstance(envelope.data, dict) else 1
     raise SystemExit(status)
+
+
+def _unusable(error: OSError) -> Diagnostic:
+    """A file or folder that the operating system refuses."""
+    what = f"{error.filename}: " if error.filename else ""
+    message = f"{what}{(error.strerror or str(error)).lower()}"
+    return Diagnostic(code="E-io", message=message, remedy="name a path that exists and may be used")
+
+
+def _one_of(option: str, value: str, *allowed: str) -> None:
+    """Refuse a word that an option does not know, before any work is done.
+
+    Raises:
+        RunError: E-usage.
+    """
+    if value not in allowed:
+        message = f"{option} {value}: expected {' or '.join(allowed)}"
+        raise RunError(Diagnostic(code="E-usage", message=message), exit_status=2)
 
 
 @contextmanager
@@ -78,10 +105,10 @@ def write(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def _show_error(found: tuple[Diagnostic, ...]) -> Callable[[], None]:
+def _show_error(found: tuple[Diagnostic, ...], source: str) -> Callable[[], None]:
     from fewtune.api.console import console, diagnostics
 
-    return lambda: diagnostics(console(talk=True), found, "spec")
+    return lambda: diagnostics(console(talk=True), found, source)
 
 
 def _folder(workspace: Path | None) -> Path:
@@ -95,6 +122,8 @@ def init(
     data: Annotated[Path | None, typer.Argument(metavar="DATA", help="A CSV, JSON lines or Parquet file.")] = None,
     example: Annotated[bool, typer.Option("--example", help="Write the quickstart with its data instead.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The spec's file [beside the data].")] = None,
+    label: Annotated[str | None, typer.Option(help="The column of the labels [the one that looks like it].")] = None,
+    text: Annotated[str | None, typer.Option(help="The column of the texts [the one that looks like it].")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a spec for a data file: its columns, task, labels, duplicates and leaks."""
@@ -103,15 +132,17 @@ def init(
         from fewtune.api.console import console, diagnostics
         from fewtune.api.starting import start, start_example
 
-        made = start_example(output) if example else start(data, output)
+        made = start_example(output) if example else start(data, output, label=label, text=text)
         talk = console(talk=True)
+        planned = all(finding.severity != "error" for finding in made.findings)
+        following = (f"fewtune plan {made.path}", f"fewtune apply {made.path}") if planned else ()
 
         def show() -> None:
             sys.stdout.write(made.text)
             diagnostics(talk, made.findings, made.path.name)
-            talk.print(f"wrote {made.path}; next: fewtune plan {made.path}")
+            then = f"next: {following[0]}" if following else "it cannot be planned before these errors are mended"
+            talk.print(f"wrote {made.path}; {then}")
 
-        following = (f"fewtune plan {made.path}", f"fewtune apply {made.path}")
         found = {"path": str(made.path), "spec": made.text, "guesses": made.guesses}
         return Envelope(ok=True, verb="init", data=found, diagnostics=made.findings, next=following), show
 
@@ -132,7 +163,7 @@ def validate(
         checked = check(spec, fix=fix)
         return checked.envelope(), checked.show
 
-    answer("validate", as_json, work)
+    answer("validate", as_json, work, spec.name)
 
 
 @app.command()
@@ -153,7 +184,7 @@ def pull(spec: Spec, as_json: Json = False) -> None:
 
         return Envelope(ok=True, verb="pull", data=pulled, next=(f"fewtune plan {spec}",)), show
 
-    answer("pull", as_json, work)
+    answer("pull", as_json, work, spec.name)
 
 
 @app.command()
@@ -185,7 +216,7 @@ def plan(
         envelope = Envelope(ok=True, verb="plan", data=plan_data(planned), diagnostics=planned.warnings, next=following)
         return envelope, show
 
-    answer("plan", as_json, work)
+    answer("plan", as_json, work, spec.name)
 
 
 @app.command()
@@ -213,7 +244,7 @@ def explain(
         data = {"plan_hash": planned.plan.hash, "decisions": [d.model_dump(mode="json") for d in decisions]}
         return Envelope(ok=True, verb="explain", data=data), show
 
-    answer("explain", as_json, work)
+    answer("explain", as_json, work, spec.name)
 
 
 @app.command()
@@ -233,10 +264,13 @@ def apply(
         from fewtune.api.applying import applied
         from fewtune.api.running import How
 
+        if in_process and (cluster or (workers or 1) > 1):
+            message = "--in-process is one worker without Ray"
+            raise RunError(Diagnostic(code="E-usage", message=message, remedy="leave one of them out"), exit_status=2)
         how = How(in_process=in_process, workers=workers, cluster=cluster, wait_seconds=wait)
         return applied(spec, _folder(workspace), how, within)
 
-    answer("apply", as_json, work)
+    answer("apply", as_json, work, spec.name)
 
 
 @app.command()
@@ -297,10 +331,11 @@ def sql(
     def work() -> tuple[Envelope, Callable[[], None]]:
         from fewtune.api.querying import ask, write_answer
 
+        _one_of("--format", form, "table", "csv", "json")
         found, envelope = ask(_folder(workspace), query, limit)
         return envelope, lambda: write_answer(found, form)
 
-    answer("sql", as_json, work)
+    answer("sql", as_json, work, "query")
 
 
 @app.command()
@@ -319,6 +354,7 @@ def predict(
     def work() -> tuple[Envelope, Callable[[], None]]:
         from fewtune.api.using import predict_source
 
+        _one_of("--format", form, "csv", "jsonl")
         predicted = predict_source(_folder(workspace), source, run=run, arm=arm, precision=precision)
         data = {"arm": predicted.arm, "run": predicted.run, "columns": predicted.columns(probabilities),
                 "rows": predicted.rows(probabilities)}  # fmt: skip
@@ -331,7 +367,7 @@ def predict(
 def export(
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
     merged: Annotated[bool, typer.Option("--merged", help="A whole model instead of an adapter.")] = False,
-    precision: Annotated[str, typer.Option(help="Of merged weights: fp32 or bf16.")] = "fp32",
+    precision: Annotated[str | None, typer.Option(help="Of merged weights: fp32 or bf16 [fp32].")] = None,
     run: Annotated[str | None, typer.Option(help="A run [the latest].")] = None,
     workspace: Workspace = None,
     as_json: Json = False,
@@ -341,7 +377,10 @@ def export(
     def work() -> tuple[Envelope, Callable[[], None]]:
         from fewtune.api.using import export_folder
 
-        made = export_folder(_folder(workspace), folder, merged=merged, precision=precision, run=run)
+        if precision is not None and not merged:
+            message = f"--precision {precision}: an adapter keeps its own precision"
+            raise RunError(Diagnostic(code="E-usage", message=message, remedy="add --merged"), exit_status=2)
+        made = export_folder(_folder(workspace), folder, merged=merged, precision=precision or "fp32", run=run)
 
         def show() -> None:
             for name in made["files"]:
@@ -419,7 +458,7 @@ def _usage(arguments: list[str], error: Any) -> int:
             Envelope(ok=False, verb=arguments[0] if arguments else "", diagnostics=(finding,)).text() + "\n"
         )
     else:
-        _show_error((finding,))()
+        _show_error((finding,), "")()
     return 2
 
 

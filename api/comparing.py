@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from fewtune.compiler.expand import CV
+from fewtune.compiler.expand import CV, VALIDATION
 from fewtune.compiler.plan import Plan
 from fewtune.specs.diagnostic import Diagnostic, StoreError
 from fewtune.specs.evaluation import Metric
@@ -71,6 +71,12 @@ def compare_arms(
     split = split or ("test" if "test" in plan_a.facts.rows else CV)
     n = n or plan_a.final_n
     chosen = _metric(metric or plan_a.metric)
+    for plan in (plan_a, plan_b):
+        known = sorted({stage.split for stage in plan.stages if stage.split and stage.split != VALIDATION})
+        if split not in known:
+            message = f"{plan.experiment_name} has no split {split!r} that arms are compared on"
+            remedy = f"there are {', '.join(known)}"
+            raise StoreError(Diagnostic(code="E-not-found", message=message, remedy=remedy), exit_status=7)
     first, second = arm_runs(reader, plan_a, arm_a, n, split), arm_runs(reader, plan_b, arm_b, n, split)
     if first.labels.tolist() != second.labels.tolist() or first.rows.tolist() != second.rows.tolist():
         message = f"{a} and {b} were not scored on the same items of {split}"

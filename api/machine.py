@@ -20,9 +20,9 @@ TRAINING = ("torch", "transformers", "peft", "ray", "safetensors", "scikit-learn
 
 def examine(workspace: Path) -> dict[str, Any]:
     """Everything that `doctor` shows."""
-    device, now = device_facts(), weather(workspace)
+    device, now, kept = device_facts(), weather(workspace), _workspace(workspace)
     return {
-        "ok": not _missing(CORE),
+        "ok": not _missing(CORE) and kept.get("healthy", True),
         "exit_status": 1,
         "version": _version("fewtune"),
         "python": sys.version.split()[0],
@@ -32,7 +32,7 @@ def examine(workspace: Path) -> dict[str, Any]:
         "can_train": not _missing(TRAINING),
         "embedded_model": str(embedded_folder()) if is_ready() else None,
         "cache": str(cache_folder()),
-        "workspace": _workspace(workspace),
+        "workspace": kept,
     }
 
 

@@ -11,6 +11,7 @@ from types import FrameType
 
 from fewtune.api.saved import plan_any
 from fewtune.api.session import Planned
+from fewtune.compiler.plan import Plan
 from fewtune.runtime.applying import Application, Reporter, refuse_without_libraries
 from fewtune.runtime.executor import Executor, InProcess, Setting, threads_each
 from fewtune.runtime.job import ModelRef
@@ -135,7 +136,14 @@ def _unchanged(planned: Planned, workspace: Path) -> str | None:
         return None
     same = latest.started.plan_hash == planned.plan.hash
     same = same and latest.started.spec == planned.plan.experiment.model_dump(mode="json")
-    return latest.id if same and planned.changes.nothing else None
+    return latest.id if same and planned.changes.nothing and _sound(planned.plan, workspace) else None
+
+
+def _sound(plan: Plan, workspace: Path) -> bool:
+    """Whether the model that predict and export use is as it was recorded, to the last byte."""
+    refits = {stage.fingerprint for stage in plan.stages if stage.kind == "refit"}
+    reader = Reader(workspace)
+    return reader.known(refits, deep=True).fitted.keys() == reader.known(refits, deep=False).fitted.keys()
 
 
 @contextmanager

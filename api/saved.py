@@ -14,7 +14,11 @@ from fewtune.specs.experiment import Experiment
 def plan_any(path: Path, workspace: Path, *, within: str | None = None) -> Planned:
     """Plan a spec, or the spec inside a saved plan."""
     if is_saved(path):
-        return plan_file(path, workspace, within=within)
+        if within is not None:
+            message = f"--within {within}: a saved plan is applied as it is"
+            remedy = "plan the spec again with --within, or leave it out"
+            raise PlanError(Diagnostic(code="E-usage", message=message, remedy=remedy), exit_status=2)
+        return plan_file(path, workspace)
     return plan_spec(path, workspace, within=within)
 
 
@@ -26,7 +30,7 @@ def is_saved(path: Path) -> bool:
         return b'"plan_hash"' in handle.read(20_000_000)
 
 
-def plan_file(path: Path, workspace: Path, *, within: str | None = None) -> Planned:
+def plan_file(path: Path, workspace: Path) -> Planned:
     """Plan the spec that a saved plan holds, and refuse the file if the result is not the same.
 
     Raises:
@@ -35,7 +39,7 @@ def plan_file(path: Path, workspace: Path, *, within: str | None = None) -> Plan
     saved = _read_saved(path)
     spec = saved["plan"]["experiment"]
     base = Path(saved.get("base", ".")).resolve()
-    planned = _plan_experiment(spec, saved["plan"]["experiment_name"], base, workspace, within)
+    planned = _plan_experiment(spec, saved["plan"]["experiment_name"], base, workspace)
     if saved["plan"] != planned.plan.model_dump(mode="json"):
         raise PlanError(_stale(saved, planned.compiled), exit_status=4)
     return planned
@@ -54,12 +58,12 @@ def _read_saved(path: Path) -> dict[str, Any]:
     return saved
 
 
-def _plan_experiment(spec: dict[str, Any], name: str, base: Path, workspace: Path, within: str | None) -> Planned:
+def _plan_experiment(spec: dict[str, Any], name: str, base: Path, workspace: Path) -> Planned:
     """Plan a spec that is given as values."""
     with tempfile.TemporaryDirectory() as scratch:
         written = Path(scratch) / f"{name}.json"
         written.write_text(json.dumps(spec))
-        return plan_spec(written, workspace, within=within, base=base)
+        return plan_spec(written, workspace, base=base)
 
 
 def _stale(saved: dict[str, Any], compiled: Compiled) -> Diagnostic:

@@ -21,6 +21,8 @@ class Planned:
     """A plan with everything it came from."""
 
     loaded: Loaded
+    source: str
+    """The spec's file name."""
     base: Path
     probed: Probed
     compiled: Compiled
@@ -58,7 +60,7 @@ def plan_spec(path: Path, workspace: Path, *, within: str | None = None, base: P
         compiled = compile_plan(loaded.experiment, probed.facts, loaded.stem)
     except FewtuneError as error:
         raise type(error)(loaded.located(error.diagnostics), exit_status=error.exit_status) from error
-    return Planned(loaded, base, probed, compiled, diff(compiled.plan, known_work(compiled.plan, workspace)))
+    return Planned(loaded, path.name, base, probed, compiled, diff(compiled.plan, known_work(compiled.plan, workspace)))
 
 
 def _limited(loaded: Loaded, within: str) -> Loaded:

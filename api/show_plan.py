@@ -131,7 +131,7 @@ def _left_out(out: Console, plan: Plan) -> None:
 def _warnings(out: Console, planned: Planned) -> None:
     if planned.warnings:
         heading(out, "Mind")
-        diagnostics(out, planned.warnings, planned.loaded.stem)
+        diagnostics(out, planned.warnings, planned.source)
 
 
 def between(value: Range, show: Any) -> str:
@@ -144,6 +144,11 @@ def _cost(out: Console, planned: Planned) -> None:
     counts = Counter(changes.trials.values())
     heading(out, "Cost")
     out.print(f"time    {between(estimate.seconds, clock)}")
+    if "reuse" in counts:
+        left = sum(estimate.stage_seconds.get(stage, 0.0) for stage in changes.stages)
+        out.print(
+            "to do   " + (f"{clock(left)} of it; the rest is reused" if changes.stages else "nothing: all is reused")
+        )
     out.print(f"memory  {between(estimate.peak_memory_bytes, size)}")
     out.print(f"disk    {between(estimate.disk_bytes, size)}")
     if estimate.gpu_hours.high:

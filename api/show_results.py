@@ -30,7 +30,8 @@ def show_results(out: Console, found: Results) -> None:
 
 
 def _row(row: LeaderboardRow) -> tuple[Any, ...]:
-    covers = "items only" if row.basis == "items_only" else "seeds, items"
+    seeds = "seeds" if row.split != "cv" else "folds"
+    covers = "items only" if row.basis == "items_only" else f"{seeds}, items"
     mark = "chosen" if row.chosen else ""
     if row.diverged:
         mark += f" {row.diverged} diverged"

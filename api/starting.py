@@ -28,8 +28,14 @@ class Made:
     findings: tuple[Diagnostic, ...] = ()
 
 
-def start(data: Path | None, output: Path | None) -> Made:
+def start(data: Path | None, output: Path | None, *, label: str | None = None, text: str | None = None) -> Made:
     """Write a spec beside a data file, with what could be guessed.
+
+    Args:
+        data: the file.
+        output: where to write the spec; None: beside the file.
+        label: the column of the labels; None: the one that looks like it.
+        text: the column of the texts; None: the one that looks like it.
 
     Raises:
         FewtuneError: no file is given, it cannot be read, no column is clearly the label or the text, or there is a
@@ -44,11 +50,11 @@ def start(data: Path | None, output: Path | None) -> Made:
     target = output or data.with_suffix(".toml")
     _refuse_existing(target)
     table = read_table(data, Source(path=data.name))
-    guesses = guess(table, data)
-    text = spec_text(data, target, guesses)
-    findings = _findings(text, target)
-    target.write_text(text, encoding="utf-8")
-    return Made(target, text, guesses, findings)
+    guesses = guess(table, data, label=label, text=text)
+    written = spec_text(data, target, guesses)
+    findings = _findings(written, target)
+    target.write_text(written, encoding="utf-8")
+    return Made(target, written, guesses, findings)
 
 
 def _refuse_existing(target: Path) -> None:
@@ -57,18 +63,24 @@ def _refuse_existing(target: Path) -> None:
         raise FewtuneError(Diagnostic(code="E-usage", message=message, remedy=remedy), exit_status=2)
 
 
-def guess(table: Table, data: Path) -> dict[str, Any]:
-    """Task, columns and the test file, as far as they are clear.
+def guess(table: Table, data: Path, *, label: str | None = None, text: str | None = None) -> dict[str, Any]:
+    """Task, columns and the test file, as far as they are named or clear.
 
     Raises:
         PlanError: E-column.
     """
-    label, pair = label_column(table), pair_columns(table)
-    text = None if pair else text_column(table, label)
+    for column in (label, text):
+        if column is not None and column not in table.columns:
+            remedy = f"the columns are {', '.join(table.columns)}"
+            message = f"{data.name} has no column {column!r}"
+            raise PlanError(Diagnostic(code="E-column", message=message, remedy=remedy))
+    pair = None if text else pair_columns(table)
+    label = label or label_column(table)
+    text = None if pair else text or text_column(table, label)
     if label is None or (pair is None and text is None):
         what = "label" if label is None else "text"
         message = f"{data.name}: no column is clearly the {what}"
-        remedy = f"rename one; the columns are {', '.join(table.columns)}"
+        remedy = f"name it with --{what}; the columns are {', '.join(table.columns)}"
         raise PlanError(Diagnostic(code="E-column", message=message, remedy=remedy))
     labels = sorted({value.strip() for value in cells(table.columns[label])} - {""})
     return {
@@ -83,12 +95,13 @@ def guess(table: Table, data: Path) -> dict[str, Any]:
 
 def _test_file(data: Path) -> str | None:
     """A file beside this one that is named like its test split."""
+    beside = {path.name.lower(): path.name for path in data.resolve().parent.iterdir() if path.is_file()}
     for word in TRAIN_NAMES:
         if word in data.stem.lower():
             for other in TEST_NAMES:
-                candidate = data.with_name(data.name.lower().replace(word, other))
-                if candidate.is_file():
-                    return candidate.name
+                found = beside.get(data.name.lower().replace(word, other))
+                if found is not None:
+                    return found
     return None
 
 

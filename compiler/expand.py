@@ -62,8 +62,9 @@ def fit_fingerprint(shared: dict[str, Any], sample: Sample, model_seed: int | No
 
 
 def _model_content(facts: Facts, arm: Arm, words: dict[str, str]) -> dict[str, Any]:
-    """What every use of the language model depends on."""
+    """What every use of the language model depends on; predictions name labels by their place in the list."""
     return {
+        "labels": facts.data.labels,
         "adaptation": arm.adaptation,
         "pattern": arm.pattern,
         "words": words if arm.formulation in ("pattern", "in-context") else None,

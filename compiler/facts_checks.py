@@ -17,6 +17,8 @@ from fewtune.specs.diagnostic import Diagnostic
 
 SMALL_TEST = 100
 RARE = 3
+MANY = 5
+"""Labels that a finding names; beyond, it counts them."""
 
 
 def check_facts(s: Situation) -> list[Diagnostic]:
@@ -59,10 +61,19 @@ def _labels(s: Situation) -> Iterator[Diagnostic]:
             shown = ", ".join(map(repr, split.unknown_labels[:4]))
             message = f"{split.place}: labels that the training rows do not have: {shown}"
             yield finding("E-label-unknown", message, pointer_of(name), remedy="use the same label names everywhere")
-    for index in present:
-        if counts[index] < RARE:
-            message = f"the label {s.facts.data.labels[index]!r} has {counts[index]} training row(s)"
-            yield finding("W-rare-label", message, "/data/train", remedy="a few more of it help most")
+    rare = [s.facts.data.labels[index] for index in present if counts[index] < RARE]
+    if rare:
+        message = f"fewer than {RARE} training rows: {_listed(rare)}"
+        many = len(rare) > MANY and 2 * len(rare) > len(s.facts.data.labels)
+        remedy = "is this column really the label?" if many else "a few more of them help most"
+        yield finding("W-rare-label", message, "/data/train", remedy=remedy)
+
+
+def _listed(names: list[str]) -> str:
+    """Labels in words, the first few by name."""
+    shown = ", ".join(map(repr, names[:MANY]))
+    more = f" and {len(names) - MANY} more" if len(names) > MANY else ""
+    return f"the label{'' if len(names) == 1 else 's'} {shown}{more}"
 
 
 def _pool(s: Situation) -> Iterator[Diagnostic]:
@@ -70,13 +81,17 @@ def _pool(s: Situation) -> Iterator[Diagnostic]:
     train = s.facts.data.train
     labelled, usable = Counter(train.labels), Counter(train.labels[row] for row in s.pool)
     texts = {index: {train.groups[row] for row in s.pool if train.labels[row] == index} for index in labelled}
-    for index, name in enumerate(s.facts.data.labels):
-        if labelled[index] and not usable[index]:
-            message = f"every row with the label {name!r} is in an evaluation split, too: none is left to train on"
-            yield finding("E-too-few-rows", message, "/data/train", remedy="rows that no evaluation split has")
-        elif s.facts.data.test is None and 0 < len(texts.get(index, ())) < 2:
-            message = f"no test split, and one text only with the label {name!r}: it cannot be trained on and scored"
-            yield finding("E-too-few-rows", message, "/data/train", remedy="more rows of this label, or data.test")
+    named = list(enumerate(s.facts.data.labels))
+    taken = [name for index, name in named if labelled[index] and not usable[index]]
+    if taken:
+        message = f"every row is in an evaluation split, too, and none is left to train on: {_listed(taken)}"
+        yield finding("E-too-few-rows", message, "/data/train", remedy="rows that no evaluation split has")
+    single = [name for index, name in named if s.facts.data.test is None and 0 < len(texts.get(index, ())) < 2]
+    if single:
+        message = f"no test split, and one text only, which cannot be trained on and scored: {_listed(single)}"
+        many = len(single) > MANY and 2 * len(single) > len(named)
+        remedy = "is this column really the label?" if many else "more rows of it, or data.test"
+        yield finding("E-too-few-rows", message, "/data/train", remedy=remedy)
 
 
 def _folds(s: Situation) -> int | None:
@@ -191,6 +206,22 @@ def _across(train: SplitFacts, facts: Facts) -> Iterator[Diagnostic]:
             message = f"{len(shared)} text(s) of {split.place} are in {train.place}, too ({_rows(shared)})"
             remedy = "these are not sampled for training" if name != "unlabelled" else None
             yield finding("W-duplicate-across-splits", message, pointer_of(name), remedy=remedy)
+    validation = facts.data.splits.get("validation")
+    if validation is not None:
+        yield from _looks_ahead(validation, facts)
+
+
+def _looks_ahead(validation: SplitFacts, facts: Facts) -> Iterator[Diagnostic]:
+    """Texts that choose the arm and then report it."""
+    seen = set(validation.groups)
+    for split in facts.data.evaluated:
+        shared = [number for number, group in enumerate(split.groups, 1) if group in seen]
+        if not shared:
+            continue
+        message = f"{len(shared)} text(s) of {split.place} are in {validation.place}, too ({_rows(shared)})"
+        remedy = "arms are chosen on validation rows: take rows that no report is about"
+        code = "E-validation-is-test" if len(shared) == len(split) else "W-duplicate-across-splits"
+        yield finding(code, message, pointer_of("validation"), remedy=remedy)
 
 
 def _sizes(s: Situation) -> Iterator[Diagnostic]:

@@ -144,6 +144,11 @@ def _levels(s: Situation, cuts: Cuts, notes: Notes) -> tuple[Level, ...]:
     return tuple(_level(s, n, per_class, index, notes) for index, (n, per_class) in enumerate(wanted))
 
 
+def _part(n: int, fraction: float) -> int:
+    """Rows of a held-out part: at least one, and at least one is left to train on."""
+    return min(max(1, round(n * fraction)), max(1, n - 1))
+
+
 def _level(s: Situation, n: int, per_class: int | None, index: int, notes: Notes) -> Level:
     asked = s.experiment.evaluation
     ruled = validation(s, n)
@@ -157,11 +162,11 @@ def _level(s: Situation, n: int, per_class: int | None, index: int, notes: Notes
         n_train = n
     if pinned == "held-out" and spent["scheme"] != "validation-split":
         fraction = asked.validation_fraction or 0.2
-        spent = {"scheme": "held-out", "rows": max(1, round(n_train * fraction))}
+        spent = {"scheme": "held-out", "rows": _part(n_train, fraction)}
     elif pinned == "fixed-schedule":
         spent = {"scheme": "fixed-schedule", "rows": 0}
     elif asked.validation_fraction is not None and spent["scheme"] == "held-out":
-        spent = {"scheme": "held-out", "rows": max(1, round(n_train * asked.validation_fraction))}
+        spent = {"scheme": "held-out", "rows": _part(n_train, asked.validation_fraction)}
     pinned_part = pinned is not None or (asked.validation_fraction is not None and spent["scheme"] == "held-out")
     choice = pin(spent, ruled) if pinned_part and spent["scheme"] != "validation-split" else ruled
     for field, part in (("scheme", "scheme"), ("validation", "rows")):

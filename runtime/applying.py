@@ -146,11 +146,12 @@ class Application:
 
     def _count(self) -> int:
         """Jobs that are missing: a fit that is named twice is one, and one candidate will be trained on all labels."""
-        wanted = [family for family in self.families.values() if self._wanted(family)]
+        refits = [family for family in self.families.values() if family.fit and family.fit.kind == "refit"]
+        wanted = [family for family in self.families.values() if self._wanted(family) and family not in refits]
         trained = {family.fit.fingerprint for family in wanted if family.fit}
-        final = [family.fit for family in self.families.values() if family.fit and family.fit.kind == "refit"]
-        open_refit = any(not self.done[stage.id] and stage.fingerprint not in trained for stage in final[:1])
-        return sum(not (family.fit and family.fit.kind == "refit") for family in wanted) + open_refit
+        decided = self.plan.stage_index["select"].fingerprint in self.store.history.selected
+        final = [family.fit for family in refits if family.fit and (not decided or self._is_open(family))]
+        return len(wanted) + any(not self.done[fit.id] and fit.fingerprint not in trained for fit in final[:1])
 
     def _end(self) -> str:
         self._look()

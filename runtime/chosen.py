@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fewtune.compiler.expand import refit_recipe
 from fewtune.compiler.facts import DeviceFacts
-from fewtune.compiler.plan import Arm, Plan
+from fewtune.compiler.plan import Arm, Plan, Stage
 from fewtune.runtime.executor import threads_each
 from fewtune.runtime.folders import embedded_folder
 from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Row, RowRef, Score, Scored
@@ -70,15 +70,28 @@ def _fitted(reader: Reader, run: Run, plan: Plan, arm: Arm) -> Chosen:
     base = Path(reader.workspace.root, run.started.spec_folder).resolve()
     if not arm.seeded:
         return Chosen(run, plan, arm, "", None, base)
-    refit = next((stage for stage in plan.stages if stage.kind == "refit" and stage.arm == arm.name), None)
-    trained = [stage for stage in plan.stages if stage.kind == "train" and stage.arm == arm.name]
-    of_largest = [stage for stage in trained if plan.trial_index[stage.trial or ""].n == plan.final_n]
-    for stage in ([refit] if refit else []) + of_largest:
+    for stage in on_all_labels(plan, arm):
         event = reader.history().fitted.get(stage.fingerprint)
         if event is not None:
             state = reader.read(event.artefact) if event.artefact else b""
             return Chosen(run, plan, arm, stage.fingerprint, state, base)
-    raise _nothing(f"{arm.name!r} was not fitted on all labels yet", "run `fewtune apply SPEC` to its end")
+    selection = reader.selection_of(run.id)
+    if selection is None or selection.arm == arm.name:
+        raise _nothing(f"{arm.name!r} was not fitted on all labels yet", "run `fewtune apply SPEC` to its end")
+    message = f"{arm.name!r} was not fitted on all labels: only the chosen arm, {selection.arm!r}, is"
+    raise _nothing(message, "leave --arm out, or apply a spec that includes this method only")
+
+
+def on_all_labels(plan: Plan, arm: Arm) -> list[Stage]:
+    """Fits of an arm that saw every label of the largest n: no fold's, none that held out a part."""
+    found = [stage for stage in plan.stages if stage.kind == "refit" and stage.arm == arm.name]
+    if plan.levels[-1].validation == 0 or plan.levels[-1].scheme == "validation-split":
+        found += [
+            stage for stage in plan.stages
+            if stage.kind == "train" and stage.arm == arm.name and stage.fold is None
+            and plan.trial_index[stage.trial or ""].n == plan.final_n
+        ]  # fmt: skip
+    return found
 
 
 def _nothing(message: str, remedy: str) -> StoreError:

@@ -2,7 +2,8 @@
 
 Only JSON and the bytes of artefacts cross. Ray's own retries are off, the dashboard is off, a local cluster listens on
 loopback only; the store's attempts are the only record of what was tried. Ray would set OMP_NUM_THREADS from num_cpus,
-take a third of the memory as object store and kill workers by memory: all three are set here.
+take a third of the memory as object store, kill workers by memory and run them at the lowest priority, where one busy
+neighbour on the same core leaves them next to nothing: all four are set here.
 """
 
 import os
@@ -22,6 +23,7 @@ POLL = 0.5
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_worker_niceness": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }

@@ -23,7 +23,7 @@ HEADS = {
 """Architecture -> transformers' class with a classification head."""
 
 SCRIPT = '''"""Labels for JSON lines on standard input: python predict.py [BASE] < rows.jsonl"""
-import json, sys
+import json, re, sys
 from pathlib import Path
 import torch
 from transformers import AutoTokenizer, {auto}
@@ -36,9 +36,9 @@ tokenizer = AutoTokenizer.from_pretrained(base)
 for line in sys.stdin:
     row = json.loads(line)
     def encode():
-        text = card["pattern"].replace("{{labels}}", ", ".join(card["options"]))
-        for field in card["fields"]:
-            text = text.replace("{{" + field + "}}", row[field])
+        known = {{"labels": ", ".join(card["options"]), **{{field: row[field] for field in card["fields"]}}}}
+        names = "|".join(map(re.escape, known))
+        text = re.sub("[{{](" + names + ")[}}]", lambda found: known[found[1]], card["pattern"])
         return tokenizer(text, return_tensors="pt")
     while (excess := encode().input_ids.shape[1] - card["max_tokens"]) > 0:
         longest = max(card["fields"], key=lambda field: len(row[field]))

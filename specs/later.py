@@ -13,6 +13,7 @@ TASKS: dict[str, str] = {
     "sequence-labeling": "one label for each token",
     "multi-label": "several labels for one text; today: one yes/no classification for each label",
     "preference": "alignment on preferred answers",
+    "augmentation": "synthetic examples from a teacher model",
 }
 """Task types for later -> what they are."""
 

@@ -42,9 +42,12 @@ def verdict(board: Sequence[LeaderboardRow], comparisons: Sequence[ComparisonRow
         parts.append(_listed([f"{row.arm} is better by {_gap(row, swap=True)}" for row in by["worse"]])
                      + "; the choice was made before and stays")  # fmt: skip
     parts += [_undecided(row) for row in by["cannot tell"]]
+    parts += [_diverged(row) for row in board if row.diverged]
     higher = [row.arm for row in board if row.mean > chosen.mean and row.arm not in {r.arm for r in by["worse"]}]
     if higher:
         parts.append(f"{_listed(higher)} scored higher here, within the noise; the choice stays")
+    if chosen.split == "cv":
+        parts.append("all seeds share these rows, so the spread over other samples may be wider")
     if looks > 1:
         parts.append(f"this test split has been looked at by {looks} different plans: its scores grow optimistic")
     return Verdict(
@@ -60,12 +63,21 @@ def verdict(board: Sequence[LeaderboardRow], comparisons: Sequence[ComparisonRow
 
 
 def _opening(row: LeaderboardRow) -> str:
-    seeds = f"{row.seeds} seeds" if row.basis != "items_only" else "one run: items only"
+    seeds = _count(row.seeds, "seed") if row.basis != "items_only" else "one run: items only"
     where = "by cross-validation" if row.split == "cv" else f"on {row.split}"
     return (
         f"{row.arm} reaches {row.mean:.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}] {row.metric} {where} "
         f"at n = {row.n} ({seeds}, {row.items} items)"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _diverged(row: LeaderboardRow) -> str:
+    left_out = "is" if row.diverged == 1 else "are"
+    return f"{_count(row.diverged, 'run')} of {row.arm} diverged and {left_out} not in its mean"
 
 
 def _gap(row: ComparisonRow, *, swap: bool = False) -> str:
@@ -80,7 +92,9 @@ def _undecided(row: ComparisonRow) -> str:
     ]
     needed = " or ".join(part for part in would if part)
     said = f"against {row.arm}: cannot tell ({row.difference:+.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}])"
-    return said + (f", {needed} would" if needed else "")
+    if row.basis == "items_only" and row.ci_low * row.ci_high > 0:
+        return f"{said}: one seed says nothing of the spread over samples"
+    return said + (f", {needed} would" if needed else ": neither more seeds nor more items alone would")
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Rows of a local data file, through DuckDB's readers: the one reader for probe and training alike."""
 
+import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -7,15 +8,12 @@ from typing import Any
 from fewtune.specs.data import Source
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 
-READERS = {
-    ".csv": "read_csv(?, header=true, all_varchar=true, delim=',', quote='\"', escape='\"')",
-    ".tsv": "read_csv(?, header=true, all_varchar=true, delim='\t', quote='\"', escape='\"')",
-    ".jsonl": "read_json(?, format='newline_delimited')",
-    ".ndjson": "read_json(?, format='newline_delimited')",
-    ".json": "read_json(?)",
-    ".parquet": "read_parquet(?)",
-}
-"""Ending -> DuckDB's table function."""
+CSV = "read_csv(?, header=true, all_varchar=true, delim='{delimiter}', quote='\"', escape='\"')"
+JSON = "read_json(?, format='{form}'{more})"
+JSON_FORMS = {".jsonl": "newline_delimited", ".ndjson": "newline_delimited", ".json": "auto"}
+ENDINGS = (".csv", ".tsv", *JSON_FORMS, ".parquet")
+DELIMITERS = (",", ";", "\t", "|")
+"""What may stand between the cells of a CSV file: whatever is most frequent in its first line."""
 MAX_BYTES = 2_000_000_000
 """A labelled set beyond this is not limited data."""
 
@@ -58,9 +56,9 @@ def read_table(path: Path, source: Source) -> Table:
     """
     import duckdb
 
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        remedy = f"the endings are {', '.join(READERS)}"
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        remedy = f"the endings are {', '.join(ENDINGS)}"
         raise PlanError(Diagnostic(code="E-file-unreadable", message=f"{source.place}: unknown ending", remedy=remedy))
     if path.stat().st_size > MAX_BYTES:
         raise PlanError(Diagnostic(code="E-file-unreadable", message=f"{source.place} is larger than 2 GB"))
@@ -71,16 +69,56 @@ def read_table(path: Path, source: Source) -> Table:
     )
     try:
         with duckdb.connect(config={"threads": 1}) as connection:
+            reader = _reader(connection, path, ending)
             relation = connection.execute(f"SELECT COLUMNS(*)::VARCHAR FROM {reader}{rows}", [str(path)])
             names = [column[0] for column in relation.description or ()]
             cells = relation.fetchall()
     except duckdb.Error as error:
-        raise PlanError(_unreadable(source.place, error)) from error
+        fault = _fault(path) if ending in (".csv", ".tsv") else ""
+        raise PlanError(_unreadable(source.place, fault or str(error))) from error
     return Table(source.place, {name: [row[index] for row in cells] for index, name in enumerate(names)})
 
 
-def _unreadable(place: str, error: Exception) -> Diagnostic:
-    reason = re.sub(r"\s+", " ", str(error).split("\n")[0]).strip()[:200]
+def _reader(connection: Any, path: Path, ending: str) -> str:
+    """DuckDB's table function for a file; every value as it is written, none guessed to be a number or a date."""
+    if ending == ".parquet":
+        return "read_parquet(?)"
+    if ending not in JSON_FORMS:
+        return CSV.format(delimiter=delimiter(path))
+    names = JSON.format(form=JSON_FORMS[ending], more=", maximum_depth=1, sample_size=-1")
+    found = connection.execute(f"DESCRIBE SELECT * FROM {names}", [str(path)]).fetchall()
+    columns = ", ".join("'{}': 'VARCHAR'".format(row[0].replace("'", "''")) for row in found)
+    return JSON.format(form=JSON_FORMS[ending], more=f", columns={{{columns}}}")
+
+
+def delimiter(path: Path) -> str:
+    """What stands between the names of a CSV file's header; a comma where there is one column."""
+    with path.open("rb") as handle:
+        header = handle.readline(100_000).decode("utf-8", errors="replace")
+    outside = re.sub(r'"[^"]*"', "", header)
+    return max(DELIMITERS, key=lambda each: (outside.count(each), -DELIMITERS.index(each)))
+
+
+def _fault(path: Path) -> str:
+    """The first line of a CSV file that cannot be read, and why; empty where nothing is found."""
+    wide = 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            rows = csv.reader(handle, delimiter=delimiter(path), strict=True)
+            for cells_ in rows:
+                wide = wide or len(cells_)
+                if cells_ and len(cells_) != wide:
+                    what = f"line {rows.line_num} has {len(cells_)} cells, the header has {wide}"
+                    return f"{what}; write quotes around texts that contain {delimiter(path)!r}"
+    except UnicodeDecodeError:
+        return "it is not UTF-8; save it as UTF-8 (spreadsheets offer it as a kind of CSV)"
+    except csv.Error as error:
+        return f"line {rows.line_num}: {error}; a quote inside a text is written twice"
+    return ""
+
+
+def _unreadable(place: str, error: str) -> Diagnostic:
+    reason = re.sub(r"\s+", " ", error.split("\n")[0]).strip()[:200]
     return Diagnostic(
         code="E-file-unreadable",
         message=f"{place}: {reason}",

@@ -98,6 +98,15 @@ FAULTS = [
     (["explain", "examples/quickstart.toml", "nonsense"], 7, "E-not-found"),
     (["predict", "x.csv"], 7, "E-nothing-to-show"),
     (["init", "nowhere.csv"], 3, "E-file-missing"),
+    (["init", "examples/legal/train.csv", "-o", "/nowhere/at/all.toml"], 2, "E-io"),
+    (["plan", "examples/quickstart.toml", "--save", "/nowhere/at/all.json"], 2, "E-io"),
+    (["plan", "examples/quickstart.toml", "--save", "."], 2, "E-io"),
+    (["plan", "examples/quickstart.toml", "--within", "1 s"], 6, "E-budget"),
+    (["results", "-w", "README.md"], 2, "E-io"),
+    (["sql", "SELECT 1", "--format", "xml"], 2, "E-usage"),
+    (["predict", "x.csv", "--format", "xml"], 2, "E-usage"),
+    (["export", "x", "--precision", "bf16"], 2, "E-usage"),
+    (["apply", "examples/quickstart.toml", "--in-process", "--workers", "2"], 2, "E-usage"),
 ]
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from project import Project, make_project
 
+from fewtune.runtime.chosen import chosen as chosen_model
+from fewtune.runtime.chosen import on_all_labels
 from fewtune.store.predictions import parse_predictions
 
 
@@ -67,6 +69,23 @@ def test_final_model_is_trained_on_all_rows(project: Project) -> None:
     refit = next(sample for sample in project.plan().compiled.samples if sample.id == "refit")
     assert set(refit.train) == set(range(61))
     assert any(fitted.stage_kind == "refit" for fitted in project.reader.history().fitted.values())
+
+
+def test_no_model_of_a_fold_is_handed_out(project: Project) -> None:
+    """Only what was trained on all rows may predict: not the other arms, and nothing before the last training."""
+    plan = project.plan().plan
+    chosen = project.reader.selection_of(project.reader.runs()[-1].id)
+    assert chosen is not None
+    for arm in plan.arms:
+        if arm.seeded and arm.name != chosen.arm:
+            done = project.cli("predict", "train.csv", "--arm", arm.name, "--json")
+            fault = json.loads(done.stdout)["diagnostics"][0]
+            assert (done.returncode, fault["code"]) == (7, "E-nothing-to-show")
+            assert chosen.arm in fault["message"]
+    (event,) = [e for e in project.reader.history().fitted.values() if e.stage_kind == "refit"]
+    model = chosen_model(project.reader)
+    assert model.fingerprint == event.fingerprint
+    assert {stage.kind for stage in on_all_labels(plan, model.arm)} == {"refit"}
 
 
 def test_leaderboard_is_of_cross_validation(project: Project, tmp_path: Path) -> None:

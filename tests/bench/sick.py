@@ -21,7 +21,7 @@ test = { path = "test.jsonl", rows = "1-200" }
 label_budget = 64
 
 [constraints]
-wall_time = "30 min"
+wall_time = "15 min"
 """
 
 

@@ -59,4 +59,6 @@ def machine() -> str:
     from fewtune.runtime.probe.device import device_facts
 
     device = device_facts()
-    return f"{device.count} x {device.name}, {device.cores} cores"
+    threads = os.environ.get("OMP_NUM_THREADS")
+    fixed = f", OMP_NUM_THREADS={threads}" if threads else ""
+    return f"{device.count} x {device.name}, {device.cores} cores{fixed}"

@@ -26,6 +26,7 @@ def test_an_audit_hook_sees_no_bypass(memory_folder: Path) -> None:
     )
     found = json.loads(done.stdout)
     assert found["seen"] > 50
+    assert found["seen in apply"] > 20
     assert len(found["planted"]) == 2, "the watch must see the two changes that the test makes itself"
     assert found["bypassing"] == []
 

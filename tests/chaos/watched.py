@@ -1,6 +1,6 @@
-"""Apply and recover with every change of a file watched; prints a JSON list of changes that bypass `durable`.
+"""Store, recover and apply with every change of a file watched; prints as JSON which of them bypass `durable`.
 
-Run as a program: `watched.py WORKSPACE`.
+Run as a program: `watched.py WORKSPACE`; the real apply works in a folder beside it.
 """
 
 import json
@@ -9,7 +9,10 @@ import sys
 import traceback
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
 import scenario
+from apply_scenario import project
 
 from fewtune.store import durable, publication  # noqa: F401 -- imported before anything is watched
 
@@ -20,8 +23,8 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 class Watch:
     """An audit hook: it cannot be taken off, so it lives in a process of its own."""
 
-    def __init__(self, workspace: Path) -> None:
-        self.workspace = str(workspace)
+    def __init__(self, *workspaces: Path) -> None:
+        self.workspaces = tuple(map(str, workspaces))
         self.seen = 0
         self.bypassing: list[str] = []
 
@@ -41,11 +44,14 @@ class Watch:
 
     def ours(self, path: str) -> bool:
         """Inside the workspace, and neither the database's file nor the lock that the kernel knows."""
-        return path.startswith(self.workspace) and ".duckdb" not in path and not path.endswith("lease/lock")
+        return path.startswith(self.workspaces) and ".duckdb" not in path and not path.endswith("lease/lock")
 
 
 def main(workspace: Path) -> None:
-    watch = Watch(workspace)
+    folder = workspace.with_name("project")
+    folder.mkdir()
+    applied = project(folder)
+    watch = Watch(workspace, applied.workspace)
     sys.addaudithook(watch)
     acknowledged = workspace.with_name("acknowledged")
     scenario.main(workspace, acknowledged)
@@ -54,7 +60,13 @@ def main(workspace: Path) -> None:
     (workspace / "artefacts" / ".state.1-1.tmp").write_bytes(b"left by a crash")  # another one
     planted, watch.bypassing = watch.bypassing, []
     scenario.main(workspace, acknowledged)
-    print(json.dumps({"seen": watch.seen, "planted": planted, "bypassing": watch.bypassing}))
+    stored = watch.seen
+    assert applied.apply().state == "succeeded"
+    print(
+        json.dumps(
+            {"seen": stored, "seen in apply": watch.seen - stored, "planted": planted, "bypassing": watch.bypassing}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from situations import codes, experiment, facts, faults, found, relabelled, said, twins, with_split
+from situations import codes, experiment, facts, faults, found, relabelled, said, twins, with_split, with_splits
 
 from fewtune.compiler import facts_checks, resolution_checks
 from fewtune.compiler.compilation import compile_plan
-from fewtune.compiler.facts import Facts
+from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.wording import word_forms
 from fewtune.specs.diagnostic import CODES
 from fewtune.specs.methods import METHODS
@@ -117,6 +117,14 @@ def shared(given: Facts, name: str, row: int = 3) -> Facts:
     return with_split(given, name, groups=tuple(groups))
 
 
+def validated(given: Facts, share: float) -> Facts:
+    """A validation split that has this share of the test rows, and rows of its own."""
+    test = given.data.splits["test"]
+    groups = [group if row < share * len(test) else f"own {row}" for row, group in enumerate(test.groups)]
+    changed = {**test.model_dump(include=set(SplitFacts.model_fields)), "name": "validation", "groups": tuple(groups)}
+    return with_splits(given, {**given.data.splits, "validation": SplitFacts.model_validate(changed)})
+
+
 # Code, the change of sound facts that fires it, and one that does not.
 BY_FACTS: list[tuple[str, Callable[[Facts], Facts], Callable[[Facts], Facts]]] = [
     ("E-text-missing", lambda f: with_split(f, "train", missing_text=(3,)), lambda f: f),
@@ -131,6 +139,8 @@ BY_FACTS: list[tuple[str, Callable[[Facts], Facts], Callable[[Facts], Facts]]] =
     ("W-duplicate-across-splits", lambda f: shared(f, "test"), lambda f: f),
     ("W-duplicate-across-splits", lambda f: shared(f, "blogs"), lambda f: f),
     ("W-duplicate-across-splits", lambda f: shared(f, "unlabelled"), lambda f: f),
+    ("E-validation-is-test", lambda f: validated(f, 1.0), lambda f: validated(f, 0.5)),
+    ("W-duplicate-across-splits", lambda f: validated(f, 0.5), lambda f: validated(f, 0.0)),
 ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import pytest
 from situations import compiled, experiment, facts, relabelled, with_split
 
 from fewtune.compiler.compilation import compile_plan
+from fewtune.compiler.facts import Facts
 from fewtune.compiler.plan import Compiled, Plan, Stage
 
 Tables = dict[str, Any]
@@ -81,6 +82,19 @@ def test_the_verbalizer_moves_only_arms_that_have_words() -> None:
     was, now = (compile_plan(asked, facts(own)).plan for asked in (experiment(data={"label_budget": 32}), own))
     changed = {now.arm(stage.arm).formulation for stage in now.stages if stage.id in moved(was, now) and stage.arm}
     assert changed == {"pattern", "in-context"}
+
+
+def test_the_order_of_the_labels_moves_every_arm() -> None:
+    """Predictions are places in the list of labels, and a pattern may list them."""
+    before = facts(labels=("post", "bill"))
+    turned = before
+    for name, rows in before.data.splits.items():
+        turned = with_split(turned, name, labels=tuple(1 - label for label in rows.labels))
+    data = turned.data.model_copy(update={"labels": ("bill", "post")})
+    turned = Facts(data=data, model=turned.model, device=turned.device)
+    was, now = (compile_plan(experiment(data={"label_budget": 32}), given).plan for given in (before, turned))
+    results = [{s.fingerprint for s in plan.stages if s.kind not in ("sample", "select")} for plan in (was, now)]
+    assert results[0].isdisjoint(results[1])
 
 
 def test_micro_batches_are_in_no_fingerprint() -> None:
