@@ -7,7 +7,8 @@ no gradient, so none is computed for it.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -60,29 +61,64 @@ class Route:
 
     scales: list[float]
     """alpha / r of each slot."""
-    bounds: list[tuple[int, int]] = field(default_factory=list)
+    bounds: tuple[tuple[int, int], ...] = ()
     """First token of each slot, and the one after its last; slots follow one another."""
+    each: int = 0
+    """Tokens of each slot where all have as many, else 0."""
+    factors: Tensor | None = None
+    """The scales as (slots, 1, 1), in a precision that holds them exactly."""
 
-    def lay(self, tokens: Sequence[int]) -> None:
+    def lay(self, tokens: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
         """Place the slots, with so many tokens each, one after the other."""
-        self.bounds, start = [], 0
-        for count in tokens:
-            self.bounds.append((start, start + count))
-            start += count
-
-    @property
-    def even(self) -> int:
-        """Tokens of each slot where all have as many, else 0."""
-        first = self.bounds[0][1]
-        return first if all(end - start == first for start, end in self.bounds) else 0
+        ends = tuple(accumulate(tokens))
+        self.bounds = tuple(zip((0, *ends), ends, strict=False))
+        self.each = tokens[0] if len(set(tokens)) == 1 else 0
+        exact = torch.tensor(self.scales, dtype=dtype).tolist() == self.scales
+        kept = dtype if exact else torch.promote_types(dtype, torch.float32)
+        self.factors = torch.tensor(self.scales, dtype=kept, device=device)[:, None, None]
 
 
-class _PackedLowRank(torch.autograd.Function):
-    """Shapes: x (..., d_in), weight (d_out, d_in), a (k, r, d_in), b (k, d_out, r).
+def _scaled(low: Tensor, factors: Tensor | None) -> Tensor:
+    """(k, n, r) times its slot's scale."""
+    assert factors is not None
+    return low.mul_(factors) if factors.dtype == low.dtype else (low * factors).to(low.dtype)
 
-    No product mixes two slots' rows, so what is not finite in one of them stays there. Slots of equal length go through
-    one batched product; others one after the other, which costs nothing while each has some tens of tokens.
+
+class _EvenSlots(torch.autograd.Function):
+    """Slots of equal length, in batched products.
+
+    Shapes: x (..., d_in), weight (d_out, d_in), a (k, r, d_in), b (k, d_out, r).
     """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, route: Route) -> Tensor:
+        slots, used = len(a), len(a) * route.each
+        rows = x.reshape(-1, x.shape[-1])[:used].view(slots, route.each, -1)
+        y = nn.functional.linear(x, weight, bias)
+        low = _scaled(torch.bmm(rows, a.transpose(1, 2)), route.factors)
+        y.view(-1, y.shape[-1])[:used].view(slots, route.each, -1).baddbmm_(low, b.transpose(1, 2))
+        ctx.save_for_backward(rows, low, weight, a, b)
+        ctx.factors, ctx.shape = route.factors, x.shape
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """With g = dy and h = scale g B in each slot: dx = g W + h A, dA = h^T x, dB = g^T (scale A x)."""
+        rows, low, weight, a, b = ctx.saved_tensors
+        flat = gradients[0].reshape(-1, weight.shape[0])
+        used, slots = low.shape[0] * low.shape[1], len(a)
+        g = flat[:used].view(slots, low.shape[1], -1)
+        h = _scaled(torch.bmm(g, b), ctx.factors)
+        dx = None
+        if ctx.needs_input_grad[0]:
+            dx = flat @ weight
+            dx[:used].view(slots, low.shape[1], -1).baddbmm_(h, a)
+            dx = dx.view(ctx.shape)
+        return dx, None, None, torch.bmm(h.transpose(1, 2), rows), torch.bmm(g.transpose(1, 2), low), None
+
+
+class _RaggedSlots(torch.autograd.Function):
+    """Slots one after the other, which costs nothing while each has some tens of tokens; shapes as above."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, route: Route) -> Tensor:
@@ -90,51 +126,34 @@ class _PackedLowRank(torch.autograd.Function):
         y = nn.functional.linear(x, weight, bias)
         flat = y.view(-1, y.shape[-1])
         shrunk = rows.new_zeros(len(rows), a.shape[1])
-        if each := route.even:
-            used = each * len(a)
-            low = _scaled(torch.bmm(rows[:used].view(len(a), each, -1), a.transpose(1, 2)), route.scales)
-            shrunk[:used] = low.flatten(0, 1)
-            flat[:used].view(len(a), each, -1).baddbmm_(low, b.transpose(1, 2))
-        else:
-            for slot, (start, end) in enumerate(route.bounds):
-                torch.mm(rows[start:end], a[slot].t(), out=shrunk[start:end]).mul_(route.scales[slot])
-                flat[start:end].addmm_(shrunk[start:end], b[slot].t())
+        for slot, (start, end) in enumerate(route.bounds):
+            torch.mm(rows[start:end], a[slot].t(), out=shrunk[start:end])
+            flat[start:end].addmm_(shrunk[start:end], b[slot].t(), alpha=route.scales[slot])
         ctx.save_for_backward(rows, shrunk, weight, a, b)
-        ctx.even, ctx.bounds, ctx.scales, ctx.shape = route.even, tuple(route.bounds), tuple(route.scales), x.shape
+        ctx.bounds, ctx.scales, ctx.shape = route.bounds, tuple(route.scales), x.shape
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """With g = dy and h = scale g B in each slot: dx = g W + h A, dA = h^T x, dB = g^T (scale A x)."""
+        """With g = dy and h = scale g B in each slot: dx = g W + h A, dA = h^T x, dB = scale g^T (A x)."""
         rows, shrunk, weight, a, b = ctx.saved_tensors
         g = gradients[0].reshape(-1, weight.shape[0])
         dx = g @ weight if ctx.needs_input_grad[0] else None
         da, db = torch.zeros_like(a), torch.zeros_like(b)
-        if each := ctx.even:
-            used = each * len(a)
-            g, x, low = (part[:used].view(len(a), each, -1) for part in (g, rows, shrunk))
-            h = _scaled(torch.bmm(g, b), ctx.scales)
+        for slot, (start, end) in enumerate(ctx.bounds):
+            h = (g[start:end] @ b[slot]).mul_(ctx.scales[slot])
             if dx is not None:
-                dx[:used].view(len(a), each, -1).baddbmm_(h, a)
-            da, db = torch.bmm(h.transpose(1, 2), x), torch.bmm(g.transpose(1, 2), low)
-        else:
-            for slot, (start, end) in enumerate(ctx.bounds):
-                h = (g[start:end] @ b[slot]).mul_(ctx.scales[slot])
-                if dx is not None:
-                    dx[start:end].addmm_(h, a[slot])
-                torch.mm(h.t(), rows[start:end], out=da[slot])
-                db[slot] = (shrunk[start:end].t() @ g[start:end]).t()
+                dx[start:end].addmm_(h, a[slot])
+            torch.mm(h.t(), rows[start:end], out=da[slot])
+            db[slot] = (shrunk[start:end].t() @ g[start:end]).t().mul_(ctx.scales[slot])
         return None if dx is None else dx.view(ctx.shape), None, None, da, db, None
 
 
-def _scaled(low: Tensor, scales: Sequence[float]) -> Tensor:
-    """(k, n, r) times a number for each slot, which is not rounded to a narrow precision first."""
-    wide = torch.promote_types(low.dtype, torch.float32)
-    return (low * torch.tensor(scales, dtype=wide, device=low.device)[:, None, None]).to(low.dtype)
-
-
 class PackedLinear(nn.Module):
-    """A linear layer of the base with an update for each slot."""
+    """A linear layer of the base with an update for each slot.
+
+    No product mixes two slots' rows, so what is not finite in one of them stays there.
+    """
 
     def __init__(self, linear: nn.Linear, a: Tensor, b: Tensor, route: Route) -> None:
         super().__init__()
@@ -143,7 +162,8 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., d_in) -> (..., d_out)."""
-        y: Tensor = _PackedLowRank.apply(  # type: ignore[no-untyped-call]
+        kind = _EvenSlots if self.route.each else _RaggedSlots
+        y: Tensor = kind.apply(  # type: ignore[no-untyped-call]
             x, self.linear.weight, self.linear.bias, self.a, self.b, self.route
         )
         return y

@@ -93,7 +93,7 @@ class Pack:
         for slot, part in zip(slots, rows, strict=True):
             counts[slot] = len(part)
         flat = list(chain(*rows))
-        self._route.lay(self._reader.occupied(flat, counts))
+        self._route.lay(self._reader.occupied(flat, counts), self.base.dtype, self.base.device)
         hidden = self._reader.read(flat)
         if self._head is None:
             return self._readout(hidden)

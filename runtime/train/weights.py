@@ -5,8 +5,8 @@ the base is wider than bf16 and the trial is alone, the model's tensors are view
 renewed after each optimizer step, and their gradients are added to the masters' as soon as they are complete.
 
 Trials that share their steps have one tensor for each name, with the slot as its first axis. A trial whose adapter is
-narrower than the widest lies in a corner of its slot. The rest is zero and stays so: for zero rows of A, zero columns of
-B, both gradients are zero, and with them AdamW's step and its decay.
+narrower than the widest lies in a corner of its slot. The rest is zero and stays so: for zero rows of A and for zero
+columns of B both gradients are zero, and with them AdamW's step and its decay.
 """
 
 from collections.abc import Collection, Mapping, Sequence
