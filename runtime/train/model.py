@@ -51,7 +51,7 @@ class Base:
     shares_beginnings: bool
     """A beginning that rows share may be read once."""
 
-    def view(self, moved: Mapping[str, nn.Parameter]) -> Any:
+    def view(self, moved: Mapping[str, Tensor]) -> Any:
         """A second tree of modules over the same tensors; parameters named in `moved` are replaced.
 
         Nothing is copied but the modules themselves, so an arm may change its own tree as it likes, and there is
