@@ -18,8 +18,8 @@ GAIN = 0.9
 """Share of the time with all threads that fewer of them must stay below: a near tie keeps the usual number."""
 HOPELESS = 2.0
 """Times the fastest number's seconds above which a number is not tried again in this choice."""
-FRESH = 30.0
-"""Seconds after which a choice is made again, before the next piece of work."""
+FRESH = 20.0
+"""Seconds after which a choice is made again, between two steps or batches: a neighbour may come in the middle."""
 
 
 def candidates(most: int) -> Iterator[int]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +48,19 @@ class Tuner:
         self._seen: _Seen | None = None
 
     def base(self, precision: Precision, pulse: Pulse) -> Base:
-        """The resident base, loaded at its first use; and as many threads as are fast at the moment."""
+        """The resident base, loaded at its first use; and from now on as many threads as are fast at the moment."""
         if precision not in self._bases:
             pulse.beat("loading", 0, 1)
             self._bases[precision] = load(str(self.path), precision, self.device)
             pulse.beat("loading", 1, 1)
         base = self._bases[precision]
-        with torch.inference_mode():
-            self.threads.choose(lambda tokens: base.reader(base.model).read([range(min(tokens, base.positions))]))
+        pulse.between = partial(self._choose_threads, base)
+        pulse.between()
         return base
+
+    @torch.inference_mode()
+    def _choose_threads(self, base: Base) -> None:
+        self.threads.choose(lambda tokens: base.reader(base.model).read([range(min(tokens, base.positions))]))
 
     def fit(self, job: Job, fit: Fit, pulse: Pulse) -> Fitted:
         """Train the arm or choose its demonstrations."""

@@ -1,6 +1,7 @@
 """The number of threads: the fastest at the moment, the usual one in a near tie, and steady where that is asked for."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -88,3 +89,11 @@ def test_the_environment_fixes_the_threads(
     if given is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
     assert threads_each(cores, workers) == wanted
+
+
+def test_a_job_asks_again_between_its_steps(engine: Any, job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(Threads, "choose", lambda self, read: asked.append(len(asked)))
+    answer = engine(fresh=True).run(job("pattern", "lora", steps=6))
+    assert answer.failure is None, answer.message
+    assert len(asked) > 6
