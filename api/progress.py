@@ -23,7 +23,8 @@ class Lines:
 
     def began(self, run: str, jobs: int, seconds: float) -> None:
         """Say how much there is to do."""
-        self._out.print(f"run {run}: {jobs} jobs, about {clock(seconds)}")
+        work = f"{jobs} job{'' if jobs == 1 else 's'}, about {clock(seconds)}" if jobs else "nothing to compute"
+        self._out.print(f"run {run}: {work}")
 
     def progress(self, progress: Progress) -> None:
         """Say where a job is, now and then."""

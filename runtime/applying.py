@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from fewtune.compiler.diff import Changes, diff
+from fewtune.compiler.diff import Changes, KnownWork, diff
 from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.plan import Compiled, Plan, Stage
 from fewtune.runtime.choosing import choose
@@ -130,7 +130,7 @@ class Application:
         self.workers = workers
         self._record_samples()
         self.jobs = self._count()
-        self.reporter.began(run, self.jobs, self.compiled.estimate.seconds.mid)
+        self.reporter.began(run, self.jobs, self._expected())
         self._decide(run)
         executor = self.start_executor() if any(self._ready()) else None
         try:
@@ -143,6 +143,13 @@ class Application:
             if executor is not None:
                 executor.close()
         return self._end()
+
+    def _expected(self) -> float:
+        """Predicted seconds of what is missing; where nothing is known yet, those of the plan."""
+        missing = self.changes().stages
+        if len(missing) == len(diff(self.plan, KnownWork()).stages):
+            return self.compiled.estimate.seconds.mid
+        return sum(self.compiled.estimate.stage_seconds.get(stage, 0.0) for stage in missing) / self.workers
 
     def _count(self) -> int:
         """Jobs that are missing: a fit that is named twice is one, and one candidate will be trained on all labels."""
