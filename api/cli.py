@@ -251,7 +251,9 @@ def explain(
 def apply(
     spec: Annotated[Path, typer.Argument(metavar="SPEC|PLAN", help="A spec, or a file of plan --save.")],
     within: Within = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=256, help="Workers [one for each device].")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Workers [one for each GPU; up to 4 on a CPU].")
+    ] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="Run in this process, without Ray.")] = False,
     cluster: Annotated[str | None, typer.Option(help="Address of a running Ray cluster [a local one].")] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for another apply to end.")] = 0.0,

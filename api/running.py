@@ -11,6 +11,7 @@ from types import FrameType
 
 from fewtune.api.saved import plan_any
 from fewtune.api.session import Planned
+from fewtune.compiler.facts import DeviceFacts
 from fewtune.compiler.plan import Plan
 from fewtune.runtime.applying import Application, Reporter, refuse_without_libraries
 from fewtune.runtime.executor import Executor, InProcess, Setting, threads_each
@@ -19,6 +20,9 @@ from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store.reader import Reader
 from fewtune.store.writer import Store
 
+MOST_WORKERS = 4
+"""On one processor: each has a base model of its own, and starts in some seconds of all cores."""
+
 
 @dataclass(frozen=True)
 class How:
@@ -26,7 +30,7 @@ class How:
 
     in_process: bool = False
     workers: int | None = None
-    """Workers; None: one for each device."""
+    """Workers; None: one for each GPU, up to four on a processor."""
     cluster: str | None = None
     """Address of a running Ray cluster."""
     wait_seconds: float = 0.0
@@ -89,7 +93,7 @@ def _run(store: Store, planned: Planned, how: How, reporter: Reporter, began: fl
         state = application.run(
             spec_folder=os.path.relpath(planned.base, store.workspace.root),
             devices=(facts.device.name,) * facts.device.count, workers=setting.workers,
-            engine="in-process" if how.in_process else "ray",
+            engine="in-process" if how.in_process else "ray", cores=_shared_cores(facts.device, setting, how),
         )  # fmt: skip
     except KeyboardInterrupt:
         store.end_run("cancelled", "interrupted")
@@ -113,10 +117,28 @@ def _overrun(planned: Planned, seconds: float) -> Diagnostic | None:
 
 def _setting(planned: Planned, how: How) -> Setting:
     facts = planned.probed.facts
-    workers = 1 if how.in_process else how.workers or facts.device.count
+    workers = 1 if how.in_process else how.workers or workers_for(planned, how)
     model = ModelRef(path=str(planned.probed.model_folder), weights_hash=facts.model.weights_hash)
     threads, steady = threads_each(facts.device.cores, workers)
     return Setting(model, planned.probed.corpus, facts.device.kind, workers, threads, steady)
+
+
+def workers_for(planned: Planned, how: How) -> int:
+    """One for each GPU. On a processor several with one thread each: a third faster than one with as many threads."""
+    device, estimate = planned.probed.facts.device, planned.compiled.estimate
+    if device.kind != "cpu" or how.cluster:
+        return device.count
+    threads, fixed = threads_each(device.cores)
+    free = planned.probed.facts.weather.free_memory_bytes
+    room = int(free / max(1, estimate.peak_memory_bytes.high)) if free else 1
+    plan, actions = planned.plan, planned.changes.trials
+    jobs = sum(actions[trial.id] != "reuse" and not plan.arm(trial.arm).plain for trial in plan.trials)
+    return max(1, min(device.cores // threads if fixed else device.cores, MOST_WORKERS, room, jobs))
+
+
+def _shared_cores(device: DeviceFacts, setting: Setting, how: How) -> int:
+    """Cores that this machine's workers share out among the jobs at work."""
+    return device.cores if device.kind == "cpu" and not setting.steady and not how.cluster else 0
 
 
 def _refuse_without_model(planned: Planned) -> None:

@@ -12,14 +12,15 @@ from fewtune.compiler.facts import DeviceFacts, ModelFacts
 from fewtune.compiler.plan import Precision, Range
 
 CPU_RATES: dict[str, tuple[float, float]] = {
-    "cpu amx-bf16": (75.0, 120.0),
+    "cpu amx-bf16": (100.0, 150.0),
     "cpu avx512-bf16": (45.0, 70.0),
     "cpu avx512": (42.0, 50.0),
     "cpu avx2": (22.0, 27.0),
     "cpu neon": (20.0, 25.0),
     "cpu": (8.0, 10.0),
 }
-"""Class -> GFLOP/s a core when training, and forward only. The first line is measured (tests/bench/step.py)."""
+"""Class -> GFLOP/s a core when training, and forward only. The first line is measured, one thread a job
+(tests/bench/step.py, quickstart.py)."""
 FP32_CORE = (42.0, 50.0)
 """GFLOP/s a core in fp32 on a processor whose class is faster in bf16."""
 CUDA_RATES: tuple[tuple[str, float], ...] = (

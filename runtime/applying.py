@@ -80,6 +80,8 @@ class Application:
     troubles: dict[str, Trouble] = field(default_factory=dict)
     held: dict[str, Held] = field(default_factory=dict)
     workers: int = 1
+    cores: int = 0
+    """Cores that the jobs at work share; 0: workers keep the threads that they were given."""
     jobs: int = 0
     finished: int = 0
     predicted_done: float = 0.0
@@ -113,8 +115,15 @@ class Application:
         for stage in self.plan.stages:
             self.done[stage.id] = stage.kind == "sample" or stage.fingerprint in tables[stage.kind]  # type: ignore[operator]
 
-    def run(self, *, spec_folder: str, devices: tuple[str, ...], workers: int, engine: str) -> str:
+    def run(self, *, spec_folder: str, devices: tuple[str, ...], workers: int, engine: str, cores: int = 0) -> str:
         """Do what is missing.
+
+        Args:
+            spec_folder: the spec's, seen from the workspace.
+            devices: their names.
+            workers: how many jobs may run at the same time.
+            engine: in-process or ray.
+            cores: of the machine, where all workers share it; 0: each worker keeps its threads.
 
         Returns:
             The run's state: succeeded, partial or failed.
@@ -127,7 +136,7 @@ class Application:
             workers=workers,
             engine=engine,
         )
-        self.workers = workers
+        self.workers, self.cores = workers, cores
         self._record_samples()
         self.jobs = self._count()
         self.reporter.began(run, self.jobs, self._expected())
@@ -149,7 +158,8 @@ class Application:
         missing = self.changes().stages
         if len(missing) == len(diff(self.plan, KnownWork()).stages):
             return self.compiled.estimate.seconds.mid
-        return sum(self.compiled.estimate.stage_seconds.get(stage, 0.0) for stage in missing) / self.workers
+        seconds = sum(self.compiled.estimate.stage_seconds.get(stage, 0.0) for stage in missing)
+        return seconds if self.cores else seconds / self.workers
 
     def _count(self) -> int:
         """Jobs that are missing: a fit that is named twice is one, and one candidate will be trained on all labels."""
@@ -268,9 +278,11 @@ class Application:
     ) -> None:
         trouble = self.troubles.setdefault(family.id, Trouble())
         attempt = self.store.attempt_name()
+        together = min(self.workers, len(self.held) + len(list(self._ready())))
         job = self.maker.job(
-            family, scores, fit=fit, micro_batch=trouble.micro_batch, attempt=trouble.lost + trouble.halvings + 1
-        )
+            family, scores, fit=fit, micro_batch=trouble.micro_batch, attempt=trouble.lost + trouble.halvings + 1,
+            threads=max(1, self.cores // max(1, together)) if self.cores else None,
+        )  # fmt: skip
         stages = ([family.fit] if fit and family.fit else []) + list(scores)
         self.store.record(
             happened.AttemptStarted(
@@ -369,7 +381,8 @@ class Application:
         if over:
             self.finished += 1
         left = sum(self._predicted(ready) for ready in self._ready()) / max(1, self.workers)
-        pace = self.taken / self.predicted_done if self.predicted_done else 1.0
+        sharing = self.workers if self.cores else 1.0  # jobs side by side on one processor take longer each
+        pace = self.taken / self.predicted_done if self.predicted_done else sharing
         self.reporter.ended(held.family.id, outcome, self.finished, self.jobs, left * pace)
 
 

@@ -61,7 +61,10 @@ class JobMaker:
         """Sample id -> rows."""
         return {sample.id: sample for sample in self.compiled.samples}
 
-    def job(self, family: Family, scores: Iterable[Stage], *, fit: bool, micro_batch: int | None, attempt: int) -> Job:
+    def job(
+        self, family: Family, scores: Iterable[Stage], *, fit: bool, micro_batch: int | None, attempt: int,
+        threads: int | None = None,
+    ) -> Job:  # fmt: skip
         """One job of a family.
 
         Args:
@@ -70,6 +73,7 @@ class JobMaker:
             fit: whether to fit; otherwise the state is given.
             micro_batch: a smaller one than the plan's, after running out of memory.
             attempt: counted from 1.
+            threads: how many it may use; None: as many as its worker has.
         """
         recipe = self._recipe(family, micro_batch)
         verbalizer = self.plan.verbalizer
@@ -82,6 +86,7 @@ class JobMaker:
             fit=self._fit(family.fit) if fit and family.fit else None,
             scores=tuple(self._score(stage) for stage in scores),
             attempt=attempt,
+            threads=threads,
         )
 
     def _recipe(self, family: Family, micro_batch: int | None) -> Recipe:

@@ -77,6 +77,8 @@ class Job(Frozen):
     """None: the state is given, or the arm needs none."""
     scores: tuple[Score, ...]
     attempt: int = 1
+    threads: int | None = None
+    """Threads that it may use, for no other job needs them; None: as many as the worker was given."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,10 +42,16 @@ class Threads:
             clock: gives seconds.
         """
         self.most = most
-        self.steady = steady or most == 1
+        self.steady = steady
         self._clock = clock
         self._chosen_at: float | None = None
         torch.set_num_threads(most)
+
+    def allow(self, most: int | None) -> None:
+        """Let the next job use so many; None: as many as before. A fixed number stays."""
+        if most is not None and most != self.most and not self.steady:
+            self.most, self._chosen_at = most, None
+            torch.set_num_threads(most)
 
     def choose(self, read: Callable[[int], object]) -> int:
         """Set and return the number with which a trial reading goes fastest, if the last choice is no longer fresh.
@@ -53,7 +59,7 @@ class Threads:
         Args:
             read: reads so many tokens.
         """
-        if self.steady or (self._chosen_at is not None and self._clock() - self._chosen_at < FRESH):
+        if self.steady or self.most == 1 or (self._chosen_at is not None and self._clock() - self._chosen_at < FRESH):
             return torch.get_num_threads()
         seconds = self._tried(read)
         best = min(seconds, key=lambda number: seconds[number])

@@ -47,8 +47,10 @@ class Tuner:
         self._bases: dict[Precision, Base] = {}
         self._seen: _Seen | None = None
 
-    def base(self, precision: Precision, pulse: Pulse) -> Base:
+    def base(self, job: Job, pulse: Pulse) -> Base:
         """The resident base, loaded at its first use; and from now on as many threads as are fast at the moment."""
+        self.threads.allow(job.threads)
+        precision = job.arm.precision
         if precision not in self._bases:
             pulse.beat("loading", 0, 1)
             self._bases[precision] = load(str(self.path), precision, self.device)
@@ -64,7 +66,7 @@ class Tuner:
 
     def fit(self, job: Job, fit: Fit, pulse: Pulse) -> Fitted:
         """Train the arm or choose its demonstrations."""
-        base = self.base(job.arm.precision, pulse)
+        base = self.base(job, pulse)
         self._seen = None
         start = time.perf_counter()
         with PeakMemory(self.device) as peak:
@@ -130,7 +132,7 @@ class Tuner:
         Raises:
             ValueError: without a state that is needed.
         """
-        arm, base = job.arm, self.base(job.arm.precision, pulse)
+        arm, base = job.arm, self.base(job, pulse)
         if not state and (arm.trained or arm.formulation == "in-context"):
             raise ValueError(f"{arm.name}: nothing was fitted, and no state is given")
         tensors = adaptation.restored(base, arm, state) if arm.trained and state else {}

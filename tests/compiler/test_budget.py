@@ -48,7 +48,7 @@ def test_a_generous_limit_cuts_nothing(limits: Tables) -> None:
     assert bound.trials == free.trials
 
 
-WALLS = ("45 min", "35 min", "28 min", "20 min", "13 min", "9 min", "6 min", "4 min")
+WALLS = ("34 min", "26 min", "21 min", "15 min", "10 min", "7 min", "270 s", "3 min")
 
 
 def test_cuts_follow_their_order() -> None:

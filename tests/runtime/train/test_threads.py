@@ -91,6 +91,17 @@ def test_the_environment_fixes_the_threads(
     assert threads_each(cores, workers) == wanted
 
 
+def test_a_job_may_use_what_no_other_needs() -> None:
+    threads = Threads(1, steady=False)
+    threads.allow(2)
+    assert torch.get_num_threads() == 2
+    threads.allow(None)
+    assert torch.get_num_threads() == 2
+    fixed = Threads(1, steady=True)
+    fixed.allow(2)
+    assert torch.get_num_threads() == 1
+
+
 def test_a_job_asks_again_between_its_steps(engine: Any, job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(Threads, "choose", lambda self, read: asked.append(len(asked)))
