@@ -12,7 +12,7 @@ from fewtune.compiler.facts import DeviceFacts, ModelFacts
 from fewtune.compiler.plan import Precision, Range
 
 CPU_RATES: dict[str, tuple[float, float]] = {
-    "cpu amx-bf16": (100.0, 150.0),
+    "cpu amx-bf16": (85.0, 135.0),
     "cpu avx512-bf16": (45.0, 70.0),
     "cpu avx512": (42.0, 50.0),
     "cpu avx2": (22.0, 27.0),
