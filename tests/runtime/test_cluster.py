@@ -55,6 +55,14 @@ def _is_actor(entry: Path, made: Project) -> bool:
         return False
 
 
+def first_result(made: Project) -> None:
+    """Wait until something is finished."""
+    until = time.monotonic() + 120
+    while not any(event["kind"] == "evaluated" for event in events(made)):
+        assert time.monotonic() < until, "no result was seen"
+        time.sleep(0.1)
+
+
 def test_dead_worker_costs_one_attempt(tmp_path: Path) -> None:
     made = slow_project(tmp_path, 150)
     process = start(made, "--workers", "2")
@@ -83,6 +91,7 @@ def test_a_second_apply_is_told_who_is_busy_and_goes_on_after_an_interrupt(tmp_p
     assert str(process.pid) in json.loads(output)["diagnostics"][0]["message"]
     rows = made.cli("sql", "SELECT count(*) FROM trials", "--json")
     assert rows.returncode == 0, rows.stderr
+    first_result(made)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 12
