@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,11 +68,13 @@ def apply(path: Path, workspace: Path, how: How, reporter: Reporter, *, within: 
     unchanged = _unchanged(planned, workspace)
     if unchanged is not None:
         return Applied(planned, unchanged, "succeeded", 0, time.monotonic() - began)
-    with Store.open(workspace, wait_seconds=how.wait_seconds) as store, interruptible():
-        return _run(store, planned, how, reporter, began)
+    with Store.open(workspace, wait_seconds=how.wait_seconds) as store, interruptible() as interrupted:
+        return _run(store, planned, how, reporter, began, interrupted)
 
 
-def _run(store: Store, planned: Planned, how: How, reporter: Reporter, began: float) -> Applied:
+def _run(
+    store: Store, planned: Planned, how: How, reporter: Reporter, began: float, interrupted: Callable[[], bool]
+) -> Applied:
     facts = planned.probed.facts
     setting = _setting(planned, how)
 
@@ -95,7 +97,9 @@ def _run(store: Store, planned: Planned, how: How, reporter: Reporter, began: fl
             devices=(facts.device.name,) * facts.device.count, workers=setting.workers,
             engine="in-process" if how.in_process else "ray", cores=_shared_cores(facts.device, setting, how),
         )  # fmt: skip
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Exception):
+        if not interrupted():  # whatever a library makes of the interrupt: DuckDB says RuntimeError
+            raise
         store.end_run("cancelled", "interrupted")
         message = "interrupted; what is finished is kept, the next apply goes on"
         raise RunError(Diagnostic(code="E-interrupted", message=message), exit_status=12) from None
@@ -169,17 +173,23 @@ def _sound(plan: Plan, workspace: Path) -> bool:
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Treat a request to terminate like Ctrl-C; the second one ends the process at once."""
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Treat a request to terminate like Ctrl-C; the second one ends the process at once.
+
+    Yields:
+        A function that says whether there was one.
+    """
+    asked: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
         signal.signal(signal.SIGINT, _at_once)
         signal.signal(signal.SIGTERM, _at_once)
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield lambda: bool(asked)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,13 +1,19 @@
 """Results are there while a run goes on: each finished trial within five seconds."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from project import Project, slow_project
+
+from fewtune.runtime.applying import Application
+from fewtune.specs.diagnostic import RunError
 
 LIMIT = 5.0
 """Seconds after a trial's last result within which sql must show it."""
@@ -43,3 +49,21 @@ def test_sql_shows_each_finished_trial_within_five_seconds(tmp_path: Path) -> No
         time.sleep(0.2)
     assert process.returncode == 0
     assert looked >= 2
+
+
+def test_an_interrupt_is_one_whatever_a_library_calls_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB makes a RuntimeError of a signal that arrives during a query."""
+    project = slow_project(tmp_path, 1)
+
+    def renamed(self: Application, **_: object) -> str:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+        except KeyboardInterrupt:
+            raise RuntimeError("Query interrupted") from None
+        return "succeeded"
+
+    monkeypatch.setattr(Application, "run", renamed)
+    with pytest.raises(RunError) as caught:
+        project.apply()
+    assert (caught.value.exit_status, caught.value.diagnostics[0].code) == (12, "E-interrupted")
