@@ -54,7 +54,8 @@ def test_all_operations_of_apply(memory_folder: Path, capsys: pytest.CaptureFixt
 
 
 def command(made: Project, *more: str) -> list[str]:
-    return [sys.executable, "-m", "fewtune.api.cli", "apply", "spec.json", "-w", "workspace", "--json", *more]
+    work = ("apply", "spec.json", "-w", "workspace", "--workers", "1", "--json")
+    return [sys.executable, "-m", "fewtune.api.cli", *work, *more]
 
 
 def children(mark: str) -> list[int]:

@@ -83,7 +83,7 @@ def test_dead_worker_costs_one_attempt(tmp_path: Path) -> None:
 
 def test_a_second_apply_is_told_who_is_busy_and_goes_on_after_an_interrupt(tmp_path: Path) -> None:
     made = slow_project(tmp_path, 150)
-    process = start(made)
+    process = start(made, "--workers", "1")
     busy_worker(made)
     second = start(made, "--in-process")
     output, _ = second.communicate(timeout=60)
