@@ -72,7 +72,8 @@ def _unusable(error: OSError) -> Diagnostic:
     """A file or folder that the operating system refuses."""
     what = f"{error.filename}: " if error.filename else ""
     message = f"{what}{(error.strerror or str(error)).lower()}"
-    return Diagnostic(code="E-io", message=message, remedy="name a path that exists and may be used")
+    remedy = "name a path that exists and may be used" if error.filename else None
+    return Diagnostic(code="E-io", message=message, remedy=remedy)
 
 
 def _one_of(option: str, value: str, *allowed: str) -> None:

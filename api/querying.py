@@ -8,7 +8,6 @@ from pathlib import Path
 from fewtune.api.console import console
 from fewtune.api.envelope import Envelope
 from fewtune.api.show_results import show_answer
-from fewtune.specs.diagnostic import Diagnostic, FewtuneError
 from fewtune.store.query import Answer, run_sql
 from fewtune.store.refresh import refresh
 from fewtune.store.workspace import Workspace
@@ -25,11 +24,7 @@ def ask(workspace: Path, query: str, limit: int) -> tuple[Answer, Envelope]:
 
 
 def write_answer(found: Answer, form: str) -> None:
-    """Print the rows.
-
-    Raises:
-        FewtuneError: E-usage for an unknown form.
-    """
+    """Print the rows as csv, json or a table."""
     names = [column.name for column in found.columns]
     if form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -39,10 +34,7 @@ def write_answer(found: Answer, form: str) -> None:
         sys.stdout.write(
             json.dumps([dict(zip(names, row, strict=True)) for row in found.rows], ensure_ascii=False) + "\n"
         )
-    elif form == "table":
-        show_answer(console(), found)
     else:
-        message = f"--format {form}: expected table, csv or json"
-        raise FewtuneError(Diagnostic(code="E-usage", message=message), exit_status=2)
+        show_answer(console(), found)
     if found.truncated:
         console(talk=True).print(f"only the first {len(found.rows)} rows are shown; aggregate, or raise --limit")

@@ -54,21 +54,15 @@ class Predicted:
         ]
 
     def write(self, form: str, probabilities: bool) -> None:
-        """Print the rows as CSV or JSON lines.
-
-        Raises:
-            RunError: E-usage for another form.
-        """
+        """Print the rows as csv or jsonl."""
         names = self.columns(probabilities)
         if form == "csv":
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(names)
             writer.writerows(self.rows(probabilities))
-        elif form == "jsonl":
+        else:
             for row in self.rows(probabilities):
                 sys.stdout.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
-        else:
-            raise RunError(Diagnostic(code="E-usage", message=f"--format {form}: expected csv or jsonl"), exit_status=2)
 
 
 def predict_source(

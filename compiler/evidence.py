@@ -380,13 +380,6 @@ ROWS: tuple[Evidence, ...] = (
         "local",
         "tests/bench/step.py",
     ),
-    _row(
-        "M-004",
-        "135M decoder, AG News, 32 labels, LoRA, the same number of steps",
-        "a pattern gives 0.76, a new head 0.70 (and 0.42 at 3 epochs)",
-        "local",
-        "tests/bench/agnews.py",
-    ),
 )
 
 EVIDENCE: dict[str, Evidence] = {row.id: row for row in ROWS}

@@ -281,7 +281,7 @@ class Application:
         together = min(self.workers, len(self.held) + len(list(self._ready())))
         job = self.maker.job(
             family, scores, fit=fit, micro_batch=trouble.micro_batch, attempt=trouble.lost + trouble.halvings + 1,
-            threads=max(1, self.cores // max(1, together)) if self.cores else None,
+            threads=max(1, self.cores // together) if self.cores else None,
         )  # fmt: skip
         stages = ([family.fit] if fit and family.fit else []) + list(scores)
         self.store.record(

@@ -80,7 +80,7 @@ CODES: dict[str, str] = {
     "E-io": "a file could not be read or written",
     "W-single-seed": "one data seed says nothing about the spread over samples",
     "W-duplicate-rows": "the same text appears more than once",
-    "W-duplicate-across-splits": "the same text is in the training pool and in an evaluation split",
+    "W-duplicate-across-splits": "the same text is in two splits that should be apart",
     "W-label-conflict": "the same text carries two labels",
     "W-truncated": "texts are longer than the sequence length and are cut",
     "W-small-test": "few evaluation items: only large differences can be seen",

@@ -92,7 +92,7 @@ def _undecided(row: ComparisonRow) -> str:
     ]
     needed = " or ".join(part for part in would if part)
     said = f"against {row.arm}: cannot tell ({row.difference:+.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}])"
-    if row.basis == "items_only" and row.ci_low * row.ci_high > 0:
+    if row.basis == "items_only":
         return f"{said}: one seed says nothing of the spread over samples"
     return said + (f", {needed} would" if needed else ": neither more seeds nor more items alone would")
 

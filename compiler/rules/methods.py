@@ -116,7 +116,7 @@ def _trained(s: Situation, method: MethodName) -> Choice:
             value=True,
             because=f"n = {s.largest_n}: a pattern uses what the model knows of the label words, and low-rank updates "
             "match full fine-tuning on decoders",
-            evidence=("R-069", "M-004", "R-023", "M-001", "R-016"),
+            evidence=("R-069", "R-023", "M-001", "R-016"),
             alternatives=(otherwise("4-bit base", "16 bit fits", "R-145"),),
             flips_when="no one-token label words",
         )

@@ -1,12 +1,15 @@
 """The quickstart on a Ray cluster of two nodes (two raylets with a core each, on this machine).
 
 python tests/bench/two_nodes.py [--output tests/bench/two_nodes.md]
+
+Ends with 1 unless both nodes worked.
 """
 
 import argparse
 import json
 import os
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -51,6 +54,7 @@ holds one of the two workers.
     print(text)
     if options.output:
         options.output.write_text(text)
+    sys.exit(len(jobs) != 2 or applied["state"] != "succeeded")
 
 
 if __name__ == "__main__":
