@@ -128,7 +128,7 @@ def _setting(planned: Planned, how: How) -> Setting:
 
 
 def workers_for(planned: Planned, how: How) -> int:
-    """One for each GPU; on a processor several with a thread each, 1.4 times as fast as one (tests/bench/workers.py)."""
+    """One for each GPU; on a processor several of one thread, 1.4 times as fast as one (tests/bench/workers.py)."""
     device, estimate = planned.probed.facts.device, planned.compiled.estimate
     if device.kind != "cpu" or how.cluster:
         return device.count
