@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.api.console import console, heading, size, table
-from fewtune.runtime.folders import cache_folder, embedded_folder
+from fewtune.compiler.encoder import ENCODER
+from fewtune.runtime.folders import cache_folder, embedded_folder, encoder_folder
+from fewtune.runtime.minilm import encoder_is_ready
 from fewtune.runtime.probe.device import device_facts, weather
 from fewtune.runtime.probe.model import embedded_shape, shape_of
 from fewtune.runtime.smollm2 import is_ready
@@ -31,6 +33,7 @@ def examine(workspace: Path) -> dict[str, Any]:
         "libraries": {name: _version(name) for name in (*CORE, *TRAINING)},
         "can_train": not _missing(TRAINING),
         "embedded_model": str(embedded_folder()) if is_ready() else None,
+        "sentence_encoder": str(encoder_folder()) if encoder_is_ready() else None,
         "cache": str(cache_folder()),
         "workspace": kept,
     }
@@ -75,6 +78,7 @@ def show_health(health: dict[str, Any]) -> None:
         f"free now   {size(free['free_memory_bytes'] or 0)} of memory, {size(free['free_disk_bytes'] or 0)} of disk"
     )
     out.print(f"model      {health['embedded_model'] or f'{EMBEDDED}: not fetched yet (fewtune pull SPEC)'}")
+    out.print(f"encoder    {health['sentence_encoder'] or f'{ENCODER.name}: not fetched yet (fewtune pull SPEC)'}")
     out.print(f"training   {'all libraries are installed' if health['can_train'] else 'pip install fewtune[train]'}")
     store = health["workspace"]
     state = "not there yet" if not store["exists"] else f"{store.get('runs', 0)} runs, journal readable"

@@ -11,10 +11,12 @@ from types import FrameType
 
 from fewtune.api.saved import plan_any
 from fewtune.api.session import Planned
+from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import DeviceFacts
 from fewtune.compiler.plan import Plan
 from fewtune.runtime.applying import Application, Reporter, refuse_without_libraries
 from fewtune.runtime.executor import Executor, InProcess, Setting, threads_each
+from fewtune.runtime.folders import encoder_folder
 from fewtune.runtime.job import ModelRef
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store.reader import Reader
@@ -122,7 +124,9 @@ def _overrun(planned: Planned, seconds: float) -> Diagnostic | None:
 def _setting(planned: Planned, how: How) -> Setting:
     facts = planned.probed.facts
     workers = 1 if how.in_process else how.workers or workers_for(planned, how)
-    model = ModelRef(path=str(planned.probed.model_folder), weights_hash=facts.model.weights_hash)
+    model = ModelRef(
+        path=str(planned.probed.model_folder), weights_hash=facts.model.weights_hash, encoder=str(encoder_folder())
+    )
     threads, steady = threads_each(facts.device.cores, workers)
     return Setting(model, planned.probed.corpus, facts.device.kind, workers, threads, steady)
 
@@ -146,13 +150,22 @@ def _shared_cores(device: DeviceFacts, setting: Setting, how: How) -> int:
 
 
 def _refuse_without_model(planned: Planned) -> None:
+    from fewtune.runtime.minilm import encoder_is_ready
     from fewtune.runtime.smollm2 import is_ready
 
-    if planned.probed.facts.model.source == "embedded" and not is_ready():
-        message = f"the model {planned.plan.facts.model} is not on this machine yet"
+    missing = [planned.plan.facts.model] if planned.probed.facts.model.source == "embedded" and not is_ready() else []
+    if not encoder_is_ready() and _needs_encoder(planned):
+        missing.append(f"the sentence encoder {ENCODER.name}")
+    if missing:
+        message = f"not on this machine yet: {' and '.join(missing)}"
         raise RunError(
             Diagnostic(code="E-facts-missing", message=message, remedy="run `fewtune pull SPEC`"), exit_status=3
         )
+
+
+def _needs_encoder(planned: Planned) -> bool:
+    stages = [planned.plan.stage_index[stage] for stage in planned.changes.stages]
+    return any(stage.arm and planned.plan.arm(stage.arm).formulation == "encoder" for stage in stages)
 
 
 def _unchanged(planned: Planned, workspace: Path) -> str | None:

@@ -1,8 +1,8 @@
 """Fit the plan into its limits, and name each cut with what keeping it would cost.
 
 Arms that the rules added as experiments go first, then seeds beyond three, then steps down to a floor, then the
-smaller points of the learning curve, then in-context arms. What the spec pins stays; majority, zero-shot and the first
-candidate stay. When that does not fit, there is no plan.
+smaller points of the learning curve, then in-context arms and probes. What the spec pins stays; majority, zero-shot and
+the first candidate stay. When that does not fit, there is no plan.
 """
 
 from bisect import bisect_left
@@ -29,6 +29,8 @@ MARGIN = 0.8
 """Share of a limit that the middle estimate may take: half of all runs are slower than the middle."""
 LEAST_STEPS = 20
 """Updates below which a trained arm says nothing about its method."""
+LAST: tuple[MethodName, ...] = ("in-context", "probe", "encoder")
+"""Baselines that go when nothing else is left to cut."""
 MOST_TRIALS = 200_000
 """More trials than this are no limited-data experiment."""
 
@@ -186,8 +188,9 @@ def _moves(first: Resolution) -> Iterator[Move]:
     if len(s.levels) > 1:
         kept = range(len(s.levels) - 1, 0, -1)
         yield Move(tuple(partial(replace, levels=count) for count in kept), _fewer_levels)
-    if any(arm.method == "in-context" for arm in ruled):
-        yield _drop("in-context")
+    for method in LAST:
+        if any(arm.method == method for arm in ruled):
+            yield _drop(method)
 
 
 def _drop(method: MethodName) -> Move:

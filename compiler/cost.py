@@ -8,6 +8,7 @@ the range says so.
 
 from dataclasses import dataclass
 
+from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import DeviceFacts, ModelFacts
 from fewtune.compiler.plan import Precision, Range
 
@@ -39,6 +40,8 @@ START = {"in-process": 7.0, "ray": 16.0}
 FINISH = 2.0
 """Seconds after the last: statistics and the published results."""
 TFIDF_SECONDS = 1.5
+REGRESSION_SECONDS = 0.3
+"""Logistic regression on frozen features."""
 LOW, HIGH = 0.6, 1.7
 """The range around a heuristic estimate that nearly all runs fall into."""
 
@@ -87,6 +90,11 @@ def training_seconds(
 def scoring_seconds(model: ModelFacts, device: DeviceFacts, precision: Precision, tokens: float) -> float:
     """Seconds of forward passes over so many tokens, sorted by length."""
     return forward_flops(model, tokens * 1.03) / rates(device, precision).forward + 0.05
+
+
+def encoding_seconds(device: DeviceFacts, tokens: float) -> float:
+    """Seconds of the sentence encoder over so many tokens, in fp32."""
+    return 2.0 * ENCODER.block_parameters * tokens * 1.03 / rates(device, "fp32").forward + 0.05
 
 
 def around(seconds: float) -> Range:

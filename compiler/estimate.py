@@ -3,10 +3,20 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from fewtune.compiler.cost import FINISH, START, TFIDF_SECONDS, around, scoring_seconds, training_seconds
+from fewtune.compiler.cost import (
+    FINISH,
+    REGRESSION_SECONDS,
+    START,
+    TFIDF_SECONDS,
+    around,
+    encoding_seconds,
+    scoring_seconds,
+    training_seconds,
+)
+from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import SplitFacts
 from fewtune.compiler.memory import HEADROOM, Load, element_bytes, peak_bytes
-from fewtune.compiler.plan import Arm, ArmCost, Level, Range
+from fewtune.compiler.plan import PROBES, Arm, ArmCost, Level, Range
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 
 PREDICTION_BYTES = 12
@@ -40,6 +50,8 @@ class Costing:
             return 0.0
         if arm.formulation == "tfidf":
             return TFIDF_SECONDS
+        if arm.formulation in PROBES:
+            return REGRESSION_SECONDS + self.score_seconds(arm, level.train, self.mean_train)
         each = self._tokens(arm, self.mean_train)
         if arm.formulation == "in-context":
             return scoring_seconds(s.facts.model, s.facts.device, arm.precision, recipe.demonstrations * (each + 2))
@@ -57,6 +69,8 @@ class Costing:
     def score_seconds(self, arm: Arm, rows: int, mean_tokens: float) -> float:
         """Seconds of predicting so many rows."""
         s = self.resolution.situation
+        if arm.formulation == "encoder":
+            return encoding_seconds(s.facts.device, rows * min(ENCODER.max_tokens, mean_tokens))
         if arm.plain:
             return 0.05
         tokens = rows * self._tokens(arm, mean_tokens)
@@ -76,22 +90,25 @@ class Costing:
     def arm_seconds(self, arm: Arm) -> float:
         """Seconds of all trials of an arm, one after another."""
         s = self.resolution.situation
+        report = self._report_seconds(arm)
         if not arm.seeded:
-            return self._report_seconds(arm, all_folds=True) + self._unseeded_validation(arm)
-        return sum(self.runs(arm) * self._trial_seconds(arm, level) for level in s.levels)
+            return report + self._unseeded_validation(arm)
+        runs = self.runs(arm)
+        reports = 1 if arm.formulation in PROBES else runs * len(s.levels)  # frozen features are read once
+        return reports * report + sum(runs * self._trial_seconds(arm, level) for level in s.levels)
 
     def _trial_seconds(self, arm: Arm, level: Level) -> float:
         s = self.resolution.situation
         folds = s.folds or 1
-        seconds = folds * self.fit_seconds(arm, level) + self._report_seconds(arm, all_folds=True)
+        seconds = folds * self.fit_seconds(arm, level)
         if level.validation:
             seconds += folds * self.score_seconds(arm, level.validation, self.mean_train)
         return seconds
 
-    def _report_seconds(self, arm: Arm, *, all_folds: bool) -> float:
+    def _report_seconds(self, arm: Arm) -> float:
         s = self.resolution.situation
         seconds = sum(self.split_seconds(arm, split) for split in s.facts.data.evaluated)
-        if s.folds is not None and all_folds:
+        if s.folds is not None:
             seconds += self.score_seconds(arm, len(s.pool), self.mean_train)
         return seconds
 

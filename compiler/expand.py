@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
+from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.fingerprint import fingerprint, seed
 from fewtune.compiler.naming import free
-from fewtune.compiler.plan import Arm, Gate, Level, Recipe, Sample, Stage, Trial
+from fewtune.compiler.plan import PROBES, Arm, Gate, Level, Recipe, Sample, Stage, Trial
 from fewtune.compiler.resolve import Resolution
 from fewtune.compiler.sample import draw, ordered, sample_content, stratified
 
@@ -40,11 +41,15 @@ def order_seed(data_seed: int, model_seed: int) -> int:
 def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -> dict[str, Any]:
     """What an arm's fits at one data size share: resolved values, model, dtype; no reasons, device or micro-batch."""
     content: dict[str, Any] = {"formulation": arm.formulation, "labels": facts.data.labels}
+    if arm.formulation == "encoder":
+        content["encoder"] = ENCODER.model_dump(mode="json")
+    if arm.formulation in PROBES:
+        content["penalty"] = recipe.penalty
     if not arm.plain:
         content |= _model_content(facts, arm, words)
         content["demonstrations"] = recipe.demonstrations
     if arm.trained:
-        content["recipe"] = recipe.model_dump(mode="json", exclude={"n", "micro_batch", "demonstrations"})
+        content["recipe"] = recipe.model_dump(mode="json", exclude={"n", "micro_batch", "demonstrations", "penalty"})
         content["lora"] = arm.lora.model_dump(mode="json") if arm.lora else None
     return content
 
@@ -67,7 +72,7 @@ def _model_content(facts: Facts, arm: Arm, words: dict[str, str]) -> dict[str, A
         "labels": facts.data.labels,
         "adaptation": arm.adaptation,
         "pattern": arm.pattern,
-        "words": words if arm.formulation in ("pattern", "in-context") else None,
+        "words": words if arm.formulation in ("pattern", "in-context") or "{labels}" in (arm.pattern or "") else None,
         "max_tokens": arm.max_tokens,
         "precision": arm.precision,
         "model": facts.model.weights_hash,
@@ -284,10 +289,10 @@ class Expansion:
         arms = [resolved.arm for resolved in self.resolution.arms]
         trained = [arm for arm in arms if arm.role == "candidate"]
         prompted = [arm for arm in arms if arm.formulation in ("in-context", "pattern") and not arm.trained]
-        plain = [arm for arm in arms if arm.formulation == "tfidf"]
+        frozen = [arm for arm in arms if arm.formulation in (*PROBES, "tfidf")]
         if self.by_validation:
-            return trained + prompted[::-1] + plain or arms
-        return (trained or prompted[::-1] or plain or arms)[:]
+            return trained + prompted[::-1] + frozen[::-1] or arms
+        return (trained or frozen[::-1] or prompted[::-1] or arms)[:]
 
     def _refit(self, arm: Arm, level: Level) -> Stage:
         """Train on all labels of the largest n, without stopping early."""

@@ -9,6 +9,8 @@ from fewtune.compiler.situation import ArmSituation
 NAMES = {
     "majority": "majority",
     "tfidf": "TF-IDF + logistic regression",
+    "encoder": "sentence encoder + logistic regression",
+    "probe": "frozen base + logistic regression",
     "zero-shot": "zero-shot",
     "in-context": "in-context",
     "pattern+lora": "pattern + LoRA",
@@ -17,7 +19,7 @@ NAMES = {
     "head+full": "head + full",
 }
 UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs", "batch_size": "batch {}",
-         "demonstrations": "k={}", "pattern": "pattern {}"}  # fmt: skip
+         "demonstrations": "k={}", "penalty": "l2={:g}", "pattern": "pattern {}"}  # fmt: skip
 
 
 def free(name: str, taken: Container[str], sign: str) -> str:

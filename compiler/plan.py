@@ -16,6 +16,10 @@ from fewtune.specs.frozen import Frozen
 from fewtune.specs.methods import Adaptation, Formulation, MethodName, Schedule
 
 PLAN_VERSION = 1
+PLAIN = ("majority", "tfidf", "encoder")
+"""Formulations that do without the language model."""
+PROBES = ("encoder", "probe")
+"""Formulations that fit a logistic regression on the frozen features of a network."""
 
 StageKind = Literal["sample", "train", "evaluate", "select", "refit"]
 Scheme = Literal["fixed-schedule", "held-out", "validation-split"]
@@ -52,6 +56,8 @@ class Recipe(Frozen):
     """Validations without a better value after which training stops; None: it never stops early."""
     demonstrations: int = 0
     """Labelled examples in the prompt."""
+    penalty: float = 0.0
+    """L2 penalty of a logistic regression on standardised features (scikit-learn's 1 / C)."""
 
 
 class Arm(Frozen):
@@ -80,7 +86,7 @@ class Arm(Frozen):
     @property
     def plain(self) -> bool:
         """Whether it does without the language model."""
-        return self.formulation in ("majority", "tfidf")
+        return self.formulation in PLAIN
 
     @property
     def seeded(self) -> bool:

@@ -6,7 +6,7 @@ from math import ceil
 from fewtune.compiler.finding import finding
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
 from fewtune.compiler.notes import LEFT_OUT
-from fewtune.compiler.plan import Arm
+from fewtune.compiler.plan import PROBES, Arm
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.rules.methods import fits, item_seconds
@@ -154,6 +154,8 @@ def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
     """Whether a pin changes this arm."""
     if pin == "demonstrations":
         return arm.formulation == "in-context"
+    if pin == "penalty":
+        return arm.formulation in PROBES
     if pin == "early_stopping":
         return arm.trained and any(level.validation for level in resolution.situation.levels)
     return arm.adaptation == "lora" if pin in ("rank", "alpha", "targets") else arm.trained

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
 from fewtune.compiler.naming import arm_name, free
 from fewtune.compiler.notes import LEFT_OUT, Noted, Notes, cut, pin
-from fewtune.compiler.plan import Arm, Level, Lora, Recipe, Verbalizer
+from fewtune.compiler.plan import PLAIN, PROBES, Arm, Level, Lora, Recipe, Verbalizer
 from fewtune.compiler.rules.batch_size import batch_size
 from fewtune.compiler.rules.data_seeds import data_seeds
 from fewtune.compiler.rules.demonstrations import demonstrations
@@ -29,6 +29,7 @@ from fewtune.compiler.rules.methods import left_out, methods
 from fewtune.compiler.rules.metric import metric
 from fewtune.compiler.rules.model_seeds import model_seeds
 from fewtune.compiler.rules.patterns import patterns
+from fewtune.compiler.rules.penalty import penalty
 from fewtune.compiler.rules.precision import precision
 from fewtune.compiler.rules.schedule import schedule
 from fewtune.compiler.rules.steps import steps
@@ -190,7 +191,7 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
     a = _from(ArmSituation, s, arm=idea)
     notes.note("/method", "methods", replace(idea.choice, value=idea.method))
     lora = None
-    if idea.formulation not in ("majority", "tfidf"):
+    if idea.formulation not in PLAIN:
         a = replace(a, max_tokens=notes.settle(max_tokens, a, "/max_tokens"))
     if idea.adaptation == "lora":
         a, lora = _lora(a, notes)
@@ -244,9 +245,16 @@ def _recipe(a: ArmSituation, level: Level, index: int, cuts: Cuts, notes: Notes)
         pinned = None if pinned is None else min(pinned, level.train)
         shots = notes.settle(demonstrations, r, f"{at}/demonstrations", pinned, a.arm.pointer("demonstrations"))
         return Recipe(n=level.n, demonstrations=shots)
+    if a.arm.formulation in PROBES:
+        return Recipe(n=level.n, penalty=_penalty(r, at, notes))
     if not a.trained:
         return Recipe(n=level.n)
     return _trained_recipe(r, at, cuts, notes)
+
+
+def _penalty(r: RecipeSituation, at: str, notes: Notes) -> float:
+    pinned = _first(r.arm.pins.penalty)
+    return float(notes.settle(penalty, r, f"{at}/penalty", pinned, r.arm.pointer("penalty")))
 
 
 def _trained_recipe(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Recipe:

@@ -8,9 +8,10 @@ from fewtune.compiler.expand import refit_recipe
 from fewtune.compiler.facts import DeviceFacts
 from fewtune.compiler.plan import Arm, Plan, Stage
 from fewtune.runtime.executor import threads_each
-from fewtune.runtime.folders import embedded_folder
+from fewtune.runtime.folders import embedded_folder, encoder_folder
 from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Row, RowRef, Score, Scored
 from fewtune.runtime.lock import read_lock
+from fewtune.runtime.minilm import encoder_is_ready
 from fewtune.runtime.probe.model import model_folder
 from fewtune.specs.diagnostic import Diagnostic, RunError, StoreError
 from fewtune.store.history import Run
@@ -127,8 +128,11 @@ def ask(model: Chosen, rows: Sequence[dict[str, str]], device: DeviceFacts, *, p
 
 
 def _reference(model: Chosen) -> ModelRef:
-    if model.arm.formulation in ("majority", "tfidf"):
-        return ModelRef(path="", weights_hash="")
+    if model.arm.formulation == "encoder" and not encoder_is_ready():
+        message = "the sentence encoder is not on this machine"
+        raise RunError(Diagnostic(code="E-facts-missing", message=message, remedy="run `fewtune pull SPEC`"))
+    if model.arm.plain:
+        return ModelRef(path="", weights_hash="", encoder=str(encoder_folder()))
     return ModelRef(path=str(model.model_folder), weights_hash=model.plan.facts.model_hash)
 
 

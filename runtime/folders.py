@@ -17,6 +17,11 @@ def embedded_folder() -> Path:
     return cache_folder() / "models" / "smollm2-135m-instruct"
 
 
+def encoder_folder() -> Path:
+    """The embedded sentence encoder, in the Hugging Face layout."""
+    return cache_folder() / "models" / "all-minilm-l6-v2"
+
+
 def workspace_folder(given: Path | None) -> Path:
     """The workspace: the option, $FEWTUNE_WORKSPACE, or ./.fewtune."""
     return given or Path(os.environ.get("FEWTUNE_WORKSPACE", ".fewtune"))

@@ -37,6 +37,8 @@ class ModelRef(Frozen):
     path: str
     """A local folder in the Hugging Face layout."""
     weights_hash: str
+    encoder: str = ""
+    """A local folder with the sentence encoder; empty where no arm needs it."""
 
 
 class Fit(Frozen):
@@ -89,20 +91,20 @@ class Fitted:
     fingerprint: str
     state: bytes
     """The moved parameters as a safetensors file (with what else the arm needs, in its metadata); may be empty."""
-    steps: int
-    best_step: int
-    diverged: bool
+    steps: int = 0
+    best_step: int = 0
+    diverged: bool = False
     """The loss or gradient norm was not finite; the state is of the last finite step."""
-    losses: tuple[tuple[int, float], ...]
+    losses: tuple[tuple[int, float], ...] = ()
     """(step, mean training loss since the last entry)."""
-    validation: tuple[tuple[int, float], ...]
+    validation: tuple[tuple[int, float], ...] = ()
     """(step, validation metric)."""
     seconds: float
-    tokens: int
+    tokens: int = 0
     """Real tokens that were trained on."""
-    trainable_parameters: int
+    trainable_parameters: int = 0
     peak_memory_bytes: int
-    micro_batch: int
+    micro_batch: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

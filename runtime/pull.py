@@ -4,21 +4,21 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fewtune.compiler.encoder import ENCODER
 from fewtune.runtime.folders import cache_folder
 from fewtune.runtime.lock import Lock, LockedData, LockedModel, data_file, data_key, read_lock, write_lock
+from fewtune.runtime.minilm import pull_encoder
 from fewtune.runtime.probe.data import sources
 from fewtune.runtime.probe.model import shape_of
 from fewtune.runtime.smollm2 import pull_embedded
+from fewtune.runtime.wheel import Say
 from fewtune.specs.data import Source
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.specs.experiment import Experiment
 from fewtune.specs.model import EMBEDDED, Model
-
-Say = Callable[[str], None]
 
 PATTERNS = ["config.json", "generation_config.json", "*.safetensors", "tokenizer*", "vocab*", "merges.txt", "*.model",
             "special_tokens_map.json", "*.jinja"]  # fmt: skip
@@ -42,6 +42,8 @@ def pull_spec(experiment: Experiment, base: Path, say: Say) -> dict[str, str]:
         locked = pull_model(model, lock, say)
         lock = lock.model_copy(update={"models": {**lock.models, model.place: locked}})
         pulled[model.place] = locked.folder
+    if "encoder" not in experiment.methods.exclude:
+        pulled[ENCODER.name] = str(pull_encoder(say))
     for source in sources(experiment).values():
         if source.hub is not None:
             found = pull_data(source, lock, say)

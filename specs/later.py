@@ -37,7 +37,6 @@ METHODS: dict[str, str] = {
     "ia3": "trained scaling vectors",
     "bitfit": "trained biases",
     "top-layers": "training the last layers only",
-    "probe": "logistic regression on frozen features",
     "setfit": "contrastive tuning of a sentence encoder",
     "distillation": "context and few-shot distillation",
     "generation": "free generation",

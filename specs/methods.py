@@ -7,18 +7,21 @@ from pydantic_core import PydanticCustomError
 
 from fewtune.specs.frozen import Frozen
 
-Formulation = Literal["majority", "tfidf", "in-context", "pattern", "head"]
-"""How the task is posed. majority and tfidf do without the language model."""
+Formulation = Literal["majority", "tfidf", "encoder", "probe", "in-context", "pattern", "head"]
+"""How the task is posed. majority, tfidf and encoder do without the language model."""
 Adaptation = Literal["none", "full", "lora"]
 """Which parameters move."""
 MethodName = Literal[
-    "majority", "tfidf", "zero-shot", "in-context", "pattern+lora", "pattern+full", "head+lora", "head+full"
-]
+    "majority", "tfidf", "encoder", "probe", "zero-shot", "in-context", "pattern+lora", "pattern+full", "head+lora",
+    "head+full",
+]  # fmt: skip
 Schedule = Literal["linear", "cosine", "constant"]
 
 METHODS: dict[MethodName, tuple[Formulation, Adaptation]] = {
     "majority": ("majority", "none"),
     "tfidf": ("tfidf", "none"),
+    "encoder": ("encoder", "none"),
+    "probe": ("probe", "none"),
     "zero-shot": ("pattern", "none"),
     "in-context": ("in-context", "none"),
     "pattern+lora": ("pattern", "lora"),
@@ -35,6 +38,7 @@ Steps = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 Epochs = Annotated[float, Field(gt=0, le=10_000, strict=True)]
 Batch = Annotated[int, Field(ge=1, le=4096, strict=True)]
 Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
+Penalty = Annotated[float, Field(gt=0, le=1e9, strict=True)]
 Shots = Annotated[int, Field(ge=1, le=256, strict=True)]
 Target = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*$", max_length=80)]
 
@@ -73,8 +77,12 @@ class Pins(Frozen):
     """Whether training stops when validation no longer improves."""
     demonstrations: Annotated[tuple[Shots, ...], Field(min_length=1, max_length=20)] | None = None
     """Examples in the prompt of an in-context arm."""
+    penalty: Annotated[tuple[Penalty, ...], Field(min_length=1, max_length=20)] | None = None
+    """L2 penalty of a probe's logistic regression on standardised features."""
 
-    @field_validator("rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations", mode="before")
+    @field_validator(
+        "rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations", "penalty", mode="before"
+    )
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return _several(value)

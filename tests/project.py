@@ -140,7 +140,7 @@ def make_project(
         "data": data,
         "model": {"path": "model"},
         "evaluation": {"data_seeds": 2},
-        "methods": {"exclude": ["pattern+full"], "pin": {"steps": 6, "learning_rate": 5e-3}},
+        "methods": {"exclude": ["pattern+full", "encoder"], "pin": {"steps": 6, "learning_rate": 5e-3}},
     }
     for name, table in tables.items():
         merged = (
@@ -155,7 +155,7 @@ def slow_project(folder: Path, steps: int) -> Project:
     pins = {"steps": steps, "learning_rate": 1e-3}
     made = make_project(
         folder, train=40, test=20,
-        methods={"exclude": ["pattern+full", "head+lora", "in-context"], "pin": pins},
+        methods={"exclude": ["pattern+full", "head+lora", "in-context", "probe", "encoder"], "pin": pins},
         evaluation={"data_seeds": 4},
     )  # fmt: skip
     made.path  # noqa: B018 -- written once

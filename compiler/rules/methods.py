@@ -4,14 +4,15 @@ from itertools import product
 from math import ceil
 from typing import Any
 
-from fewtune.compiler.cost import scoring_seconds
+from fewtune.compiler.cost import encoding_seconds, scoring_seconds
 from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
+from fewtune.compiler.plan import PROBES
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import ArmIdea, Choice, Situation, otherwise
-from fewtune.compiler.wording import head_pattern
+from fewtune.compiler.wording import fields, head_pattern
 from fewtune.specs.methods import METHODS, Adaptation, ArmPin, MethodName, Pins
 
-SWEPT = ("rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations")
+SWEPT = ("rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations", "penalty")
 """Pins whose lists make an arm of each value."""
 FULL_FROM = 100_000
 """Labels from which full fine-tuning of a decoder is worth an arm for its own sake (R-023); the 10,000
@@ -68,6 +69,8 @@ def _ruled(s: Situation) -> dict[MethodName, Choice]:
     ruled: dict[MethodName, Choice] = {
         "majority": _yes("the least that any method must beat", "R-132"),
         "tfidf": _yes("a second of work, and the honest neighbour of every tuned small model", "M-002"),
+        "encoder": _encoder(s),
+        "probe": _probe(s),
         "zero-shot": _zero_shot(s),
         "in-context": _in_context(s),
     }
@@ -83,6 +86,18 @@ def _yes(because: str, *evidence: str) -> Choice:
 
 def _no(because: str, *evidence: str, flips_when: str | None = None) -> Choice:
     return Choice(value=False, because=because, evidence=evidence, flips_when=flips_when)
+
+
+def _encoder(s: Situation) -> Choice:
+    latency = s.experiment.constraints.latency
+    takes = LATENCY_OVERHEAD + encoding_seconds(s.facts.device, len(fields(s.experiment)) * s.usual_length)
+    if latency is not None and takes > latency.seconds:
+        return _too_slow(takes, str(latency))
+    return _yes("a frozen network a sixth of the size, in seconds: it can beat every tuned small decoder", "M-004")
+
+
+def _probe(s: Situation) -> Choice:
+    return _impossible(s, None) or _yes("what the base knows before any weight of it moves", "M-004")
 
 
 def _zero_shot(s: Situation) -> Choice:
@@ -149,10 +164,14 @@ def _impossible(s: Situation, adaptation: Adaptation | None, prompt_tokens: int 
     latency = s.experiment.constraints.latency
     takes = item_seconds(s, prompt_tokens)
     if latency is not None and takes > latency.seconds:
-        needed = f"{ceil(takes * 1000)} ms"
-        because = f"one item takes about {needed}, {latency} is the limit"
-        return _no(because, "fact", "R-027", flips_when=f"constraints.latency of {needed}")
+        return _too_slow(takes, str(latency))
     return None
+
+
+def _too_slow(takes: float, limit: str) -> Choice:
+    needed = f"{ceil(takes * 1000)} ms"
+    because = f"one item takes about {needed}, {limit} is the limit"
+    return _no(because, "fact", "R-027", flips_when=f"constraints.latency of {needed}")
 
 
 def item_seconds(s: Situation, prompt_tokens: int = 0) -> float:
@@ -185,6 +204,8 @@ def applies(pin: str, method: MethodName) -> bool:
     formulation, adaptation = METHODS[method]
     if pin == "demonstrations":
         return formulation == "in-context"
+    if pin == "penalty":
+        return formulation in PROBES
     return adaptation == "lora" if pin == "rank" else adaptation != "none"
 
 
@@ -205,6 +226,8 @@ def _variants(
     texts: tuple[str | None, ...] = (None,)
     if formulation in ("pattern", "in-context"):
         texts = s.patterns
+    elif formulation == "probe":
+        texts = s.patterns[:1]
     elif formulation == "head":
         texts = (head_pattern(s.experiment),)
     ideas = []

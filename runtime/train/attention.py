@@ -185,7 +185,8 @@ def end_to_end_attention(
     Raises:
         ValueError: for what this attention does not know (another mask, capped scores, sinks, no `segments`).
     """
-    known = {"dropout", "position_ids", "use_cache", "past_key_values", "output_attentions", "is_causal"}
+    known = {"dropout", "position_ids", "use_cache", "past_key_values", "is_causal"}
+    known |= {"output_attentions", "output_hidden_states"}
     strange = [name for name, value in more.items() if value is not None and name not in known]
     if segments is None or attention_mask is not None or strange:
         raise ValueError(f"{type(module).__name__} asks for attention that fewtune does not have: {strange}")

@@ -11,20 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from fewtune.runtime.job import Corpus, Fit, Fitted, Job, Row, RowRef
+from fewtune.runtime.train.linear import Floats, Linear, frequencies, logistic
 from fewtune.runtime.train.memory import PeakMemory
-from fewtune.runtime.train.prediction import Prediction, Predictor, finite_rows
+from fewtune.runtime.train.prediction import Prediction, Predictor
 from fewtune.runtime.train.pulse import Pulse
 from fewtune.runtime.train.state import about, metadata
 
-Floats = NDArray[np.float64]
 SEPARATOR = "\n\n"
 """Stands between the fields of a pair."""
-ITERATIONS = 1000
-"""Of the solver; a few labels need about fifty."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +31,13 @@ class WordModel:
     terms: tuple[str, ...]
     idf: Floats
     """(terms,)"""
-    coefficients: Floats
-    """(labels, terms)"""
-    intercept: Floats
-    """(labels,); minus infinity for a label that was not in the training data."""
+    linear: Linear
 
     def probabilities(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """Softmax of the logits of each text."""
-        logits = np.tile(self.intercept, (len(texts), 1))
-        if self.terms and texts:
-            logits += self._vectorizer().transform(texts) @ self.coefficients.T
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return finite_rows((shares / shares.sum(axis=1, keepdims=True)).tolist())
+        known = bool(self.terms and texts)
+        features = self._vectorizer().transform(texts) if known else np.zeros((len(texts), len(self.terms)))
+        return self.linear.probabilities(features)
 
     def _vectorizer(self) -> Any:
         vectorizer = _vectorizer(vocabulary={term: place for place, term in enumerate(self.terms)})
@@ -54,7 +46,7 @@ class WordModel:
 
     def saved(self, facts: dict[str, Any]) -> bytes:
         """The model as a safetensors file, its terms in the header."""
-        arrays = {"idf": self.idf, "coefficients": self.coefficients, "intercept": self.intercept}
+        arrays = {"idf": self.idf, "coefficients": self.linear.coefficients, "intercept": self.linear.intercept}
         contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         content: bytes = save(contiguous, metadata=metadata({**facts, "terms": self.terms}))
         return content
@@ -62,7 +54,8 @@ class WordModel:
 
 def opened(state: bytes) -> WordModel:
     """The model of a state."""
-    return WordModel(terms=tuple(about(state)["terms"]), **load(state))
+    arrays = load(state)
+    return WordModel(tuple(about(state)["terms"]), arrays.pop("idf"), Linear(**arrays))
 
 
 def _vectorizer(**settings: Any) -> Any:
@@ -73,35 +66,18 @@ def _vectorizer(**settings: Any) -> Any:
 
 def majority(labels: Sequence[int], kinds: int) -> WordModel:
     """Predicts the label frequencies, whatever the text."""
-    counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=kinds)
-    with np.errstate(divide="ignore"):
-        intercept = np.log(counts / counts.sum())
-    return WordModel(terms=(), idf=np.zeros(0), coefficients=np.zeros((kinds, 0)), intercept=intercept)
+    return WordModel((), np.zeros(0), frequencies(labels, kinds, 0))
 
 
 def tfidf(texts: Sequence[str], labels: Sequence[int], kinds: int) -> WordModel:
     """Logistic regression on TF-IDF of words and pairs of words (scikit-learn's defaults otherwise)."""
-    if len(set(labels)) < 2:
-        return majority(labels, kinds)
     vectorizer = _vectorizer()
     analyze = vectorizer.build_analyzer()
-    if not any(analyze(text) for text in texts):
+    if len(set(labels)) < 2 or not any(analyze(text) for text in texts):
         return majority(labels, kinds)
-    from sklearn.linear_model import LogisticRegression
-
     features = vectorizer.fit_transform(texts)
-    fitted = LogisticRegression(max_iter=ITERATIONS).fit(features, labels)
-    weights, bias = fitted.coef_, fitted.intercept_
-    if len(fitted.classes_) == 2:  # scikit-learn keeps one row: the second label's logit, the first one's being 0
-        weights, bias = np.vstack([np.zeros_like(weights), weights]), np.array([0.0, bias[0]])
-    coefficients, intercept = np.zeros((kinds, weights.shape[1])), np.full(kinds, -np.inf)
-    coefficients[fitted.classes_], intercept[fitted.classes_] = weights, bias
-    return WordModel(
-        terms=tuple(vectorizer.get_feature_names_out().tolist()),
-        idf=vectorizer.idf_,
-        coefficients=coefficients,
-        intercept=intercept,
-    )
+    terms = tuple(vectorizer.get_feature_names_out().tolist())
+    return WordModel(terms, vectorizer.idf_, logistic(features, labels, kinds))
 
 
 def joined(row: Row) -> str:
@@ -137,16 +113,8 @@ class BagOfWords:
             stage=fit.stage,
             fingerprint=fit.fingerprint,
             state=state,
-            steps=0,
-            best_step=0,
-            diverged=False,
-            losses=(),
-            validation=(),
             seconds=time.perf_counter() - start,
-            tokens=0,
-            trainable_parameters=0,
             peak_memory_bytes=peak.bytes,
-            micro_batch=0,
         )
 
     def predictor(self, job: Job, state: bytes | None, pulse: Pulse) -> Predictor:

@@ -1,21 +1,31 @@
 """The engine: jobs in, answers out, in this process or inside a worker.
 
-It knows two kinds of arms, those with the language model and those without, and imports and loads the model only for
-the first kind. Scores are always computed from the bytes that fitting left, so what is reported is what will be used.
+It knows arms with the language model and arms without, and imports and loads a network only for those that need it.
+ Scores are always computed from the bytes that fitting left, so what is reported is what will be used.
 """
 
 import os
+from functools import cached_property
 from importlib.metadata import version
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from fewtune.runtime.job import Answer, Corpus, Fit, Fitted, Job, ModelRef, Notify, Outcome, Progress, Scored
 from fewtune.runtime.train.memory import out_of_memory, release
 from fewtune.runtime.train.prediction import Predictor
 from fewtune.runtime.train.pulse import Pulse
 
+if TYPE_CHECKING:
+    from fewtune.runtime.train.threads import Threads
+    from fewtune.runtime.train.tuner import Tuner
+
 THREAD_SETTINGS = {"GOMP_SPINCOUNT": "1000000", "TOKENIZERS_PARALLELISM": "false"}
 """Set before OpenMP is loaded: threads spin for about a millisecond at barriers before they sleep. Sleeping at once
 halves the rate on virtual machines, where waking is slow; spinning beside a busy neighbour is what `Threads` avoids."""
+
+
+KINDS = {"majority": "words", "tfidf": "words", "encoder": "encoder", "probe": "probe"}
+"""Formulation -> the method that fits it, where it is not the tuner."""
 
 
 class Method(Protocol):
@@ -95,26 +105,49 @@ class Engine:
 
     def _method(self, job: Job) -> Method:
         """The method of the job's arm."""
-        kind = "words" if job.arm.formulation in ("majority", "tfidf") else "model"
+        kind = KINDS.get(job.arm.formulation, "model")
         for name, value in THREAD_SETTINGS.items():
             os.environ.setdefault(name, value)
         if kind not in self._methods:
-            self._methods[kind] = self._bag_of_words() if kind == "words" else self._tuner()
+            self._methods[kind] = self._made(kind)
         return self._methods[kind]
+
+    def _made(self, kind: str) -> Method:
+        if kind == "words":
+            return self._bag_of_words()
+        if kind == "model":
+            return self._tuner
+        return self._encoder() if kind == "encoder" else self._probe()
 
     def _bag_of_words(self) -> Method:
         from fewtune.runtime.train.bag_of_words import BagOfWords
 
         return BagOfWords(self.corpus)
 
-    def _tuner(self) -> Method:
+    def _encoder(self) -> Method:
+        from fewtune.runtime.train.probe import Probe
+        from fewtune.runtime.train.sentences import Sentences
+
+        return Probe(self.corpus, lambda: Sentences(Path(self.model.encoder), self.corpus, self.device, self._threads))
+
+    def _probe(self) -> Method:
+        from fewtune.runtime.train.probe import Probe
+
+        return Probe(self.corpus, lambda: self._tuner)
+
+    @cached_property
+    def _tuner(self) -> "Tuner":
+        from fewtune.runtime.train.tuner import Tuner
+
+        return Tuner(self.model, self.corpus, self.device, self._threads)
+
+    @cached_property
+    def _threads(self) -> "Threads":
         import torch
 
         from fewtune.runtime.train.threads import Threads
-        from fewtune.runtime.train.tuner import Tuner
 
-        threads = Threads(self.threads or torch.get_num_threads(), steady=self.steady)
-        return Tuner(self.model, self.corpus, self.device, threads)
+        return Threads(self.threads or torch.get_num_threads(), steady=self.steady)
 
 
 def _work(method: Method, job: Job, state: bytes | None, pulse: Pulse, outcomes: list[Outcome]) -> None:

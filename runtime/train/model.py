@@ -117,7 +117,22 @@ def prepared(model: Any) -> Base:
 
 
 def check_loaded(model: Any, report: Mapping[str, Any]) -> None:
-    """Refuse a model with tensors that are missing, of the wrong shape, or left over from its blocks.
+    """Refuse a model that is not complete, or whose embeddings are not tied as its config says.
+
+    Raises:
+        ValueError: saying what is wrong.
+    """
+    check_complete(model, report)
+    if model.config.tie_word_embeddings:
+        output, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+        if output.weight is not embedding.weight:
+            raise ValueError(
+                f"{type(model).__name__}: the output embedding is not tied to the input's, as its config says"
+            )
+
+
+def check_complete(model: Any, report: Mapping[str, Any]) -> None:
+    """Refuse a network with tensors that are missing, of the wrong shape, or left over from its blocks.
 
     Raises:
         ValueError: naming the first of them.
@@ -131,12 +146,6 @@ def check_loaded(model: Any, report: Mapping[str, Any]) -> None:
         if keys:
             raise ValueError(
                 f"the model's weights do not fit {type(model).__name__}: {what} {sorted(map(str, keys))[0]}"
-            )
-    if model.config.tie_word_embeddings:
-        output, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-        if output.weight is not embedding.weight:
-            raise ValueError(
-                f"{type(model).__name__}: the output embedding is not tied to the input's, as its config says"
             )
 
 

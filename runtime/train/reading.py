@@ -68,31 +68,53 @@ class Reader:
             last = torch.tensor(lengths) - 1 + torch.arange(len(rows)) * max(lengths)
         return hidden.flatten(0, 1).index_select(0, last.to(self.device))
 
+    def features(self, rows: Sequence[Tokens]) -> Tensor:
+        """What each row is to the model: (rows, 2 hidden), in fp32.
+
+        The last layer's state at the last token, where the next word is prepared, and the mean over all tokens two
+        thirds up, where the text is represented most fully.
+        """
+        lengths = [len(row) for row in rows]
+        if self.end_to_end:
+            ids, more = self._laid(rows, lengths, None)
+            starts = torch.tensor([0, *lengths]).cumsum(0)[:-1]
+        else:
+            ids, more = _filled(rows, max(lengths)), {}
+            starts = torch.arange(len(rows)) * max(lengths)
+        states = self._output(ids, None, output_hidden_states=True, **more).hidden_states
+        last, middle = (states[place].flatten(0, 1).float() for place in (-1, 2 * (len(states) - 1) // 3))
+        ends = (starts + torch.tensor(lengths)).tolist()
+        means = [middle[start:end].mean(0) for start, end in zip(starts.tolist(), ends, strict=True)]
+        return torch.cat([last[[end - 1 for end in ends]], torch.stack(means)], dim=1)
+
     def _end_to_end(self, rows: Sequence[Tokens], lengths: Sequence[int], prefix: Prefix | None) -> Tensor:
         """Hidden states (1, tokens, hidden)."""
+        ids, more = self._laid(rows, lengths, prefix)
+        return self._hidden(ids, prefix.cache(1) if prefix else None, **more)
+
+    def _laid(
+        self, rows: Sequence[Tokens], lengths: Sequence[int], prefix: Prefix | None
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """The rows one after the other: ids (1, tokens), their positions and segments."""
         before = prefix.tokens if prefix else 0
         tail = [0] * (-sum(lengths) % STEP)
         ids = [token for row in rows for token in row] + tail
         positions = [before + place for length in lengths for place in range(length)] + tail
-        return self._hidden(
-            torch.tensor([ids]),
-            prefix.cache(1) if prefix else None,
-            position_ids=torch.tensor([positions], device=self.device),
-            segments=Segments(lengths, self.device, prefix=before, tail=len(tail)),
-        )
+        return torch.tensor([ids]), {
+            "position_ids": torch.tensor([positions], device=self.device),
+            "segments": Segments(lengths, self.device, prefix=before, tail=len(tail)),
+        }
 
     def _padded(self, rows: Sequence[Tokens], lengths: Sequence[int], prefix: Prefix | None) -> Tensor:
         """Hidden states (rows, longest, hidden); padding repeats a row's last token."""
-        longest = max(lengths)
-        ids = torch.tensor([[*row, *[row[-1]] * (longest - len(row))] for row in rows])
-        return self._hidden(ids, prefix.cache(len(rows)) if prefix else None)
+        return self._hidden(_filled(rows, max(lengths)), prefix.cache(len(rows)) if prefix else None)
 
     def _hidden(self, ids: Tensor, cache: DynamicCache | None, **more: Any) -> Tensor:
-        output = self.backbone(
-            input_ids=ids.to(self.device), past_key_values=cache, use_cache=cache is not None, **more
-        )
-        hidden: Tensor = output.last_hidden_state
+        hidden: Tensor = self._output(ids, cache, **more).last_hidden_state
         return hidden
+
+    def _output(self, ids: Tensor, cache: DynamicCache | None, **more: Any) -> Any:
+        return self.backbone(input_ids=ids.to(self.device), past_key_values=cache, use_cache=cache is not None, **more)
 
     def prefix(self, tokens: Tokens) -> Prefix:
         """Read a beginning once, for all rows that share it."""
@@ -103,3 +125,8 @@ class Reader:
             more["segments"] = Segments([len(tokens)], self.device)
         self._hidden(torch.tensor([list(tokens)]), cache, **more)
         return Prefix(tokens=len(tokens), layers=tuple((layer.keys, layer.values) for layer in cache.layers))
+
+
+def _filled(rows: Sequence[Tokens], longest: int) -> Tensor:
+    """(rows, longest): shorter rows repeat their last token."""
+    return torch.tensor([[*row, *[row[-1]] * (longest - len(row))] for row in rows])

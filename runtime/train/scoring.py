@@ -5,7 +5,7 @@ with a long instruction gain too. A batch that does not fit into memory is halve
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from fewtune.runtime.train.memory import empty_cache, out_of_memory
 from fewtune.runtime.train.prediction import Prediction, finite_rows
 from fewtune.runtime.train.prompt import shared_beginning
 from fewtune.runtime.train.pulse import Phase, Pulse
-from fewtune.runtime.train.reading import Prefix, Tokens
+from fewtune.runtime.train.reading import Reader, Tokens
 
 BUDGET = {"cpu": 1024, "cuda": 32768}
 """Tokens of one batch, padding included; about where larger ones are no faster."""
@@ -50,7 +50,7 @@ def predict(tuned: Tuned, rows: Sequence[Tokens], pulse: Pulse, phase: Phase = "
     found: dict[int, list[float]] = {}
     budget = BUDGET.get(tuned.reader.device.type, BUDGET["cpu"])
     for places in batched([len(rest) for rest in rests], budget, shared):
-        logits = _logits(tuned, [rests[place] for place in places], prefix)
+        logits = _in_halves(lambda part: tuned.logits(part, prefix), [rests[place] for place in places])
         found.update(zip(places, logits.softmax(dim=-1).tolist(), strict=True))
         pulse.beat(phase, len(found), len(rows))
     probabilities = finite_rows([found[place] for place in range(len(rows))])
@@ -65,13 +65,23 @@ def _shared(tuned: Tuned, rows: Sequence[Tokens]) -> int:
     return shared if shared >= WORTH_SHARING else 0
 
 
-def _logits(tuned: Tuned, rows: Sequence[Tokens], prefix: Prefix | None) -> Tensor:
-    """(rows, labels); in halves where memory is short."""
+@torch.inference_mode()
+def features(reader: Reader, rows: Sequence[Tokens], pulse: Pulse) -> list[Tensor]:
+    """The features of each row, in the order of `rows`."""
+    found: dict[int, Tensor] = {}
+    for places in batched([len(row) for row in rows], BUDGET.get(reader.device.type, BUDGET["cpu"])):
+        found.update(zip(places, _in_halves(reader.features, [rows[place] for place in places]).cpu(), strict=True))
+        pulse.beat("scoring", len(found), len(rows))
+    return [found[place] for place in range(len(rows))]
+
+
+def _in_halves(read: Callable[[Sequence[Tokens]], Tensor], rows: Sequence[Tokens]) -> Tensor:
+    """What `read` gives for each row; in halves where memory is short."""
     try:
-        return tuned.logits(rows, prefix)
+        return read(rows)
     except Exception as error:
         if len(rows) == 1 or not out_of_memory(error):
             raise
     empty_cache()
     half = len(rows) // 2
-    return torch.cat([_logits(tuned, rows[:half], prefix), _logits(tuned, rows[half:], prefix)])
+    return torch.cat([_in_halves(read, rows[:half]), _in_halves(read, rows[half:])])

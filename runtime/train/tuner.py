@@ -1,7 +1,7 @@
 """The arms that use the language model: pattern, head and in-context, with nothing, LoRA or everything moving."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,10 @@ from fewtune.runtime.train.loop import Course, Example, Learner, Training, Valid
 from fewtune.runtime.train.memory import PeakMemory
 from fewtune.runtime.train.model import Base, load
 from fewtune.runtime.train.prediction import Prediction, Predictor
+from fewtune.runtime.train.probe import Vector
 from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
 from fewtune.runtime.train.pulse import Pulse
-from fewtune.runtime.train.scoring import predict
+from fewtune.runtime.train.scoring import features, predict
 from fewtune.runtime.train.state import about, facts_only
 from fewtune.runtime.train.threads import Threads
 
@@ -150,6 +151,17 @@ class Tuner:
             return predict(tuned, self.encoder.rows(template, limit, self.corpus, ref), pulse)
 
         return predict_rows
+
+    def key(self, job: Job) -> Hashable:
+        """What of a job changes the base's features of a row."""
+        arm = job.arm
+        return arm.pattern, arm.max_tokens, arm.precision, tuple(self._words(job))
+
+    def read(self, job: Job, ref: RowRef, pulse: Pulse) -> list[Vector]:
+        """The base's features of each row, its text in the arm's pattern."""
+        base = self.base(job, pulse)
+        rows = self.encoder.rows(self._template(job), self._limit(base, job), self.corpus, ref)
+        return [vector.numpy() for vector in features(base.reader(base.model), rows, pulse)]
 
     def _template(self, job: Job, opening: str = "") -> Template:
         if job.arm.pattern is None:

@@ -167,7 +167,7 @@ def test_a_generous_limit_leaves_a_decision(name: str, device: str) -> None:
     ("limits", "words"),
     [
         ({"wall_time": "9 days"}, "the plan takes about"),
-        ({"trials": 100}, "the plan takes 31 trials"),
+        ({"trials": 100}, "the plan takes 41 trials"),
         ({"disk": "90 TB"}, "MB"),
         ({"gpu_hours": "9 h"}, "no accelerator here"),
     ],
@@ -246,7 +246,7 @@ def test_every_value_of_a_trained_arm_is_decided(shaped: Compiled) -> None:
         if arm.lora:
             assert {f"/arms/{index}/lora/{name}" for name in ("rank", "alpha", "targets")} <= fields
         for point, recipe in enumerate(arm.recipes if arm.trained else ()):
-            for name in set(type(recipe).model_fields) - {"n", "demonstrations"}:
+            for name in set(type(recipe).model_fields) - {"n", "demonstrations", "penalty"}:
                 assert f"/arms/{index}/recipes/{point}/{name}" in fields
 
 
@@ -257,5 +257,5 @@ def test_ten_thousand_trials() -> None:
     arm = {"method": "pattern+lora", "rank": list(range(1, 51)), "learning_rate": [1e-4, 2e-4, 5e-4, 1e-3]}
     tables = {"data": {"label_budget": 64}, "methods": {"arms": [arm]}, "evaluation": {"data_seeds": 50}}
     plan = compiled(tables, n_rows=400).plan
-    assert len(plan.trials) == 200 * 50 + 2 * 50 + 1
+    assert len(plan.trials) == 200 * 50 + 4 * 50 + 1
     assert len({stage.id for stage in plan.stages}) == len(plan.stages)

@@ -25,6 +25,7 @@ PINNED: dict[str, tuple[Any, str, Any]] = {
     "max_grad_norm": (0.5, "/recipes/0/max_grad_norm", 0.5),
     "early_stopping": (False, "/recipes/0/patience", None),
     "demonstrations": (8, "/recipes/0/demonstrations", 8),
+    "penalty": (1.0, "/recipes/0/penalty", 1.0),
 }
 
 
@@ -44,7 +45,7 @@ def test_every_pin_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", PINNED)
 def test_a_pin_wins_and_keeps_what_the_rules_would_say(name: str, where: str) -> None:
     written, pointer, value = PINNED[name]
-    method = "in-context" if name == "demonstrations" else "pattern+lora"
+    method = {"demonstrations": "in-context", "penalty": "probe"}.get(name, "pattern+lora")
     base = {"data": {"label_budget": 64}, "evaluation": {"validation": "held-out", "validation_fraction": 0.25}}
     methods: Tables = {"pin": {name: written}, "arms": [{"method": method, name: written}]}
     ruled = arm_decisions(compiled(base).plan, method)[pointer]

@@ -1,0 +1,93 @@
+"""Probes: logistic regression on the features of a frozen network, each row read once for all trials of a worker."""
+
+import time
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from fewtune.runtime.job import Corpus, Fit, Fitted, Job, RowRef
+from fewtune.runtime.train.linear import Floats, Linear, standardised
+from fewtune.runtime.train.memory import PeakMemory
+from fewtune.runtime.train.prediction import Prediction, Predictor
+from fewtune.runtime.train.pulse import Pulse
+from fewtune.runtime.train.state import metadata
+
+Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
+
+
+class Features(Protocol):
+    """A frozen network that reads rows."""
+
+    def key(self, job: Job) -> Hashable:
+        """What of the job changes the features."""
+
+    def read(self, job: Job, ref: RowRef, pulse: Pulse) -> list[Vector]:
+        """The features of each row."""
+
+
+class Probe:
+    """Fits and applies the arms `probe` and `encoder`."""
+
+    libraries = ("torch", "transformers", "tokenizers", "scikit-learn")
+
+    def __init__(self, corpus: Corpus, network: Callable[[], Features]) -> None:
+        self.corpus = corpus
+        self._network = network
+        self._features: Features | None = None
+        self._known: dict[Hashable, dict[tuple[str, int], Vector]] = {}
+
+    def fit(self, job: Job, fit: Fit, pulse: Pulse) -> Fitted:
+        """Fit on the training rows; validation rows have no use here."""
+        if not fit.train.rows:
+            raise ValueError("there are no training rows")
+        start = time.perf_counter()
+        with PeakMemory("cpu") as peak:
+            features = self.features(job, fit.train, pulse)
+            labels = [self.corpus.splits[fit.train.split][row].label for row in fit.train.rows]
+            found = standardised(features, labels, len(self.corpus.labels), job.recipe.penalty)
+        return Fitted(
+            stage=fit.stage,
+            fingerprint=fit.fingerprint,
+            state=self._state(job, found),
+            seconds=time.perf_counter() - start,
+            peak_memory_bytes=peak.bytes,
+        )
+
+    def _state(self, job: Job, found: Linear) -> bytes:
+        arrays = {"coefficients": found.coefficients, "intercept": found.intercept}
+        facts = {"formulation": job.arm.formulation, "labels": self.corpus.labels, "pattern": job.arm.pattern}
+        content: bytes = save(
+            {name: np.ascontiguousarray(array) for name, array in arrays.items()}, metadata=metadata(facts)
+        )
+        return content
+
+    def predictor(self, job: Job, state: bytes | None, pulse: Pulse) -> Predictor:
+        """What predicts rows from a state.
+
+        Raises:
+            ValueError: without a state.
+        """
+        if not state:
+            raise ValueError(f"{job.arm.name}: nothing was fitted, and no state is given")
+        found = Linear(**load(state))
+
+        def predict(ref: RowRef) -> Prediction:
+            start = time.perf_counter()
+            probabilities = found.probabilities(self.features(job, ref, pulse))
+            return Prediction(probabilities=tuple(probabilities), seconds=time.perf_counter() - start)
+
+        return predict
+
+    def features(self, job: Job, ref: RowRef, pulse: Pulse) -> Floats:
+        """(rows, features); rows that were read before, for whatever trial, are not read again."""
+        if self._features is None:
+            pulse.beat("loading", 0, 1)
+            self._features = self._network()
+        known = self._known.setdefault(self._features.key(job), {})
+        missing = tuple(row for row in dict.fromkeys(ref.rows) if (ref.split, row) not in known)
+        if missing:
+            vectors = self._features.read(job, RowRef(split=ref.split, rows=missing), pulse)
+            known.update(zip(((ref.split, row) for row in missing), vectors, strict=True))
+        return np.array([known[ref.split, row] for row in ref.rows], dtype=np.float64)
