@@ -255,6 +255,9 @@ def apply(
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Workers [one for each GPU; up to 4 on a CPU].")
     ] = None,
+    slots: Annotated[
+        int | None, typer.Option(min=1, max=256, help="Trainings that share a step; 1: each alone [as planned].")
+    ] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="Run in this process, without Ray.")] = False,
     cluster: Annotated[str | None, typer.Option(help="Address of a running Ray cluster [a local one].")] = None,
     wait: Annotated[float, typer.Option(help="Seconds to wait for another apply to end.")] = 0.0,
@@ -270,7 +273,7 @@ def apply(
         if in_process and (cluster or (workers or 1) > 1):
             message = "--in-process is one worker without Ray"
             raise RunError(Diagnostic(code="E-usage", message=message, remedy="leave one of them out"), exit_status=2)
-        how = How(in_process=in_process, workers=workers, cluster=cluster, wait_seconds=wait)
+        how = How(in_process=in_process, workers=workers, cluster=cluster, slots=slots, wait_seconds=wait)
         return applied(spec, _folder(workspace), how, within)
 
     answer("apply", as_json, work, spec.name)

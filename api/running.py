@@ -35,6 +35,8 @@ class How:
     """Workers; None: one for each GPU, up to four on a processor."""
     cluster: str | None = None
     """Address of a running Ray cluster."""
+    slots: int | None = None
+    """Trainings that share a step; None: as many as the plan says."""
     wait_seconds: float = 0.0
     """How long to wait for another apply."""
 
@@ -98,6 +100,7 @@ def _run(
             spec_folder=os.path.relpath(planned.base, store.workspace.root),
             devices=(facts.device.name,) * facts.device.count, workers=setting.workers,
             engine="in-process" if how.in_process else "ray", cores=_shared_cores(facts.device, setting, how),
+            slots=how.slots,
         )  # fmt: skip
     except (KeyboardInterrupt, Exception):
         if not interrupted():  # whatever a library makes of the interrupt: DuckDB says RuntimeError

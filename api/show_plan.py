@@ -11,7 +11,7 @@ from rich.text import Text
 from fewtune.api.console import clock, diagnostics, heading, safe, size, table
 from fewtune.api.session import Planned
 from fewtune.compiler.decision import Decision
-from fewtune.compiler.plan import Arm, Plan, Range
+from fewtune.compiler.plan import Arm, Packing, Plan, Range
 
 GENERAL = (
     "scheme",
@@ -153,9 +153,17 @@ def _cost(out: Console, planned: Planned) -> None:
     out.print(f"disk    {between(estimate.disk_bytes, size)}")
     if estimate.gpu_hours.high:
         out.print(f"GPU     {between(estimate.gpu_hours, lambda hours: f'{hours:.2f} h')}")
+    for group in estimate.packing:
+        out.print(Text(safe(f"steps   {_packed(group)}")))
     work = ", ".join(f"{counts[action]} {action}" for action in ("create", "retry", "reuse") if counts[action])
     out.print(f"trials  {len(planned.plan.trials)} ({work})")
     out.print(f"plan    {planned.plan.hash}")
+
+
+def _packed(group: Packing) -> str:
+    first = f"{group.arms[0]!r}" + (f" and {len(group.arms) - 1} more arms" if len(group.arms) > 1 else "")
+    how = "one by one" if group.slots == 1 else f"{group.slots} trainings at a time"
+    return f"{first}, {group.trials} trainings: {how}, {clock(group.packed_seconds)}; {group.because}"
 
 
 def explain(out: Console, decisions: list[Decision], arms: tuple[Arm, ...]) -> None:

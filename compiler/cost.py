@@ -33,6 +33,14 @@ CUDA_STEP = 0.06
 """Seconds below which an eager training step does not fall: kernel launches (performance measurements of 30 layers)."""
 STEP_OVERHEAD = 0.04
 """Seconds of a step on a processor that do not depend on its tokens: optimizer, schedule, batch."""
+LAYER_OVERHEAD = 1.1e-3
+"""Seconds of a layer in a step on a processor that depend neither on tokens nor on trials."""
+SLOT_OVERHEAD = 0.5e-3
+"""Seconds that each trial adds to a step, its batch, clipping and schedule (tests/bench/packing.py)."""
+CUDA_SLOT = 0.1e-3
+"""The same on a GPU: a few kernel launches; not measured."""
+MOVE = 3e-9
+"""Seconds of AdamW for one parameter on a processor."""
 PADDING = 1.12
 """Tokens computed for each real one in a training batch."""
 START = {"in-process": 7.0, "ray": 16.0}
@@ -85,6 +93,26 @@ def training_seconds(
     seconds = flops / rate.train
     each = max(seconds, rate.step) if device.kind == "cuda" else seconds + rate.step
     return steps * each
+
+
+def step_seconds(
+    model: ModelFacts, device: DeviceFacts, precision: Precision, *, slots: int, tokens: float, trainable: int
+) -> float:
+    """Seconds of one step that so many trials with a frozen base share.
+
+    Args:
+        model: the base.
+        device: where.
+        precision: of the base.
+        slots: trials.
+        tokens: of the step, for each trial.
+        trainable: moving parameters of each trial.
+    """
+    rate = rates(device, precision)
+    products = 4.0 * model.block_parameters * tokens * PADDING * slots / rate.train
+    if device.kind == "cuda":
+        return max(products, CUDA_STEP * model.layers / 30) + slots * CUDA_SLOT
+    return products + model.layers * LAYER_OVERHEAD + slots * (SLOT_OVERHEAD + trainable * MOVE)
 
 
 def scoring_seconds(model: ModelFacts, device: DeviceFacts, precision: Precision, tokens: float) -> float:

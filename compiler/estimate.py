@@ -15,8 +15,9 @@ from fewtune.compiler.cost import (
 )
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import SplitFacts
-from fewtune.compiler.memory import HEADROOM, Load, element_bytes, peak_bytes
-from fewtune.compiler.plan import PROBES, Arm, ArmCost, Level, Range
+from fewtune.compiler.memory import HEADROOM, Load, element_bytes, limit_bytes, peak_bytes
+from fewtune.compiler.packing import Key, Shape, key, packing
+from fewtune.compiler.plan import PROBES, Arm, ArmCost, Level, Packing, Range
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 
 PREDICTION_BYTES = 12
@@ -59,12 +60,47 @@ class Costing:
         seconds = training_seconds(
             s.facts.model, s.facts.device, arm.precision,
             full=full, steps=recipe.steps, tokens_per_step=recipe.batch_size * each,
-        )  # fmt: skip
+        ) * self._shared(arm)  # fmt: skip
         if recipe.evaluate_every and level.validation:
             looks = recipe.steps // recipe.evaluate_every
             once = scoring_seconds(s.facts.model, s.facts.device, arm.precision, level.validation * each)
             seconds += looks * once
         return seconds
+
+    @cached_property
+    def packings(self) -> dict[Key, Packing]:
+        """Key of arms that can share their steps -> how they are trained."""
+        groups: dict[Key, list[ResolvedArm]] = {}
+        for resolved in self.resolution.arms:
+            common = key(resolved.arm)
+            if common is not None:
+                groups.setdefault(common, []).append(resolved)
+        return {common: self._packing(members) for common, members in groups.items()}
+
+    def _packing(self, members: list[ResolvedArm]) -> Packing:
+        s = self.resolution.situation
+        recipes = [(member.arm, recipe) for member in members for recipe in member.arm.recipes]
+        trainings = {member.arm.name: self.runs(member.arm) * (s.folds or 1) for member in members}
+        shape = Shape(
+            tokens=max(recipe.batch_size * self._tokens(arm, self.mean_train) for arm, recipe in recipes),
+            micro_batch=max(recipe.micro_batch for _, recipe in recipes),
+            longest=max(member.arm.max_tokens for member in members),
+            trainable=max(member.trainable for member in members),
+        )
+        return packing(
+            s.facts.model, s.facts.device, [member.arm for member in members], shape,
+            trials=sum(trainings[arm.name] for arm, _ in recipes),
+            steps=sum(trainings[arm.name] * recipe.steps for arm, recipe in recipes),
+            limit=limit_bytes(s.experiment, s.facts.device),
+        )  # fmt: skip
+
+    def _shared(self, arm: Arm) -> float:
+        """Share of its own seconds that a training takes when it shares its steps as planned."""
+        common = key(arm)
+        if common is None:
+            return 1.0
+        found = self.packings[common]
+        return found.packed_seconds / found.alone_seconds if found.alone_seconds else 1.0
 
     def score_seconds(self, arm: Arm, rows: int, mean_tokens: float) -> float:
         """Seconds of predicting so many rows."""

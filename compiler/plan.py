@@ -287,6 +287,21 @@ class ArmCost(Frozen):
     trials: int
 
 
+class Packing(Frozen):
+    """How the trials of some arms are trained."""
+
+    arms: tuple[str, ...]
+    trials: int
+    """Trainings of these arms in the plan, folds counted."""
+    slots: int
+    """Trials that share a step; 1: one by one."""
+    alone_seconds: float
+    """Of all their trainings, one by one on one device."""
+    packed_seconds: float
+    """The same with `slots` at a time."""
+    because: str
+
+
 class Estimate(Frozen):
     """Predicted cost of a plan, beside it and outside its hash."""
 
@@ -296,6 +311,8 @@ class Estimate(Frozen):
     peak_memory_bytes: Range
     disk_bytes: Range
     arms: tuple[ArmCost, ...]
+    packing: tuple[Packing, ...] = ()
+    """How trials with a frozen base are trained: some at a time, or one by one."""
     stage_seconds: dict[str, float]
     """Mid estimate for each train, evaluate and refit stage."""
 

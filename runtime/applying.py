@@ -6,17 +6,18 @@ trial stops the others.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from fewtune.compiler.diff import Changes, KnownWork, diff
 from fewtune.compiler.facts import DataFacts
-from fewtune.compiler.plan import Compiled, Plan, Stage
+from fewtune.compiler.plan import Compiled, Plan
+from fewtune.runtime.batches import Batches, Work
 from fewtune.runtime.choosing import choose
 from fewtune.runtime.executor import Executor, Finished, Lost
 from fewtune.runtime.families import Family, JobMaker, families, pending
-from fewtune.runtime.job import Answer, Corpus, Fitted, Job, Progress, Scored
+from fewtune.runtime.job import Answer, Batch, Corpus, Fitted, Job, Progress, Scored
 from fewtune.runtime.recording import Recorder
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store import event as happened
@@ -55,6 +56,11 @@ class Trouble:
     micro_batch: int | None = None
     given_up: bool = False
 
+    @property
+    def alone(self) -> bool:
+        """Whether it is given to a worker by itself: it may be what went wrong."""
+        return self.lost + self.halvings > 0
+
 
 @dataclass(frozen=True)
 class Held:
@@ -64,6 +70,7 @@ class Held:
     job: Job
     attempt: str
     since: float
+    slots: int = 1
 
 
 @dataclass
@@ -78,7 +85,8 @@ class Application:
     start_executor: Callable[[], Executor]
     done: dict[str, bool] = field(default_factory=dict)
     troubles: dict[str, Trouble] = field(default_factory=dict)
-    held: dict[str, Held] = field(default_factory=dict)
+    held: dict[str, dict[str, Held]] = field(default_factory=dict)
+    """Worker -> job -> what it holds."""
     workers: int = 1
     cores: int = 0
     """Cores that the jobs at work share; 0: workers keep the threads that they were given."""
@@ -115,7 +123,10 @@ class Application:
         for stage in self.plan.stages:
             self.done[stage.id] = stage.kind == "sample" or stage.fingerprint in tables[stage.kind]  # type: ignore[operator]
 
-    def run(self, *, spec_folder: str, devices: tuple[str, ...], workers: int, engine: str, cores: int = 0) -> str:
+    def run(
+        self, *, spec_folder: str, devices: tuple[str, ...], workers: int, engine: str, cores: int = 0,
+        slots: int | None = None,
+    ) -> str:  # fmt: skip
         """Do what is missing.
 
         Args:
@@ -124,6 +135,7 @@ class Application:
             workers: how many jobs may run at the same time.
             engine: in-process or ray.
             cores: of the machine, where all workers share it; 0: each worker keeps its threads.
+            slots: trainings that share a step; None: as many as the plan says.
 
         Returns:
             The run's state: succeeded, partial or failed.
@@ -137,6 +149,7 @@ class Application:
             engine=engine,
         )
         self.workers, self.cores = workers, cores
+        self.batches = Batches(self.compiled, slots)
         self._record_samples()
         self.jobs = self._count()
         self.reporter.began(run, self.jobs, self._expected())
@@ -236,9 +249,9 @@ class Application:
             return self._is_open(family) and not self.done[family.id]
         return not all(self.done[stage.id] for stage in family.scores)
 
-    def _ready(self) -> Iterator[tuple[Family, tuple[Stage, ...], bool]]:
+    def _ready(self) -> Iterator[Work]:
         """(family, evaluations, whether to fit) of everything that could run now, in the plan's order."""
-        busy = {held.family.id for held in self.held.values()}
+        busy = {held.family.id for jobs in self.held.values() for held in jobs.values()}
         for family in self.families.values():
             if family.id in busy or self.troubles.get(family.id, Trouble()).given_up:
                 continue
@@ -257,42 +270,50 @@ class Application:
             ready = list(self._ready())
             if not ready:
                 break
-            longest = len(executor.idle()) + len(self.held) > 1
-            family, scores, fit = max(ready, key=self._predicted) if longest else ready[0]
-            self._submit(executor, worker, run, family, scores, fit)
+            if len(executor.idle()) + len(self.held) > 1:
+                ready.sort(key=self._predicted, reverse=True)
+            alone = {family.id for family, _, _ in ready if self.troubles.get(family.id, Trouble()).alone}
+            chosen, slots = self.batches.first(ready, alone, workers=len(executor.idle()))
+            self._submit(executor, worker, run, chosen, slots)
             given = True
         return given
 
-    def _predicted(self, work: tuple[Family, tuple[Stage, ...], bool]) -> float:
+    def _predicted(self, work: Work) -> float:
         family, scores, fit = work
         stages = [stage.id for stage in scores] + ([family.id] if fit else [])
         return sum(self.compiled.estimate.stage_seconds.get(stage, 0.0) for stage in stages)
 
-    def _work(self, held: Held) -> tuple[Family, tuple[Stage, ...], bool]:
+    def _work(self, held: Held) -> Work:
         """What a job that was handed out is about."""
         asked = {score.stage for score in held.job.scores}
         return held.family, tuple(s for s in held.family.scores if s.id in asked), held.job.fit is not None
 
-    def _submit(
-        self, executor: Executor, worker: str, run: str, family: Family, scores: tuple[Stage, ...], fit: bool
-    ) -> None:
-        trouble = self.troubles.setdefault(family.id, Trouble())
-        attempt = self.store.attempt_name()
-        together = min(self.workers, len(self.held) + len(list(self._ready())))
-        job = self.maker.job(
-            family, scores, fit=fit, micro_batch=trouble.micro_batch, attempt=trouble.lost + trouble.halvings + 1,
-            threads=max(1, self.cores // together) if self.cores else None,
-        )  # fmt: skip
-        stages = ([family.fit] if fit and family.fit else []) + list(scores)
-        self.store.record(
-            happened.AttemptStarted(
-                attempt=attempt, run=run, job=family.id, trial=family.trial, stages=tuple(stage.id for stage in stages),
-                fingerprints=tuple(stage.fingerprint for stage in stages), arm=family.arm.name, worker=worker,
-                micro_batch=job.recipe.micro_batch,
-            )
-        )  # fmt: skip
-        self.held[worker] = Held(family, job, attempt, time.monotonic())
-        executor.submit(worker, job, None if fit else self._state(family))
+    def _submit(self, executor: Executor, worker: str, run: str, chosen: Sequence[Work], slots: int) -> None:
+        left = len(list(self._ready())) - len(chosen)
+        together = min(self.workers, len(self.held) + 1 + left)
+        threads = max(1, self.cores // together) if self.cores else None
+        events, held = [], dict[str, Held]()
+        for family, scores, fit in chosen:
+            trouble = self.troubles.setdefault(family.id, Trouble())
+            attempt = self.store.attempt_name()
+            job = self.maker.job(
+                family, scores, fit=fit, micro_batch=trouble.micro_batch, attempt=trouble.lost + trouble.halvings + 1,
+                threads=threads,
+            )  # fmt: skip
+            stages = ([family.fit] if fit and family.fit else []) + list(scores)
+            events.append(
+                happened.AttemptStarted(
+                    attempt=attempt, run=run, job=family.id, trial=family.trial,
+                    stages=tuple(stage.id for stage in stages),
+                    fingerprints=tuple(stage.fingerprint for stage in stages), arm=family.arm.name, worker=worker,
+                    micro_batch=job.recipe.micro_batch, slots=slots,
+                )
+            )  # fmt: skip
+            held[job.id] = Held(family, job, attempt, time.monotonic(), slots)
+        self.store.record(*events)
+        self.held[worker] = held
+        states = tuple(None if fit else self._state(family) for family, _, fit in chosen)
+        executor.submit(worker, Batch(tuple(one.job for one in held.values()), states, slots))
 
     def _state(self, family: Family) -> bytes | None:
         """What was fitted before; None where the arm needs nothing."""
@@ -304,8 +325,14 @@ class Application:
     # What came of it.
 
     def _take(self, outcome: Finished | Lost) -> None:
-        held = self.held.pop(outcome.worker)
-        seconds = time.monotonic() - held.since
+        jobs = self.held[outcome.worker]
+        held = jobs.pop(outcome.job)
+        now = time.monotonic()
+        if not jobs:
+            del self.held[outcome.worker]
+        elif held.slots == 1:  # the next one begins now
+            jobs.update({name: replace(other, since=now) for name, other in jobs.items()})
+        seconds = now - held.since
         if isinstance(outcome, Lost):
             self._lost(held, outcome.message, seconds)
             return

@@ -9,11 +9,12 @@ neighbour on the same core leaves them next to nothing: all four are set here.
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from queue import Queue
 from typing import Any
 
 from fewtune.runtime.executor import Finished, Lost, Notify, Setting
 from fewtune.runtime.guard import Guard
-from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Progress
+from fewtune.runtime.job import Answer, Batch, Corpus, Job, ModelRef, Progress
 from fewtune.runtime.train.engine import Engine
 
 OBJECT_STORE = 512 * 2**20
@@ -46,11 +47,27 @@ class Worker:
         # Each thread that calls into OpenMP gets threads of its own, and with more of them than cores none spins at a
         # barrier: half the rate. So all jobs run in one thread, whichever of the actor's threads takes the call.
         self._thread = ThreadPoolExecutor(max_workers=1)
+        self._answers: Queue[Answer | BaseException] = Queue()
 
-    def run(self, job: str, state: bytes | None) -> Answer:
-        """Run one job to its end."""
-        asked = Job.model_validate_json(job)
-        return self._thread.submit(self._engine.run, asked, state=state, notify=self._note).result()
+    def run(self, jobs: list[str], states: list[bytes | None], slots: int) -> Answer:
+        """Begin a batch; returns the answer of the job that ends first."""
+        asked = tuple(Job.model_validate_json(job) for job in jobs)
+        self._thread.submit(self._work, Batch(asked, tuple(states), slots))
+        return self.more()
+
+    def more(self) -> Answer:
+        """Wait for the batch's next answer; work goes on meanwhile and afterwards."""
+        found = self._answers.get()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def _work(self, batch: Batch) -> None:
+        try:
+            for answer in self._engine.run_batch(batch, notify=self._note):
+                self._answers.put(answer)
+        except BaseException as error:
+            self._answers.put(error)
 
     def _note(self, progress: Progress) -> None:
         self._progress = progress
@@ -83,7 +100,8 @@ class RayCluster:
         self._connect(address)
         self._texts = (setting.model.model_dump_json(), setting.corpus.model_dump_json())
         self._actors: dict[str, Any] = {}
-        self._running: dict[Any, tuple[str, str]] = {}
+        self._running: dict[Any, str] = {}
+        self._held: dict[str, list[str]] = {}
         self._asked: dict[str, Any] = {}
         self._started = 0
         for _ in range(setting.workers):
@@ -118,13 +136,14 @@ class RayCluster:
 
     def idle(self) -> list[str]:
         """Workers that hold no job."""
-        busy = {worker for worker, _ in self._running.values()}
+        busy = set(self._running.values())
         return [name for name in self._actors if name not in busy]
 
-    def submit(self, worker: str, job: Job, state: bytes | None) -> None:
-        """Send a job to an actor."""
-        reference = self._actors[worker].run.remote(job.model_dump_json(), state)
-        self._running[reference] = (worker, job.id)
+    def submit(self, worker: str, batch: Batch) -> None:
+        """Send jobs to an actor."""
+        texts = [job.model_dump_json() for job in batch.jobs]
+        self._held[worker] = [job.id for job in batch.jobs]
+        self._running[self._actors[worker].run.remote(texts, list(batch.states), batch.slots)] = worker
 
     def wait(self, seconds: float, notify: Notify) -> list[Finished | Lost]:
         """Wait for answers; ask the busy actors how far they are meanwhile."""
@@ -132,28 +151,35 @@ class RayCluster:
             return []
         ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=min(seconds, POLL))
         self._listen(notify)
-        return [self._collect(reference) for reference in ready]
+        return [found for reference in ready for found in self._collect(reference)]
 
-    def _collect(self, reference: Any) -> Finished | Lost:
-        worker, job = self._running.pop(reference)
+    def _collect(self, reference: Any) -> list[Finished | Lost]:
+        """One answer, and a question for the next; or everything that the worker held."""
+        worker = self._running.pop(reference)
+        held = self._held[worker]
         try:
             answer: Answer = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             self._replace(worker)
-            return Lost(worker, job, str(error).strip().split("\n")[0][:300])
-        return Finished(worker, job, answer)
+            said = str(error).strip().split("\n")[0][:300]
+            return [Lost(worker, job, said) for job in held]
+        held.remove(answer.job)
+        if held:
+            self._running[self._actors[worker].more.remote()] = worker
+        return [Finished(worker, answer.job, answer)]
 
     def _replace(self, worker: str) -> None:
         """End an actor that failed and start another in its place."""
         actor = self._actors.pop(worker)
         self._asked.pop(worker, None)
+        self._held.pop(worker, None)
         with suppress(self._ray.exceptions.RayError):  # it is dead already
             self._ray.kill(actor, no_restart=True)
         self._start()
 
     def _listen(self, notify: Notify) -> None:
         """Hand on what busy actors said since the last time; never wait for them."""
-        for worker in {worker for worker, _ in self._running.values()}:
+        for worker in set(self._running.values()):
             asked = self._asked.get(worker)
             if asked is None:
                 self._asked[worker] = self._actors[worker].progress.remote()

@@ -1,11 +1,11 @@
 """Who executes jobs: a protocol, and the one that does it in this process."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Progress
+from fewtune.runtime.job import Answer, Batch, Corpus, ModelRef, Progress
 
 Notify = Callable[[Progress], None]
 
@@ -51,15 +51,18 @@ def threads_each(cores: int, workers: int = 1) -> tuple[int, bool]:
 
 
 class Executor(Protocol):
-    """Runs jobs on workers. A job is answered once, or its worker is reported lost; nothing is retried here."""
+    """Runs batches of jobs on workers.
+
+    Each job is answered once, as soon as it ends, or reported lost with its worker; nothing is retried here.
+    """
 
     name: str
 
     def idle(self) -> list[str]:
         """Workers that hold no job."""
 
-    def submit(self, worker: str, job: Job, state: bytes | None) -> None:
-        """Give a job, and the fitted state it starts from if it does not fit by itself, to an idle worker."""
+    def submit(self, worker: str, batch: Batch) -> None:
+        """Give jobs to an idle worker."""
 
     def wait(self, seconds: float, notify: Notify) -> list[Finished | Lost]:
         """Wait for answers, for so long at most; signs of life go to `notify` meanwhile."""
@@ -69,7 +72,7 @@ class Executor(Protocol):
 
 
 class InProcess:
-    """One worker, in this process: a job runs inside `wait`."""
+    """One worker, in this process: jobs run inside `wait`, until one of them ends."""
 
     name = "in-process"
 
@@ -81,25 +84,31 @@ class InProcess:
             setting.model, setting.corpus, device=setting.device,
             threads=setting.threads, steady=setting.steady,
         )  # fmt: skip
-        self._held: tuple[Job, bytes | None] | None = None
+        self._answers: Iterator[Answer] | None = None
+        self._left = 0
+        self._notify: Notify = lambda _: None
 
     def idle(self) -> list[str]:
         """Return the one worker while it holds nothing."""
-        return [] if self._held else ["in-process"]
+        return [] if self._left else ["in-process"]
 
-    def submit(self, worker: str, job: Job, state: bytes | None) -> None:
-        """Keep the job for the next `wait`."""
-        self._held = (job, state)
+    def submit(self, worker: str, batch: Batch) -> None:
+        """Keep the jobs for the next calls of `wait`."""
+        self._left = len(batch.jobs)
+        self._answers = self._engine.run_batch(batch, notify=self._tell)
+
+    def _tell(self, progress: Progress) -> None:
+        self._notify(progress)
 
     def wait(self, seconds: float, notify: Notify) -> list[Finished | Lost]:
-        """Run the held job to its end."""
-        if self._held is None:
+        """Run until the next of the held jobs ends."""
+        if self._answers is None or not self._left:
             return []
-        job, state = self._held
-        answer = self._engine.run(job, state=state, notify=notify)
-        self._held = None
-        return [Finished("in-process", job.id, answer)]
+        self._notify = notify
+        answer = next(self._answers)
+        self._left -= 1
+        return [Finished("in-process", answer.job, answer)]
 
     def close(self) -> None:
         """Nothing to end."""
-        self._held = None
+        self._answers, self._left = None, 0

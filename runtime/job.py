@@ -83,6 +83,17 @@ class Job(Frozen):
     """Threads that it may use, for no other job needs them; None: as many as the worker was given."""
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Jobs that a worker gets together: they share their steps, or what they read."""
+
+    jobs: tuple[Job, ...]
+    states: tuple[bytes | None, ...]
+    """What each job starts from, if it does not fit by itself."""
+    slots: int = 1
+    """Trainings that share a step; 1: one job after the other."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
     """What fitting left."""

@@ -113,6 +113,8 @@ class AttemptStarted(Event):
     arm: str
     worker: str = ""
     micro_batch: int = 0
+    slots: int = 1
+    """Trainings that shared its steps."""
 
 
 class AttemptEnded(Event):

@@ -45,6 +45,7 @@ EVENT_TABLES: dict[str, dict[str, str]] = {
         "stages": "VARCHAR",
         "worker": "VARCHAR",
         "micro_batch": "INTEGER",
+        "slots": "INTEGER",
     },
     "attempt_ended": {
         "seq": "BIGINT",

@@ -127,10 +127,11 @@ ATTEMPTS = View(
         "seconds": "How long it took; null: it runs, or it was cut off.",
         "worker": "Where it ran.",
         "micro_batch": "Examples in one forward pass.",
+        "slots": "Trainings that shared its steps; 1: none.",
     },
     query="""
     SELECT r.experiment, a.run, a.attempt, a.job, a.trial, a.arm, coalesce(e.state, 'running') AS state, e.failure,
-        e.message, a.ts AS started, e.seconds, a.worker, a.micro_batch
+        e.message, a.ts AS started, e.seconds, a.worker, a.micro_batch, a.slots
     FROM private.attempt_started a
     JOIN private.run_started r ON r.run = a.run
     LEFT JOIN private.attempt_ended e ON e.attempt = a.attempt

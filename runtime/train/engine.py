@@ -5,12 +5,14 @@ It knows arms with the language model and arms without, and imports and loads a 
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from fewtune.runtime.job import Answer, Corpus, Fit, Fitted, Job, ModelRef, Notify, Outcome, Progress, Scored
+from fewtune.runtime.job import Answer, Batch, Corpus, Fit, Fitted, Job, ModelRef, Notify, Outcome, Progress, Scored
 from fewtune.runtime.train.memory import out_of_memory, release
 from fewtune.runtime.train.prediction import Predictor
 from fewtune.runtime.train.pulse import Pulse
@@ -74,13 +76,16 @@ class Engine:
         self.steady = steady or device != "cpu"
         self._methods: dict[str, Method] = {}
 
-    def run(self, job: Job, *, state: bytes | None = None, notify: Notify = ignore) -> Answer:
+    def run(
+        self, job: Job, *, state: bytes | None = None, notify: Notify = ignore, fitted: Fitted | None = None
+    ) -> Answer:
         """Do a job; what goes wrong in it is part of the answer.
 
         Args:
             job: fit (if it asks for it) and score.
             state: what an earlier fit left, for a job without a fit.
             notify: called with signs of life; what it raises is a failure of the job, KeyboardInterrupt apart.
+            fitted: the job's own fit, where it was made together with others.
         """
         outcomes: list[Outcome] = []
         failure: Literal["out_of_memory", "error"] | None = None
@@ -88,7 +93,13 @@ class Engine:
         try:
             method = self._method(job)
             libraries = method.libraries
-            _work(method, job, state, Pulse(job.id, notify), outcomes)
+            pulse = Pulse(job.id, notify)
+            if job.fit is not None:
+                fitted = fitted or method.fit(job, job.fit, pulse)
+                outcomes.append(fitted)
+                state = fitted.state
+            if job.scores:
+                _score(method.predictor(job, state, pulse), job, outcomes)
         except Exception as error:
             failure = "out_of_memory" if out_of_memory(error) else "error"
             message = f"{type(error).__name__}: {error}"
@@ -102,6 +113,23 @@ class Engine:
             device=self.device,
             versions={name: version(name) for name in libraries},
         )
+
+    def run_batch(self, batch: Batch, *, notify: Notify = ignore) -> Iterator[Answer]:
+        """Do jobs together; yields each one's answer when it ends.
+
+        Trainings share their steps; those that do not come to an end together (one does not fit into memory, say) are
+        done alone. All others are done one after the other.
+        """
+        over = set[str]()
+        if batch.slots > 1 and len(batch.jobs) > 1:
+            with suppress(Exception):  # whatever it was: each job that is left says it for itself
+                for job, fitted in self._tuner.fit_together(batch, notify):
+                    over.add(job.id)
+                    yield self.run(job, notify=notify, fitted=fitted)
+            release()
+        for job, state in zip(batch.jobs, batch.states, strict=True):
+            if job.id not in over:
+                yield self.run(job, state=state, notify=notify)
 
     def _method(self, job: Job) -> Method:
         """The method of the job's arm."""
@@ -150,15 +178,8 @@ class Engine:
         return Threads(self.threads or torch.get_num_threads(), steady=self.steady)
 
 
-def _work(method: Method, job: Job, state: bytes | None, pulse: Pulse, outcomes: list[Outcome]) -> None:
-    """Add what the job's stages leave, one after the other, so that a failure loses only what comes after it."""
-    if job.fit is not None:
-        fitted = method.fit(job, job.fit, pulse)
-        outcomes.append(fitted)
-        state = fitted.state
-    if not job.scores:
-        return
-    predictor = method.predictor(job, state, pulse)
+def _score(predictor: Predictor, job: Job, outcomes: list[Outcome]) -> None:
+    """Add the predictions for one split after the other, so that a failure loses only what comes after it."""
     for score in job.scores:
         prediction = predictor(score.rows)
         scored = Scored(

@@ -71,12 +71,15 @@ class PeakMemory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.device.startswith("cuda"):
-            import torch
+        self.bytes = self.read()
 
-            self.bytes = torch.cuda.max_memory_allocated(self.device)
-        else:
-            self.bytes = _resident_peak()
+    def read(self) -> int:
+        """The peak so far."""
+        if not self.device.startswith("cuda"):
+            return _resident_peak()
+        import torch
+
+        return torch.cuda.max_memory_allocated(self.device)
 
 
 def _resident_peak() -> int:

@@ -5,6 +5,7 @@ schedule, decay, clipping, validation and early stopping. What must be the same 
 but rounding, and a trial that diverges harms nobody: no operation mixes the rows of two slots.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +14,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from fewtune.compiler.packing import key
 from fewtune.compiler.plan import Arm
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.adaptation import PEFT
@@ -22,15 +24,7 @@ from fewtune.runtime.train.model import Base
 from fewtune.runtime.train.reading import Tokens
 from fewtune.runtime.train.weights import Bank, Weights
 
-Key = tuple[object, ...]
 T = TypeVar("T")
-
-
-def key(arm: Arm) -> Key | None:
-    """What arms must agree on to share their steps; None: an arm that trains alone."""
-    if arm.adaptation != "lora" or arm.lora is None:
-        return None
-    return (arm.precision, arm.formulation, tuple(sorted(arm.lora.targets)))
 
 
 class Pack:
@@ -102,15 +96,19 @@ class Pack:
         return torch.einsum("rh,rlh->rl", wide, self._head.index_select(0, owners))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Seated(Generic[T]):
     """A trial in its slot."""
 
     item: T
     training: Training
+    seconds: float = 0.0
+    """Its share of the steps' time, in equal parts."""
 
 
-def train_packed(pack: Pack, queue: Iterable[T], start: Callable[[T, int], Training]) -> Iterator[tuple[T, Course]]:
+def train_packed(
+    pack: Pack, queue: Iterable[T], start: Callable[[T, int], Training]
+) -> Iterator[tuple[T, Course, float]]:
     """Train all trials of a queue; a slot that becomes free is given to the next at once.
 
     Args:
@@ -119,7 +117,7 @@ def train_packed(pack: Pack, queue: Iterable[T], start: Callable[[T, int], Train
         start: seats one in a slot.
 
     Yields:
-        Each trial and what came of it, in the order in which they end.
+        Each trial, what came of it and its share of the seconds, in the order in which they end.
     """
     waiting = iter(queue)
     seated: dict[int, Seated[T]] = {}
@@ -129,9 +127,10 @@ def train_packed(pack: Pack, queue: Iterable[T], start: Callable[[T, int], Train
                 seated[slot] = Seated(item, start(item, slot))
         if not seated:
             return
-        slots = sorted(seated)
+        slots, began = sorted(seated), time.perf_counter()
         step([seated[slot].training for slot in slots], lambda rows, slots=slots: pack.logits(rows, slots))  # type: ignore[misc]
         for slot in slots:
+            seated[slot].seconds += (time.perf_counter() - began) / len(slots)
             if seated[slot].training.over:
                 done = seated.pop(slot)
-                yield done.item, done.training.end()
+                yield done.item, done.training.end(), done.seconds

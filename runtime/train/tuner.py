@@ -1,7 +1,7 @@
 """The arms that use the language model: pattern, head and in-context, with nothing, LoRA or everything moving."""
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,12 +10,13 @@ from typing import Any
 import torch
 
 from fewtune.compiler.plan import Precision
-from fewtune.runtime.job import Corpus, Fit, Fitted, Job, ModelRef, RowRef
+from fewtune.runtime.job import Batch, Corpus, Fit, Fitted, Job, ModelRef, Notify, RowRef
 from fewtune.runtime.train import adaptation, demonstrations
 from fewtune.runtime.train.demonstrations import Demonstrations
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, train
 from fewtune.runtime.train.memory import PeakMemory
 from fewtune.runtime.train.model import Base, load
+from fewtune.runtime.train.pack import Pack, train_packed
 from fewtune.runtime.train.prediction import Prediction, Predictor
 from fewtune.runtime.train.probe import Vector
 from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
@@ -77,6 +78,37 @@ class Tuner:
                 state = adaptation.saved(course.result, self._facts(job))
             elif job.arm.formulation == "in-context":
                 state = self._shown(base, job, fit)
+        return self._fitted(job, course, state, moved, seconds=time.perf_counter() - start, peak=peak.bytes)
+
+    def fit_together(self, batch: Batch, notify: Notify) -> Iterator[tuple[Job, Fitted]]:
+        """Train arms that share their steps, `batch.slots` at a time, the longest first.
+
+        Yields:
+            Each job and what its fit left, as soon as it ends.
+        """
+        jobs = sorted(batch.jobs, key=lambda job: -job.recipe.steps * job.recipe.batch_size)
+        pulses = {job.id: Pulse(job.id, notify) for job in jobs}
+        base = self.base(jobs[0], pulses[jobs[0].id])
+        for pulse in pulses.values():
+            pulse.between = partial(self._choose_threads, base)
+        labels, slots = len(self.corpus.labels), min(batch.slots, len(jobs))
+        pack = Pack(base, [job.arm for job in jobs], self._tokens(jobs[0]), labels, slots)
+        counts: dict[str, int] = {}
+
+        def start(job: Job, slot: int) -> Training:
+            fit = _fit_of(job)
+            learner = pack.seat(slot, job.arm, fit.init_seed)
+            counts[job.id] = learner.weights.count
+            return self._training(base, job, fit, learner, pulses[job.id])
+
+        with PeakMemory(self.device) as peak:
+            for job, course, seconds in train_packed(pack, jobs, start):
+                state = adaptation.saved(course.result, self._facts(job))
+                yield job, self._fitted(job, course, state, counts[job.id], seconds=seconds, peak=peak.read())
+
+    def _fitted(self, job: Job, course: Course, state: bytes, moved: int, *, seconds: float, peak: int) -> Fitted:
+        fit = _fit_of(job)
+        self._seen = None
         if course.prediction is not None and fit.validation is not None:
             self._seen = _Seen(state, fit.validation, course.prediction)
         return Fitted(
@@ -88,10 +120,10 @@ class Tuner:
             diverged=course.diverged,
             losses=tuple(course.losses),
             validation=tuple(course.validation),
-            seconds=time.perf_counter() - start,
+            seconds=seconds,
             tokens=course.tokens,
             trainable_parameters=moved,
-            peak_memory_bytes=peak.bytes,
+            peak_memory_bytes=peak,
             micro_batch=job.recipe.micro_batch,
         )
 
@@ -101,6 +133,10 @@ class Tuner:
         weights = adaptation.moving(base, arm, len(self.corpus.labels), fit.init_seed)
         tuned = adaptation.tuned(base, arm, self._tokens(job), weights.working)
         learner = Learner(tuned, weights, keeps_masters=arm.adaptation == "lora")
+        return train(self._training(base, job, fit, learner, pulse)), weights.count
+
+    def _training(self, base: Base, job: Job, fit: Fit, learner: Learner, pulse: Pulse) -> Training:
+        """A training that is ready for its first step."""
         template, limit = self._template(job), self._limit(base, job)
         rows = self.encoder.rows(template, limit, self.corpus, fit.train)
         examples = [Example(*each) for each in zip(rows, self._labels(fit.train), strict=True)]
@@ -109,9 +145,9 @@ class Tuner:
         validation = None
         if fit.validation is not None and fit.validation.rows and job.recipe.evaluate_every:
             unseen = self.encoder.rows(template, limit, self.corpus, fit.validation)
-            validation = Validation(lambda: predict(tuned, unseen, pulse, "validating"), self._labels(fit.validation))
-        training = Training(learner, job.recipe, examples, fit.order_seed, validation, pulse)
-        return train(training), weights.count
+            ask = partial(predict, learner.tuned, unseen, pulse, "validating")
+            validation = Validation(ask, self._labels(fit.validation))
+        return Training(learner, job.recipe, examples, fit.order_seed, validation, pulse)
 
     def _shown(self, base: Base, job: Job, fit: Fit) -> bytes:
         """The state of an in-context arm: its demonstrations, which leave room for the longest query."""
@@ -195,3 +231,8 @@ class Tuner:
             "words": self._words(job),
             "tokens": self._tokens(job),
         }
+
+
+def _fit_of(job: Job) -> Fit:
+    assert job.fit is not None
+    return job.fit

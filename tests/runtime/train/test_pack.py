@@ -80,7 +80,7 @@ def packed(base: Base, trials: Sequence[Trial], tokens: Sequence[int], slots: in
         pulse = Pulse(trial.arm.name, lambda _: None)
         return Training(learner, trial.recipe, trial.data, trial.seed, validation, pulse)
 
-    found = {id(trial): course for trial, course in train_packed(pack, trials, start)}
+    found = {id(trial): course for trial, course, _ in train_packed(pack, trials, start)}
     return [found[id(trial)] for trial in trials]
 
 
@@ -228,7 +228,9 @@ def test_a_packed_state_loads_in_plain_peft(
     trials = grid("llama", formulation, count=2)
     pack = Pack(base, [trial.arm for trial in trials], tokens, len(LABELS), 2)
     running = {trial.arm.name: start_in(pack, trial, slot) for slot, trial in enumerate(trials)}
-    courses = {trial.arm.name: course for trial, course in train_packed(pack, trials, lambda t, _: running[t.arm.name])}
+    courses = {
+        trial.arm.name: course for trial, course, _ in train_packed(pack, trials, lambda t, _: running[t.arm.name])
+    }
     for trial in trials:
         lora = trial.arm.lora
         assert lora is not None

@@ -1,0 +1,96 @@
+"""Which trials share their steps, how many at a time, and what that saves.
+
+A step of one small trial leaves a device waiting: for kernels to be launched (GPUs), for the optimizer and for products
+with few rows (processors). Several trials on one frozen base fill it, until the products themselves take all of the
+time; from there on packing adds nothing, and a trial that ends waits for its neighbours. So trials are packed to that
+point, never to full memory (performance of packed LoRA training: arXiv 2508.02932 reports gains at batch 1 to 4 only,
+arXiv 2312.02515 2 to 8 % at 4,096 tokens a step).
+"""
+
+from collections.abc import Sequence
+
+from fewtune.compiler.cost import step_seconds
+from fewtune.compiler.facts import DeviceFacts, ModelFacts
+from fewtune.compiler.memory import Load, peak_bytes
+from fewtune.compiler.plan import Arm, Packing
+from fewtune.specs.frozen import Frozen
+
+Key = tuple[object, ...]
+
+MOST = 32
+"""Trials that share a step, at most."""
+WORTH = 1.1
+"""Times as fast that a pack must be: below it, the estimate's own error is larger."""
+NEAR = 1.05
+"""A pack this close to the best one is large enough."""
+
+
+class Shape(Frozen):
+    """What a step of one trial of a group is, the largest of its arms."""
+
+    tokens: float
+    """Mean tokens of a step."""
+    micro_batch: int
+    longest: int
+    trainable: int
+
+
+def key(arm: Arm) -> Key | None:
+    """What arms must agree on to share their steps; None: an arm that trains alone."""
+    if arm.adaptation != "lora" or arm.lora is None:
+        return None
+    return (arm.precision, arm.formulation, tuple(sorted(arm.lora.targets)))
+
+
+def packing(
+    model: ModelFacts,
+    device: DeviceFacts,
+    arms: Sequence[Arm],
+    shape: Shape,
+    *,
+    trials: int,
+    steps: int,
+    limit: int,
+) -> Packing:
+    """Choose how many of a group's trials share a step.
+
+    Args:
+        model: the base.
+        device: where.
+        arms: of one key.
+        shape: of their steps.
+        trials: how many there are.
+        steps: of all of them together.
+        limit: bytes that a device may take.
+    """
+    precision = arms[0].precision
+    fitting = [k for k in range(1, min(MOST, trials) + 1) if k == 1 or _peak(model, device, arms[0], shape, k) <= limit]
+    each = {
+        k: step_seconds(model, device, precision, slots=k, tokens=shape.tokens, trainable=shape.trainable) / k
+        for k in fitting
+    }
+    best = min(each.values())
+    slots = next(k for k in fitting if each[k] <= NEAR * best)
+    gain = each[1] / each[slots]
+    said = f"a step of one trial has {shape.tokens:.0f} tokens and takes {each[1]:.2f} s"
+    if trials == 1:
+        slots, because = 1, "there is one training only"
+    elif gain < WORTH:
+        because = f"{said}, most of it in products: sharing steps would be {max(1.0, gain):.2f} times as fast"
+        slots = 1
+    else:
+        because = f"{said}; {slots} together take {slots * each[slots]:.2f} s, {gain:.1f} times as fast"
+    return Packing(
+        arms=tuple(arm.name for arm in arms),
+        trials=trials,
+        slots=slots,
+        alone_seconds=round(steps * each[1], 3),
+        packed_seconds=round(steps * each[slots], 3),
+        because=because,
+    )
+
+
+def _peak(model: ModelFacts, device: DeviceFacts, arm: Arm, shape: Shape, slots: int) -> int:
+    """Predicted peak of a pack: the rows and the moving parameters of all its slots."""
+    load = Load(arm.adaptation, arm.precision, slots * shape.trainable, slots * shape.micro_batch, shape.longest)
+    return peak_bytes(model, device, load)
