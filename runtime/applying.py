@@ -58,8 +58,8 @@ class Trouble:
 
     @property
     def alone(self) -> bool:
-        """Whether it is given to a worker by itself: it may be what went wrong."""
-        return self.lost + self.halvings > 0
+        """Whether it is given to a worker by itself: twice lost with others, it may be what went wrong."""
+        return self.lost > 1 or self.halvings > 0
 
 
 @dataclass(frozen=True)

@@ -127,3 +127,33 @@ def test_cluster_of_two_nodes(tmp_path: Path, two_nodes: str) -> None:
     assert json.loads(output)["data"]["state"] == "succeeded"
     workers = {e["data"]["worker"] for e in events(made) if e["kind"] == "attempt_started"}  # type: ignore[index]
     assert workers == {"worker-1", "worker-2"}
+
+
+@pytest.mark.parametrize("seeds", [2, pytest.param(10, marks=pytest.mark.full)])
+def test_a_grid_shares_its_steps_and_survives_a_killed_worker(tmp_path: Path, seeds: int) -> None:
+    """20 arms on a few seeds: slots are refilled, a worker dies with its whole pack, each result is there once."""
+    pins = {"rank": [1, 2, 4, 8], "learning_rate": [1e-3, 2e-3, 3e-3, 5e-3, 8e-3], "steps": 60}
+    made = make_project(
+        tmp_path, train=200, test=20,
+        methods={"exclude": ["pattern+full", "head+lora", "in-context", "probe", "encoder"], "pin": pins},
+        evaluation={"data_seeds": seeds},
+    )  # fmt: skip
+    made.path  # noqa: B018 -- written once
+    process = start(made, "--workers", "2", "--slots", "4")
+    first_result(made)
+    os.kill(busy_worker(made), signal.SIGKILL)
+    output, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+    assert json.loads(output)["data"]["state"] == "succeeded"
+    trained = [trial for trial in made.plan().plan.trials if "lora" in trial.id]
+    assert len(trained) == 20 * seeds
+    found = Counter(e["data"]["fingerprint"] for e in events(made) if e["kind"] in ("fitted", "evaluated"))  # type: ignore[index]
+    plan = made.plan().plan
+    assert found == Counter(s.fingerprint for s in plan.stages if s.kind in ("train", "evaluate"))
+    attempts = [e["data"] for e in events(made) if e["kind"] == "attempt_started" and "lora" in str(e["data"])]
+    lost = [e["data"] for e in events(made) if e["kind"] == "attempt_ended" and e["data"]["failure"] == "worker_lost"]  # type: ignore[index]
+    assert lost
+    assert len(attempts) == len(trained) + len(lost)
+    assert {attempt["slots"] for attempt in attempts} >= {4}  # type: ignore[index]
+    rows = json.loads(made.cli("sql", "SELECT count(*) FROM trials WHERE state = 'finished'", "--json").stdout)
+    assert rows["data"]["rows"] == [[len(made.plan().plan.trials)]]
