@@ -412,6 +412,25 @@ def schema(as_json: Json = False) -> None:
 
 
 @app.command()
+def describe(
+    topic: Annotated[str | None, typer.Argument(help="A topic [lists them].")] = None, as_json: Json = False
+) -> None:
+    """Explain how fewtune works: one page a topic."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.describing import page, topics
+
+        if topic is None:
+            known = topics()
+            lines = "\n".join(f"{name}    {title}" for name, title in known.items())
+            return Envelope(ok=True, verb="describe", data={"topics": known}), lambda: write(lines)
+        found = page(topic)
+        return Envelope(ok=True, verb="describe", data=found), lambda: write(found["text"].rstrip())
+
+    answer("describe", as_json, work)
+
+
+@app.command()
 def models(as_json: Json = False) -> None:
     """List the models that can be used without fetching anything, with their facts."""
 

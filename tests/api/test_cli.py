@@ -1,6 +1,7 @@
 """The command line's contract: one envelope, closed exit codes, data on standard output only, no heavy imports."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.toml") if path.st
 KEYS = ["ok", "api", "verb", "data", "diagnostics", "next", "as_of", "truncated"]
 VERBS = (
     "init", "validate", "pull", "plan", "explain", "apply", "results", "compare", "sql", "predict", "export", "schema",
-    "models", "doctor",
+    "describe", "models", "doctor",
 )  # fmt: skip
 
 
@@ -32,12 +33,28 @@ def test_every_verb_has_help_and_json(verb: str) -> None:
     assert "--json" in done.stdout
 
 
+def test_a_topic_is_a_page_and_names_what_exists() -> None:
+    found = json.loads(fewtune("describe", "--json", cwd=ROOT).stdout)["data"]["topics"]
+    assert "performance" in found
+    for topic, title in found.items():
+        page = fewtune("describe", topic, cwd=ROOT).stdout
+        assert page.startswith(f"# {title}\n")
+        for script in re.findall(r"tests/[\w/]+\.py", page):
+            assert (ROOT / script).is_file()
+        for table in re.findall(r"\((\w+\.md)\)", page):
+            assert (ROOT / "tests" / "bench" / table).is_file()
+    unknown = fewtune("describe", "nothing", "--json", cwd=ROOT)
+    assert unknown.returncode == 7
+    assert "performance" in json.loads(unknown.stdout)["diagnostics"][0]["remedy"]
+
+
 LIGHT = {
     "plan": ["plan", "examples/quickstart.toml"],
     "validate": ["validate", "examples/quickstart.toml"],
     "explain": ["explain", "examples/quickstart.toml", "learning_rate"],
     "schema": ["schema"],
     "help": ["--help"],
+    "describe": ["describe", "performance"],
     "sql": ["sql", "SELECT * FROM runs"],
     "results": ["results"],
 }
