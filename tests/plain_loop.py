@@ -1,6 +1,6 @@
 """The training loop that anyone would write: padded batches with a mask, all at once, one learning rate a step."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -19,8 +19,15 @@ def train(
     parameters: Sequence[Tensor], logits: Logits, recipe: Recipe, data: Sequence[Example], seed: int
 ) -> list[float]:
     """Train by AdamW; returns the loss of each step."""
+    return list(steps(parameters, logits, recipe, data, seed))
+
+
+def steps(
+    parameters: Sequence[Tensor], logits: Logits, recipe: Recipe, data: Sequence[Example], seed: int
+) -> Iterator[float]:
+    """The same, a step at a time."""
     optimizer = torch.optim.AdamW(parameters, weight_decay=recipe.weight_decay, lr=0.0)
-    stream, losses = batches(len(data), recipe.batch_size, seed), []
+    stream = batches(len(data), recipe.batch_size, seed)
     for step in range(recipe.steps):
         batch = [data[place] for place in next(stream)]
         longest = max(len(example.tokens) for example in batch)
@@ -33,8 +40,7 @@ def train(
             group["lr"] = recipe.learning_rate * factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(loss.item())
-    return losses
+        yield loss.item()
 
 
 def last(x: Tensor, mask: Tensor) -> Tensor:

@@ -58,11 +58,14 @@ class Task:
         return sum(len(self.examples[place].tokens) for _ in range(self.recipe.steps) for place in next(stream))
 
 
-def quickstart(steps: int) -> Task:
+def quickstart(steps: int, batch: int = 8) -> Task:
+    """The chosen arm's training with so many clauses a step."""
     planned = plan_spec(SPEC, Path("unused"))
     plan, corpus = planned.plan, planned.probed.corpus
     arm = next(arm for arm in plan.arms if arm.method == "pattern+lora")
-    recipe = arm.recipes[-1].model_copy(update={"steps": steps, "evaluate_every": None, "micro_batch": 8})
+    recipe = arm.recipes[-1].model_copy(
+        update={"steps": steps, "evaluate_every": None, "batch_size": batch, "micro_batch": batch}
+    )
     rows = RowRef(split="train", rows=tuple(range(48)))
     encoder = Encoder(load_tokenizer(str(embedded_folder() / "tokenizer.json")))
     encoded = encoder.rows(Template(str(arm.pattern)), arm.max_tokens, corpus, rows)
