@@ -130,8 +130,12 @@ class Training:
         return [batch[start : start + size] for start in range(0, len(batch), size)]
 
     def clip(self) -> Tensor:
-        """Clip the gradient; returns its norm before, a scalar."""
-        return torch.nn.utils.clip_grad_norm_([self.learner.weights.master], self.recipe.max_grad_norm)
+        """Clip the gradient as `clip_grad_norm_` does with lists of them; returns its norm before, a scalar."""
+        gradient = self.learner.weights.master.grad
+        assert gradient is not None
+        norm: Tensor = torch.linalg.vector_norm(gradient)
+        gradient.mul_((self.recipe.max_grad_norm / (norm + 1e-6)).clamp_max(1.0))
+        return norm
 
     def move(self, loss: float, norm: float) -> None:
         """Take an optimizer step, or end the trial where loss or gradient norm are not finite."""

@@ -50,7 +50,7 @@ class Claim:
 
 
 ON_CPU = (
-    Claim("tiny", 8, 8, 8, "one", 1.0, 1.3, 1.31),
+    Claim("tiny", 1, 8, 8, "one", 1.0, 1.3, 1.31),
     Claim("tiny", 8, 8, 1, "plain", 1.0, 0.91, 0.90),
     Claim("135M", 8, 8, 1, "plain", 1.0, 0.91, 0.90),
 )
