@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fewtune.api.answers import Results, results
+from fewtune.compiler.plan import Lora
 from fewtune.runtime.chosen import Chosen
 from fewtune.specs.diagnostic import StoreError
 from fewtune.specs.model import EMBEDDED
@@ -98,9 +99,7 @@ def _data(model: Chosen) -> str:
 def _recipe(model: Chosen) -> str:
     arm = model.arm
     recipe = arm.recipe(model.plan.final_n)
-    lora = (
-        f"LoRA r = {arm.lora.rank}, alpha = {arm.lora.alpha:g}, on {', '.join(arm.lora.targets)}; " if arm.lora else ""
-    )
+    lora = _geometry(arm.lora) if arm.lora else ""
     pattern = f"\n\nPattern:\n\n```\n{arm.pattern}\n```" if arm.pattern else ""
     words = ""
     if arm.formulation == "pattern" and model.plan.verbalizer:
@@ -110,6 +109,11 @@ def _recipe(model: Chosen) -> str:
         f"({recipe.schedule}, {recipe.warmup_steps} warm-up steps), inputs of at most {arm.max_tokens} tokens, base in "
         f"{arm.precision}. Plan `{model.plan.hash}`, run `{model.run.id}`.{pattern}{words}"
     )
+
+
+def _geometry(lora: Lora) -> str:
+    scaling = "rank-stabilised, " if lora.rslora else ""
+    return f"LoRA r = {lora.rank}, alpha = {lora.alpha:g}, {scaling}on {', '.join(lora.targets)}; "
 
 
 def _use(model: Chosen, merged: bool) -> str:

@@ -168,6 +168,14 @@ ROWS: tuple[Evidence, ...] = (
         "R-034",
     ),
     _row(
+        "R-041",
+        "r >= 64",
+        "scale by alpha / sqrt(r) (rsLoRA)",
+        "mixed",
+        "PEFT documentation; arXiv 2312.03732",
+        "R-049",
+    ),
+    _row(
         "R-048",
         "full-parameter tuning",
         "learning rate 5e-6 to 5e-5, lower for larger models",
@@ -181,6 +189,7 @@ ROWS: tuple[Evidence, ...] = (
         "ten times the rate of full fine-tuning; 2e-4 up to 13B, 1e-4 from 33B; nearly independent of rank",
         "strong",
         "TRL documentation, arXiv 2405.09673, QLoRA",
+        "R-041",
         "R-050",
         "R-051",
     ),

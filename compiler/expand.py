@@ -50,7 +50,8 @@ def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -
         content["demonstrations"] = recipe.demonstrations
     if arm.trained:
         content["recipe"] = recipe.model_dump(mode="json", exclude={"n", "micro_batch", "demonstrations", "penalty"})
-        content["lora"] = arm.lora.model_dump(mode="json") if arm.lora else None
+        # Without defaults: a setting that came later leaves the names of older fits as they are.
+        content["lora"] = arm.lora.model_dump(mode="json", exclude_defaults=True) if arm.lora else None
     return content
 
 

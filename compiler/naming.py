@@ -36,7 +36,7 @@ def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
     """As a reader would name it: the method, the rank, and by what it differs from its siblings."""
     name = NAMES[a.arm.method]
     if a.arm.adaptation == "lora":
-        name += f" r={a.rank}"
+        name += f" r={a.rank}" + (" rslora" if a.rslora else "")
     if a.arm.formulation == "in-context" and len({recipe.demonstrations for recipe in recipes}) == 1:
         name += f" k={recipes[0].demonstrations}"
     shown = [UNITS[pin].format(value) for pin, value in a.arm.variant if pin in UNITS and pin != "demonstrations"]

@@ -6,6 +6,7 @@ spec, identity facts and rule set; estimates stand beside it, outside its hash.
 """
 
 from functools import cached_property
+from math import sqrt
 from typing import Any, Literal
 
 from fewtune.compiler.decision import Decision
@@ -27,12 +28,19 @@ Precision = Literal["bf16", "fp32"]
 
 
 class Lora(Frozen):
-    """Geometry of the low-rank update W + (alpha / rank) B A."""
+    """Geometry of the low-rank update W + scale B A."""
 
     rank: int
     alpha: float
     targets: tuple[str, ...]
     """Names of the linear modules that get an update."""
+    rslora: bool = False
+    """Rank-stabilised (arXiv 2312.03732)."""
+
+    @property
+    def scale(self) -> float:
+        """Factor of the update: alpha / sqrt(rank) where it is rank-stabilised, else alpha / rank."""
+        return self.alpha / (sqrt(self.rank) if self.rslora else self.rank)
 
 
 class Recipe(Frozen):

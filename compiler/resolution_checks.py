@@ -158,7 +158,7 @@ def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
         return arm.formulation in PROBES
     if pin == "early_stopping":
         return arm.trained and any(level.validation for level in resolution.situation.levels)
-    return arm.adaptation == "lora" if pin in ("rank", "alpha", "targets") else arm.trained
+    return arm.adaptation == "lora" if pin in ("rank", "alpha", "rslora", "targets") else arm.trained
 
 
 def _pins(resolution: Resolution) -> Iterator[Diagnostic]:

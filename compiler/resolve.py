@@ -31,6 +31,7 @@ from fewtune.compiler.rules.model_seeds import model_seeds
 from fewtune.compiler.rules.patterns import patterns
 from fewtune.compiler.rules.penalty import penalty
 from fewtune.compiler.rules.precision import precision
+from fewtune.compiler.rules.rslora import rslora
 from fewtune.compiler.rules.schedule import schedule
 from fewtune.compiler.rules.steps import steps
 from fewtune.compiler.rules.validation import validation
@@ -220,11 +221,12 @@ def _from(kind: type[S], outer: Situation, **more: Any) -> S:
 def _lora(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Lora]:
     pins, at = a.arm.pins, a.arm.pointer
     a = replace(a, rank=notes.settle(lora_rank, a, "/lora/rank", _first(pins.rank), at("rank")))
+    a = replace(a, rslora=notes.settle(rslora, a, "/lora/rslora", pins.rslora, at("rslora")))
     a = replace(a, alpha=notes.settle(lora_alpha, a, "/lora/alpha", pins.alpha, at("alpha")))
     every = sorted(linear.name for linear in a.facts.model.linears)
     wanted = every if pins.targets == "all-linear" else list(pins.targets) if pins.targets else None
     a = replace(a, targets=tuple(notes.settle(lora_targets, a, "/lora/targets", wanted, at("targets"))))
-    return a, Lora(rank=a.rank, alpha=a.alpha, targets=a.targets)
+    return a, Lora(rank=a.rank, alpha=a.alpha, targets=a.targets, rslora=a.rslora)
 
 
 def trainable_parameters(a: ArmSituation) -> int:

@@ -142,6 +142,7 @@ class ArmSituation(Situation):
     arm: ArmIdea
     max_tokens: int = 0
     rank: int = 0
+    rslora: bool = False
     alpha: float = 0.0
     targets: tuple[str, ...] = ()
 

@@ -1,6 +1,6 @@
 """The chosen model as plain files: a peft adapter, or a whole transformers model; no fewtune is needed to use them.
 
-Weights are merged in fp32 from the base's stored weights: W + (alpha / r) B A, then rounded if asked.
+Weights are merged in fp32 from the base's stored weights: W + scale B A, then rounded if asked.
 """
 
 import json
@@ -141,7 +141,7 @@ def _adapter(model: Chosen, folder: Path) -> list[str]:
         "peft_type": "LORA", "task_type": "SEQ_CLS" if head else "CAUSAL_LM", "inference_mode": True, "r": lora.rank,
         "lora_alpha": lora.alpha, "lora_dropout": 0.0, "bias": "none", "target_modules": list(lora.targets),
         "modules_to_save": ["score"] if head else None, "base_model_name_or_path": _card(model)["base"],
-        "use_rslora": False, "use_dora": False, "fan_in_fan_out": False, "init_lora_weights": True,
+        "use_rslora": lora.rslora, "use_dora": False, "fan_in_fan_out": False, "init_lora_weights": True,
     } if lora else {}  # fmt: skip
     _write_json(folder / "adapter_config.json", config)
     save_file(_tensors(model), folder / "adapter_model.safetensors", metadata={"format": "pt"})
@@ -187,9 +187,9 @@ def _base_tensors(folder: Path) -> dict[str, Any]:
 
 
 def _with_updates(base: dict[str, Any], moved: dict[str, Any], model: Chosen) -> dict[str, Any]:
-    """W + (alpha / r) B A for every site; the classification head as it is."""
+    """W + scale B A for every site; the classification head as it is."""
     lora = model.arm.lora
-    scale = lora.alpha / lora.rank if lora else 0.0
+    scale = lora.scale if lora else 0.0
     weights = dict(base)
     for name, a in moved.items():
         if name.endswith(".lora_A.weight"):

@@ -29,7 +29,6 @@ KEYS: dict[str, str] = {
 METHODS: dict[str, str] = {
     "qlora": "LoRA on a 4-bit base",
     "dora": "weight-decomposed LoRA",
-    "rslora": "rank-stabilised LoRA",
     "adapter": "bottleneck adapters",
     "adapters": "bottleneck adapters",
     "prefix-tuning": "trained key/value prefixes",

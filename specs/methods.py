@@ -54,7 +54,9 @@ class Pins(Frozen):
     rank: Annotated[tuple[Rank, ...], Field(min_length=1, max_length=50)] | None = None
     """Rank r of the LoRA matrices."""
     alpha: Alpha | None = None
-    """LoRA's alpha; the update is scaled by alpha / r."""
+    """LoRA's alpha; the update is scaled by alpha / r, or by alpha / sqrt(r) with rslora."""
+    rslora: StrictBool | None = None
+    """Whether the update is rank-stabilised (rsLoRA): scaled by alpha / sqrt(r) instead of alpha / r."""
     targets: Literal["all-linear"] | Annotated[tuple[Target, ...], Field(min_length=1)] | None = None
     """Which linear layers get LoRA matrices: "all-linear" or module names such as "q_proj"."""
     learning_rate: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=50)] | None = None

@@ -31,6 +31,7 @@ def peft_model(folder: Path, arm: Arm, dtype: torch.dtype) -> Any:
     config = LoraConfig(
         r=arm.lora.rank,
         lora_alpha=arm.lora.alpha,
+        use_rslora=arm.lora.rslora,
         lora_dropout=0.0,
         target_modules=list(arm.lora.targets),
         modules_to_save=["score"] if head else None,

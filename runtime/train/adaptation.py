@@ -132,7 +132,7 @@ def tuned(base: Base, arm: Arm, tokens: Sequence[int], tensors: Mapping[str, Ten
 
         def low_rank(path: str, linear: nn.Linear) -> nn.Module:
             a, b = (tensors[f"{PEFT}{path}.lora_{part}.weight"] for part in "AB")
-            return LowRankLinear(linear, a, b, lora.alpha / lora.rank)
+            return LowRankLinear(linear, a, b, lora.scale)
 
         wrap_sites(model, lora.targets, low_rank)
     if arm.formulation == "head":

@@ -1,4 +1,4 @@
-"""Low-rank updates: y = W x + b + (alpha / r) B A x beside a frozen linear layer, which stays as it is.
+"""Low-rank updates: y = W x + b + scale B A x beside a frozen linear layer, which stays as it is.
 
 One autograd function a site instead of five: it keeps only x and A x, adds the update into the output in place with the
 scale folded into the product, and adds both parts of the input's gradient in one buffer. The first block's input needs
@@ -60,7 +60,7 @@ class Route:
     """Which tokens belong to which slot; set anew for every reading, read by every packed layer."""
 
     scales: list[float]
-    """alpha / r of each slot."""
+    """Factor of each slot's update."""
     bounds: tuple[tuple[int, int], ...] = ()
     """First token of each slot, and the one after its last; slots follow one another."""
     each: int = 0

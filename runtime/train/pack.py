@@ -73,7 +73,7 @@ class Pack:
         """Give a slot to a new trial; the learner's own view of the base serves its validation and its scores."""
         assert arm.lora is not None
         weights: Weights = self._bank.seat(adaptation.initial(self.base, arm, self.labels, init_seed), slot)
-        self._route.scales[slot] = arm.lora.alpha / arm.lora.rank
+        self._route.scales[slot] = arm.lora.scale
         return Learner(adaptation.tuned(self.base, arm, self.tokens, weights.working), weights, keeps_masters=True)
 
     def logits(self, rows: Sequence[Sequence[Tokens]], slots: Sequence[int]) -> Tensor:

@@ -12,6 +12,8 @@ from fewtune.compiler.plan import Compiled, Plan, Stage
 Tables = dict[str, Any]
 
 BASE: Tables = {"data": {"label_budget": 160}}
+PLAIN_LORA = "06f1cee3efbc7c4af1f1a9ab"
+"""The first fit of a LoRA arm: made before there were other scalings than alpha / r, and 4-bit bases."""
 WORDS = {"billing": "bill", "delivery": "post", "refund": "back", "account": "user"}
 
 
@@ -122,6 +124,16 @@ def test_reasons_are_in_no_fingerprint() -> None:
         {}, {"pin": {"rank": 8, "batch_size": 8, "steps": 60}}))  # fmt: skip
     assert was.hash != now.hash
     assert moved(was, now) == set()
+
+
+def test_the_scaling_of_an_update_moves_fits_and_its_default_none() -> None:
+    """As long as it is alpha / r, fits are named as before there was another."""
+    pins: list[Tables] = [{}, {"rslora": False}, {"rslora": True, "alpha": 16}]
+    plans = [compiled({"data": {"label_budget": 32}, "methods": {"pin": pin}}).plan for pin in pins]
+    assert moved(plans[0], plans[1]) == set()
+    fits = [next(stage.fingerprint for stage in plan.stages if stage.kind == "train" and stage.arm
+                 and plan.arm(stage.arm).lora) for plan in plans]  # fmt: skip
+    assert fits[0] == fits[1] == PLAIN_LORA != fits[2]
 
 
 def test_the_metric_moves_the_choice_only() -> None:

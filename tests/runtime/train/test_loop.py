@@ -13,6 +13,7 @@ from tiny import LABELS
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
+from fewtune.compiler.plan import Arm
 from fewtune.runtime.job import Corpus, Job
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, backward, train
@@ -31,6 +32,11 @@ def learner(base: Base, job: Job) -> Learner:
     tokens = [] if arm.formulation == "head" else list(job.tokens.values())
     tuned = adaptation.tuned(base, arm, tokens, weights.working)
     return Learner(tuned, weights, keeps_masters=arm.adaptation == "lora")
+
+
+def with_scaling(arm: Arm, *, rslora: bool) -> Arm:
+    assert arm.lora is not None
+    return arm.model_copy(update={"lora": arm.lora.model_copy(update={"rslora": rslora})})
 
 
 def ours(base: Base, job: Job, data: Examples) -> tuple[Course, Learner]:
@@ -54,6 +60,7 @@ def test_lora_is_pefts(
 ) -> None:
     folder = models(architecture)
     task = job(formulation, "lora", architecture=architecture, steps=10, weight_decay=0.1, micro_batch=3)
+    task = task.model_copy(update={"arm": with_scaling(task.arm, rslora=formulation == "head")})
     data = examples(folder, task.arm, corpus)
     base = bases(architecture, "fp32" if dtype == torch.float32 else "double")
     course, _ = ours(base, task, data)

@@ -54,7 +54,8 @@ def grid(models: Any, job: Any, corpus: Corpus) -> Grid:
         trials = []
         for place in range(count):
             task = job(formulation, "lora", architecture=architecture)
-            lora = Lora(rank=ranks[place % 5], alpha=alphas[place % 5], targets=task.arm.lora.targets)
+            lora = Lora(rank=ranks[place % 5], alpha=alphas[place % 5], targets=task.arm.lora.targets,
+                        rslora=place % 5 == 3)  # fmt: skip
             arm = task.arm.model_copy(update={"lora": lora, "name": f"arm {place}"})
             recipe = task.recipe.model_copy(update={
                 "steps": 20 - 3 * (place % 4), "batch_size": (8, 1, 3, 5, 2)[place % 5],
