@@ -38,10 +38,18 @@ def _front_matter(model: Chosen, merged: bool) -> str:
 def _what(model: Chosen, merged: bool, precision: str) -> str:
     plan = model.plan
     kind = f"the whole model, merged, in {precision}" if merged else "a LoRA adapter in peft's format"
+    four_bit = ""
+    if model.arm.four_bit:
+        four_bit = " The adapter was trained on the base in four bits (nf4, double quantisation)" + (
+            " and is merged into these weights, dequantised: this model takes as much memory as one in "
+            f"{precision}, and is not the published base plus an adapter."
+            if merged
+            else "; `predict.py` loads it so. On the base as it is, predictions differ."
+        )
     labels = ", ".join(f"`{label}`" for label in plan.labels)
     return (
         f"A {plan.experiment.task.type} model with {len(plan.labels)} labels ({labels}), as {kind}. "
-        f"Base model: `{plan.facts.model}`, weights `{plan.facts.model_hash}`."
+        f"Base model: `{plan.facts.model}`, weights `{plan.facts.model_hash}`.{four_bit}"
     )
 
 
@@ -118,6 +126,8 @@ def _geometry(lora: Lora) -> str:
 
 def _use(model: Chosen, merged: bool) -> str:
     needs = "transformers" if merged else "transformers and peft"
+    if model.arm.four_bit and not merged:
+        needs = "transformers, peft and bitsandbytes"
     base = "" if merged else " [folder or name of the base model]"
     fields = ", ".join(f'"{field}": "..."' for field in model.plan.facts.columns if field != "label")
     return f"`predict.py` needs only {needs}:\n\n```\necho '{{{fields}}}' | python predict.py{base}\n```"
@@ -134,5 +144,6 @@ def _limits(model: Chosen, agreement: str) -> str:
         said.append(
             "The base is SmolLM2-135M-Instruct (Apache-2.0) dequantised from a Q4_1 file: its weights are not those of "
             "the published model, so the adapter belongs to exactly these weights."
+            + (" What four bits cost cannot be read from it: they round once more." if model.arm.four_bit else "")
         )
     return "\n".join(f"- {line}" for line in said)

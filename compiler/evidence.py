@@ -46,6 +46,13 @@ ROWS: tuple[Evidence, ...] = (
         "arXiv 2305.16938",
     ),
     _row(
+        "R-006",
+        "the memory is given",
+        "the larger base at 8 or 4 bit over a smaller one in 16 bit",
+        "mixed",
+        f"{SURVEY} sections 3.6, 5.4",
+    ),
+    _row(
         "R-013",
         "training and evaluation prompts may differ",
         "lock one prompt format for both",
@@ -358,7 +365,14 @@ ROWS: tuple[Evidence, ...] = (
         "arXiv 2405.09673",
         "R-037",
     ),
-    _row("R-144", "16-bit LoRA does not fit", "4-bit base", "strong", "QLoRA", "R-031"),
+    _row(
+        "R-144",
+        "16-bit LoRA does not fit",
+        "LoRA on a base in nf4 with double quantisation, bf16 arithmetic",
+        "strong",
+        "arXiv 2305.14314 (QLoRA)",
+        "R-031",
+    ),
     _row(
         "R-145",
         "16-bit LoRA fits",
@@ -366,6 +380,13 @@ ROWS: tuple[Evidence, ...] = (
         "mixed",
         "Vereonix table, Lightning",
         "R-031",
+    ),
+    _row(
+        "R-147",
+        "quality of QLoRA",
+        "as good as 16 bit in its paper, 0.7 points less at a vendor's: measure it",
+        "mixed",
+        "arXiv 2305.14314, Vereonix table",
     ),
     _row("R-146", "reduced precision", "bf16, not fp16", "strong", "QLoRA repository"),
     _row(

@@ -19,6 +19,8 @@ VALIDATION = "validation"
 CV = "cv"
 """Name of the split that cross-validation scores: every row once."""
 REFIT = "refit"
+FOUR_BITS = "nf4, blocks of 64, double quantisation, linear layers of the blocks"
+"""What a base in four bits is; other arms name none."""
 
 
 def slug(name: str) -> str:
@@ -78,6 +80,7 @@ def _model_content(facts: Facts, arm: Arm, words: dict[str, str]) -> dict[str, A
         "precision": arm.precision,
         "model": facts.model.weights_hash,
         "tokenizer": facts.model.tokenizer_hash,
+        **({"base": FOUR_BITS} if arm.four_bit else {}),
     }
 
 

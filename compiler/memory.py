@@ -21,6 +21,8 @@ CONTEXT = 1_340_000_000
 """Bytes of a CUDA context with its libraries (transformers, "model training anatomy")."""
 USABLE = 0.85
 """Share of a device's memory that a trial may plan with."""
+FOUR_BITS = 0.516
+"""Bytes of a weight in nf4: 4 bits, an 8-bit scale for 64 weights, and an fp32 scale for 256 of these."""
 ADAM = 16
 """Bytes of one moving parameter: fp32 weight, gradient and two moments."""
 
@@ -54,9 +56,18 @@ def activation_bytes(model: ModelFacts, load: Load) -> int:
     return round(load.tokens * load.micro_batch * model.hidden * model.layers * each)
 
 
+def base_bytes(model: ModelFacts, load: Load) -> int:
+    """The resident base. In four bits: nf4 linear layers, the rest as it is, and the largest layer dequantised."""
+    p = element_bytes(load.precision)
+    if load.adaptation != "qlora":
+        return p * model.parameters
+    largest = max(linear.d_in * linear.d_out for linear in model.linears)
+    return round(FOUR_BITS * model.block_parameters) + p * (model.parameters - model.block_parameters + largest)
+
+
 def peak_bytes(model: ModelFacts, device: DeviceFacts, load: Load) -> int:
     """Predicted peak of one trial, base model included."""
-    base = element_bytes(load.precision) * model.parameters
+    base = base_bytes(model, load)
     moving = ADAM * load.trainable
     if load.adaptation == "full" and load.precision == "bf16":
         moving += 2 * load.trainable
@@ -72,3 +83,8 @@ def limit_bytes(experiment: Experiment, device: DeviceFacts) -> int:
     usable = round(device.memory_gib * 2**30 * USABLE)
     given = experiment.constraints.gpu_memory
     return min(usable, given.bytes) if given else usable
+
+
+def load_bytes(model: ModelFacts, device: DeviceFacts, load: Load) -> int:
+    """Predicted peak while the base is read."""
+    return base_bytes(model, load)

@@ -5,6 +5,7 @@ from itertools import chain, count
 
 from fewtune.compiler.plan import Recipe
 from fewtune.compiler.situation import ArmSituation
+from fewtune.specs.methods import LOW_RANK
 
 NAMES = {
     "majority": "majority",
@@ -14,8 +15,10 @@ NAMES = {
     "zero-shot": "zero-shot",
     "in-context": "in-context",
     "pattern+lora": "pattern + LoRA",
+    "pattern+qlora": "pattern + QLoRA",
     "pattern+full": "pattern + full",
     "head+lora": "head + LoRA",
+    "head+qlora": "head + QLoRA",
     "head+full": "head + full",
 }
 UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs", "batch_size": "batch {}",
@@ -35,7 +38,7 @@ def free(name: str, taken: Container[str], sign: str) -> str:
 def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
     """As a reader would name it: the method, the rank, and by what it differs from its siblings."""
     name = NAMES[a.arm.method]
-    if a.arm.adaptation == "lora":
+    if a.arm.adaptation in LOW_RANK:
         name += f" r={a.rank}" + (" rslora" if a.rslora else "")
     if a.arm.formulation == "in-context" and len({recipe.demonstrations for recipe in recipes}) == 1:
         name += f" k={recipes[0].demonstrations}"

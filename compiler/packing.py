@@ -37,9 +37,9 @@ class Shape(Frozen):
 
 def key(arm: Arm) -> Key | None:
     """What arms must agree on to share their steps; None: an arm that trains alone."""
-    if arm.adaptation != "lora" or arm.lora is None:
+    if arm.lora is None:
         return None
-    return (arm.precision, arm.formulation, tuple(sorted(arm.lora.targets)))
+    return (arm.precision, arm.adaptation, arm.formulation, tuple(sorted(arm.lora.targets)))
 
 
 def packing(

@@ -92,6 +92,11 @@ class Arm(Frozen):
         return self.adaptation != "none"
 
     @property
+    def four_bit(self) -> bool:
+        """Whether it works on a base whose linear layers are held in four bits."""
+        return self.adaptation == "qlora"
+
+    @property
     def plain(self) -> bool:
         """Whether it does without the language model."""
         return self.formulation in PLAIN

@@ -12,7 +12,7 @@ from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.rules.methods import fits, item_seconds
 from fewtune.compiler.situation import Situation
 from fewtune.specs.diagnostic import Diagnostic
-from fewtune.specs.methods import Pins
+from fewtune.specs.methods import LOW_RANK, Pins
 
 ROOM_FOR_TEXT = 8
 """Tokens of text below which a pattern leaves nothing to read."""
@@ -158,7 +158,7 @@ def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
         return arm.formulation in PROBES
     if pin == "early_stopping":
         return arm.trained and any(level.validation for level in resolution.situation.levels)
-    return arm.adaptation == "lora" if pin in ("rank", "alpha", "rslora", "targets") else arm.trained
+    return arm.adaptation in LOW_RANK if pin in ("rank", "alpha", "rslora", "targets") else arm.trained
 
 
 def _pins(resolution: Resolution) -> Iterator[Diagnostic]:

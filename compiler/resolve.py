@@ -41,7 +41,7 @@ from fewtune.compiler.rules.weight_decay import weight_decay
 from fewtune.compiler.situation import ArmIdea, ArmSituation, Choice, RecipeSituation, Situation
 from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic
-from fewtune.specs.methods import MethodName
+from fewtune.specs.methods import LOW_RANK, MethodName
 
 S = TypeVar("S", bound=Situation)
 
@@ -194,7 +194,7 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
     lora = None
     if idea.formulation not in PLAIN:
         a = replace(a, max_tokens=notes.settle(max_tokens, a, "/max_tokens"))
-    if idea.adaptation == "lora":
+    if idea.adaptation in LOW_RANK:
         a, lora = _lora(a, notes)
     recipes = tuple(_recipe(a, level, index, cuts, notes) for index, level in enumerate(s.levels))
     outer.warnings.extend(notes.warnings)
@@ -234,7 +234,7 @@ def trainable_parameters(a: ArmSituation) -> int:
     head = a.facts.model.hidden * len(a.label_names) if a.arm.formulation == "head" else 0
     if a.arm.adaptation == "full":
         return a.facts.model.parameters + head
-    if a.arm.adaptation == "lora":
+    if a.arm.adaptation in LOW_RANK:
         return lora_parameters(a.facts.model, a.rank, a.targets) + head
     return 0
 

@@ -1,6 +1,7 @@
 """The chosen model as plain files: a peft adapter, or a whole transformers model; no fewtune is needed to use them.
 
-Weights are merged in fp32 from the base's stored weights: W + scale B A, then rounded if asked.
+Weights are merged in fp32 from the base's stored weights: W + scale B A, then rounded if asked. An adapter that was
+trained on a base in four bits belongs to the rounded weights, so it is merged into these, dequantised.
 """
 
 import json
@@ -8,6 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from fewtune.compiler.expand import FOUR_BITS
+from fewtune.compiler.plan import Arm
 from fewtune.runtime.chosen import Chosen
 from fewtune.specs.diagnostic import Diagnostic, RunError
 
@@ -22,6 +25,13 @@ HEADS = {
 }  # fmt: skip
 """Architecture -> transformers' class with a classification head."""
 
+QUANTISED = (
+    'quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", '
+    "bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32)"
+)
+"""How transformers loads a base in four bits."""
+EXACT = "\nfor layer in model.modules(): layer.support_avx512bf16_for_cpu = False"
+"""Keeps bitsandbytes from rounding the scales once more, which it does for inference on some processors."""
 SCRIPT = '''"""Labels for JSON lines on standard input: python predict.py [BASE] < rows.jsonl"""
 import json, re, sys
 from pathlib import Path
@@ -105,6 +115,7 @@ def _card(model: Chosen) -> dict[str, Any]:
         "tokens": [verbalizer.tokens[label] for label in plan.labels] if verbalizer else None,
         "max_tokens": arm.max_tokens,
         "trained_in": arm.precision,
+        "base_quantisation": FOUR_BITS if arm.four_bit else None,
         "plan_hash": plan.hash,
         "state": model.fingerprint,
     }
@@ -113,12 +124,15 @@ def _card(model: Chosen) -> dict[str, Any]:
 def _script(model: Chosen, merged: bool) -> str:
     head = model.arm.formulation == "head"
     auto = "AutoModelForSequenceClassification" if head else "AutoModelForCausalLM"
-    made = f"{auto}.from_pretrained(base, dtype=torch.float32" + (', num_labels=len(card["labels"]))' if head else ")")
+    held = f", {QUANTISED}" if model.arm.four_bit else ""
+    labels = ', num_labels=len(card["labels"])' if head else ""
+    made = f"{auto}.from_pretrained(base, dtype=torch.float32{labels}{held})"
     if merged:
         base, imports, load = "base = here", "", f"model = {auto}.from_pretrained(base, dtype=torch.float32).eval()"
     else:
         base = 'base = sys.argv[1] if len(sys.argv) > 1 else card["base"]'
-        imports, load = "from peft import PeftModel", f"model = PeftModel.from_pretrained({made}, here).eval()"
+        imports = "from peft import PeftModel" + ("\nfrom transformers import BitsAndBytesConfig" if held else "")
+        load = f"model = PeftModel.from_pretrained({made}, here).eval()" + (EXACT if held else "")
     scores = "logits[0]" if head else 'logits[0, -1, card["tokens"]]'
     lines = SCRIPT.format(auto=auto, imports=imports, base=base, load=load, scores=scores).splitlines()
     return "\n".join(line for line in lines if line) + "\n"
@@ -155,7 +169,9 @@ def _merged(model: Chosen, folder: Path, precision: str) -> list[str]:
 
     source, moved = model.model_folder, _tensors(model)
     base = {name: tensor.float() for name, tensor in _base_tensors(source).items()}
-    if model.arm.adaptation == "lora":
+    if model.arm.four_bit:
+        base |= _in_four_bits(base, model.arm)
+    if model.arm.lora is not None:
         weights = _with_updates(base, moved, model)
     else:
         weights = base | {name.removeprefix(PREFIX): tensor.float() for name, tensor in moved.items()}
@@ -175,6 +191,15 @@ def _merged(model: Chosen, folder: Path, precision: str) -> list[str]:
     for name in copied:
         shutil.copyfile(source / name, folder / name)
     return ["config.json", "model.safetensors", *copied]
+
+
+def _in_four_bits(base: dict[str, Any], arm: Arm) -> dict[str, Any]:
+    """The blocks' linear layers as they were in training: rounded to nf4 from the base's precision, dequantised."""
+    from fewtune.runtime.train.model import BLOCK, DTYPES
+    from fewtune.runtime.train.quantised import packed
+
+    names = [name for name, tensor in base.items() if tensor.ndim == 2 and BLOCK.search(name)]
+    return {name: packed(base[name].to(DTYPES[arm.precision])).dense().float() for name in names}
 
 
 def _base_tensors(folder: Path) -> dict[str, Any]:

@@ -27,7 +27,6 @@ KEYS: dict[str, str] = {
 """Top-level tables for later -> what they are."""
 
 METHODS: dict[str, str] = {
-    "qlora": "LoRA on a 4-bit base",
     "dora": "weight-decomposed LoRA",
     "adapter": "bottleneck adapters",
     "adapters": "bottleneck adapters",

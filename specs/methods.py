@@ -9,11 +9,13 @@ from fewtune.specs.frozen import Frozen
 
 Formulation = Literal["majority", "tfidf", "encoder", "probe", "in-context", "pattern", "head"]
 """How the task is posed. majority, tfidf and encoder do without the language model."""
-Adaptation = Literal["none", "full", "lora"]
-"""Which parameters move."""
+Adaptation = Literal["none", "full", "lora", "qlora"]
+"""Which parameters move; qlora: LoRA on a base whose linear layers are held in four bits."""
+LOW_RANK: tuple[Adaptation, ...] = ("lora", "qlora")
+"""Adaptations by low-rank updates of a frozen base."""
 MethodName = Literal[
-    "majority", "tfidf", "encoder", "probe", "zero-shot", "in-context", "pattern+lora", "pattern+full", "head+lora",
-    "head+full",
+    "majority", "tfidf", "encoder", "probe", "zero-shot", "in-context",
+    "pattern+lora", "pattern+qlora", "pattern+full", "head+lora", "head+qlora", "head+full",
 ]  # fmt: skip
 Schedule = Literal["linear", "cosine", "constant"]
 
@@ -25,8 +27,10 @@ METHODS: dict[MethodName, tuple[Formulation, Adaptation]] = {
     "zero-shot": ("pattern", "none"),
     "in-context": ("in-context", "none"),
     "pattern+lora": ("pattern", "lora"),
+    "pattern+qlora": ("pattern", "qlora"),
     "pattern+full": ("pattern", "full"),
     "head+lora": ("head", "lora"),
+    "head+qlora": ("head", "qlora"),
     "head+full": ("head", "full"),
 }
 """Method name -> its two independent choices."""

@@ -8,7 +8,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tiny import LABELS
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, BitsAndBytesConfig
 
 from fewtune.compiler.plan import Arm
 from fewtune.runtime.job import Corpus, RowRef
@@ -27,7 +27,14 @@ def peft_model(folder: Path, arm: Arm, dtype: torch.dtype) -> Any:
     head = arm.formulation == "head"
     kind = AutoModelForSequenceClassification if head else AutoModelForCausalLM
     more: dict[str, Any] = {"num_labels": len(LABELS), "pad_token_id": 0} if head else {}
+    if arm.four_bit:
+        more["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        )
     model = kind.from_pretrained(folder, attn_implementation="sdpa", dtype=dtype, **more).eval()
+    for module in model.modules():  # layers that are too narrow for it break when they are packed for inference
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     config = LoraConfig(
         r=arm.lora.rank,
         lora_alpha=arm.lora.alpha,

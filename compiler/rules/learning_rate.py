@@ -1,6 +1,7 @@
 """Peak learning rate."""
 
 from fewtune.compiler.situation import Choice, RecipeSituation, otherwise
+from fewtune.specs.methods import LOW_RANK
 
 SMALL_MODEL = 1_000_000_000
 SHORT_RUN = 100
@@ -9,7 +10,7 @@ SHORT_RUN = 100
 
 def learning_rate(s: RecipeSituation) -> Choice:
     """By what moves, the model's size and the number of steps."""
-    return _lora(s) if s.arm.adaptation == "lora" else _full(s)
+    return _lora(s) if s.arm.adaptation in LOW_RANK else _full(s)
 
 
 def _lora(s: RecipeSituation) -> Choice:

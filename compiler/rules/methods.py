@@ -10,7 +10,7 @@ from fewtune.compiler.plan import PROBES
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import ArmIdea, Choice, Situation, otherwise
 from fewtune.compiler.wording import fields, head_pattern
-from fewtune.specs.methods import METHODS, Adaptation, ArmPin, MethodName, Pins
+from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, ArmPin, MethodName, Pins
 
 SWEPT = ("rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations", "penalty")
 """Pins whose lists make an arm of each value."""
@@ -74,7 +74,9 @@ def _ruled(s: Situation) -> dict[MethodName, Choice]:
         "zero-shot": _zero_shot(s),
         "in-context": _in_context(s),
     }
-    trained: list[MethodName] = ["pattern+lora", "head+lora", "pattern+full", "head+full"]
+    trained: list[MethodName] = [
+        "pattern+lora", "pattern+qlora", "head+lora", "head+qlora", "pattern+full", "head+full",
+    ]  # fmt: skip
     for method in trained:
         ruled[method] = _trained(s, method)
     return ruled
@@ -121,11 +123,13 @@ def _trained(s: Situation, method: MethodName) -> Choice:
     formulation, adaptation = METHODS[method]
     if formulation == "pattern" and s.verbalizer is None:
         return _no("there is no verbalizer", "R-072")
-    impossible = _impossible(s, "full" if adaptation == "full" else "lora")
+    impossible = _impossible(s, adaptation)
     if impossible is not None:
         return impossible
     if adaptation == "full":
         return _full(s, formulation)
+    if adaptation == "qlora":
+        return _four_bit(s)
     if formulation == "pattern":
         return Choice(
             value=True,
@@ -156,6 +160,21 @@ def _full(s: Situation, formulation: str) -> Choice:
     return _yes("a vendor reports it ahead at 300-800 labels, the survey behind: an experiment", "R-032", "R-023")
 
 
+def _four_bit(s: Situation) -> Choice:
+    """Only where the memory does not hold the base in 16 bit: four bits cost time, and perhaps accuracy."""
+    limit, needed = limit_bytes(s.experiment, s.facts.device) / 1e9, least_bytes(s, "lora") / 1e9
+    if least_bytes(s, "lora") <= limit_bytes(s.experiment, s.facts.device):
+        because = f"{limit:.1f} GB hold LoRA on the base as it is ({needed:.1f} GB): four bits cost time for no need"
+        return _no(because, "R-145", "R-147", flips_when=f"less than {needed:.1f} GB of memory")
+    return Choice(
+        value=True,
+        because=f"LoRA on the base as it is takes {needed:.1f} GB and {limit:.1f} GB are there: the base in four bits",
+        evidence=("R-144", "R-145", "R-147", "R-031"),
+        alternatives=(otherwise("a smaller model in 16 bit", "size buys more than bits", "R-006"),),
+        flips_when=f"{needed:.1f} GB of memory",
+    )
+
+
 def _impossible(s: Situation, adaptation: Adaptation | None, prompt_tokens: int = 0) -> Choice | None:
     """Say no where the memory or the latency forbids the arm."""
     if not fits(s, adaptation or "none"):
@@ -182,12 +201,17 @@ def item_seconds(s: Situation, prompt_tokens: int = 0) -> float:
 
 def fits(s: Situation, adaptation: Adaptation) -> bool:
     """Whether the smallest trial of this adaptation fits into the memory."""
+    return least_bytes(s, adaptation) <= limit_bytes(s.experiment, s.facts.device)
+
+
+def least_bytes(s: Situation, adaptation: Adaptation) -> int:
+    """Predicted peak of the smallest trial of this adaptation."""
     model, device = s.facts.model, s.facts.device
     tokens = min(512, (s.lengths[-1] if s.lengths else 1) + 64)
     every = tuple(linear.name for linear in model.linears)
-    trainable = {"full": model.parameters, "lora": lora_parameters(model, 8, every), "none": 0}[adaptation]
-    load = Load(adaptation, s.precision, trainable, 1, tokens)
-    return peak_bytes(model, device, load) <= limit_bytes(s.experiment, device)
+    low_rank = lora_parameters(model, 8, every) if adaptation in LOW_RANK else 0
+    trainable = model.parameters if adaptation == "full" else low_rank
+    return peak_bytes(model, device, Load(adaptation, s.precision, trainable, 1, tokens))
 
 
 def merged(common: Pins, own: ArmPin) -> Pins:
@@ -206,7 +230,7 @@ def applies(pin: str, method: MethodName) -> bool:
         return formulation == "in-context"
     if pin == "penalty":
         return formulation in PROBES
-    return adaptation == "lora" if pin == "rank" else adaptation != "none"
+    return adaptation in LOW_RANK if pin == "rank" else adaptation != "none"
 
 
 def _variants(

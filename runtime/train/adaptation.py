@@ -17,6 +17,7 @@ from fewtune.compiler.plan import Arm
 from fewtune.runtime.train.lora import LowRankLinear
 from fewtune.runtime.train.lora import initial as initial_pair
 from fewtune.runtime.train.model import BLOCK, Base, output_rows
+from fewtune.runtime.train.quantised import AnyLinear
 from fewtune.runtime.train.reading import Prefix, Reader, Tokens
 from fewtune.runtime.train.state import metadata
 from fewtune.runtime.train.weights import Weights, alone
@@ -28,7 +29,7 @@ SCORE = "score.weight"
 STANDARD_DEVIATION = 0.02
 """Of a new head, where the config names no initializer_range."""
 
-Wrap = Callable[[str, nn.Linear], nn.Module]
+Wrap = Callable[[str, AnyLinear], nn.Module]
 """(path of a linear layer, the layer) -> what stands in its place."""
 Readout = Callable[[Tensor], Tensor]
 """Hidden states (rows, hidden) -> logits (rows, labels), in fp32 or wider."""
@@ -47,14 +48,14 @@ class Tuned:
         return self.readout(self.reader.read(rows, prefix))
 
 
-def sites(model: Any, targets: Sequence[str]) -> list[tuple[str, nn.Linear]]:
+def sites(model: Any, targets: Sequence[str]) -> list[tuple[str, AnyLinear]]:
     """The linear layers of the blocks with these names, in the model's own order.
 
     Raises:
         ValueError: for a name that is no linear layer of a block.
     """
     linears = [
-        (path, module) for path, module in model.named_modules() if isinstance(module, nn.Linear) and BLOCK.search(path)
+        (path, module) for path, module in model.named_modules() if isinstance(module, AnyLinear) and BLOCK.search(path)
     ]
     for target in targets:
         if not any(_called(path, target) for path, _ in linears):
@@ -76,7 +77,7 @@ def wrap_sites(model: Any, targets: Sequence[str], wrap: Wrap) -> None:
 
 def _key(arm: Arm, name: str) -> str:
     """A tensor's name in the state."""
-    return f"{PEFT}{name}" if arm.adaptation == "lora" else name
+    return f"{PEFT}{name}" if arm.lora is not None else name
 
 
 def initial(base: Base, arm: Arm, labels: int, seed: int) -> dict[str, Tensor]:
@@ -87,7 +88,7 @@ def initial(base: Base, arm: Arm, labels: int, seed: int) -> dict[str, Tensor]:
         width = base.model.get_output_embeddings().weight.shape[1]
         deviation = getattr(base.model.config, "initializer_range", STANDARD_DEVIATION)
         values[_key(arm, SCORE)] = torch.empty(labels, width).normal_(0.0, deviation, generator=generator)
-    if arm.adaptation == "lora" and arm.lora is not None:
+    if arm.lora is not None:
         for path, linear in sites(base.model, arm.lora.targets):
             a, b = initial_pair(linear, arm.lora.rank, generator)
             values |= {f"{PEFT}{path}.lora_A.weight": a, f"{PEFT}{path}.lora_B.weight": b}
@@ -127,10 +128,10 @@ def tuned(base: Base, arm: Arm, tokens: Sequence[int], tensors: Mapping[str, Ten
     model = base.model
     if arm.adaptation == "full":
         model = base.view(tensors)
-    elif arm.adaptation == "lora" and arm.lora is not None:
+    elif arm.lora is not None:
         model, lora = base.view({}), arm.lora
 
-        def low_rank(path: str, linear: nn.Linear) -> nn.Module:
+        def low_rank(path: str, linear: AnyLinear) -> nn.Module:
             a, b = (tensors[f"{PEFT}{path}.lora_{part}.weight"] for part in "AB")
             return LowRankLinear(linear, a, b, lora.scale)
 

@@ -44,6 +44,10 @@ class Method(Protocol):
         """What predicts rows from a state."""
 
 
+def _libraries(method: Method, job: Job) -> tuple[str, ...]:
+    return (*method.libraries, *(("bitsandbytes",) if job.arm.four_bit else ()))
+
+
 def ignore(_: Progress) -> None:
     """Take no notice of progress."""
 
@@ -92,7 +96,7 @@ class Engine:
         message, libraries = "", tuple[str, ...]()
         try:
             method = self._method(job)
-            libraries = method.libraries
+            libraries = _libraries(method, job)
             pulse = Pulse(job.id, notify)
             if job.fit is not None:
                 fitted = fitted or method.fit(job, job.fit, pulse)

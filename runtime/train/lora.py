@@ -14,44 +14,44 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fewtune.runtime.train.quantised import AnyLinear, dense
+
 
 class _LowRank(torch.autograd.Function):
-    """Shapes: x (..., d_in), weight (d_out, d_in), a (r, d_in), b (d_out, r)."""
+    """Shapes: x (..., d_in), the frozen layer's weight (d_out, d_in), a (r, d_in), b (d_out, r)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, linear: AnyLinear, a: Tensor, b: Tensor, scale: float) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
-        y = nn.functional.linear(x, weight, bias)  # no view of anything: models may write to it
+        y = nn.functional.linear(x, dense(linear), linear.bias)  # no view of anything: models may write to it
         shrunk = rows @ a.t()
         y.view(-1, y.shape[-1]).addmm_(shrunk, b.t(), alpha=scale)
-        ctx.save_for_backward(rows, shrunk, weight, a, b)
-        ctx.scale, ctx.shape = scale, x.shape
+        ctx.save_for_backward(rows, shrunk, a, b)
+        ctx.linear, ctx.scale, ctx.shape = linear, scale, x.shape
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """With g = dy and h = scale g B: dx = g W + h A, dA = h^T x, dB = scale g^T (A x)."""
-        rows, shrunk, weight, a, b = ctx.saved_tensors
-        g = gradients[0].reshape(-1, weight.shape[0])
+        rows, shrunk, a, b = ctx.saved_tensors
+        g = gradients[0].reshape(-1, b.shape[0])
         h = (g @ b).mul_(ctx.scale)
-        dx = (g @ weight).addmm_(h, a).view(ctx.shape) if ctx.needs_input_grad[0] else None
+        dx = (g @ dense(ctx.linear)).addmm_(h, a).view(ctx.shape) if ctx.needs_input_grad[0] else None
         db = (shrunk.t() @ g).t()  # a quarter faster than g^T (A x), whose second factor is so narrow
-        return dx, None, None, h.t() @ rows, db.mul_(ctx.scale), None
+        return dx, None, h.t() @ rows, db.mul_(ctx.scale), None
 
 
 class LowRankLinear(nn.Module):
     """A linear layer of the base with its update."""
 
-    def __init__(self, linear: nn.Linear, a: Tensor, b: Tensor, scale: float) -> None:
+    def __init__(self, linear: AnyLinear, a: Tensor, b: Tensor, scale: float) -> None:
         super().__init__()
         self.linear = linear
         self.a, self.b, self.scale = a, b, scale
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., d_in) -> (..., d_out)."""
-        y: Tensor = _LowRank.apply(  # type: ignore[no-untyped-call]
-            x, self.linear.weight, self.linear.bias, self.a, self.b, self.scale
-        )
+        y: Tensor = _LowRank.apply(x, self.linear, self.a, self.b, self.scale)  # type: ignore[no-untyped-call]
         return y
 
 
@@ -87,58 +87,59 @@ def _scaled(low: Tensor, factors: Tensor | None) -> Tensor:
 class _EvenSlots(torch.autograd.Function):
     """Slots of equal length, in batched products.
 
-    Shapes: x (..., d_in), weight (d_out, d_in), a (k, r, d_in), b (k, d_out, r).
+    Shapes: x (..., d_in), the frozen layer's weight (d_out, d_in), a (k, r, d_in), b (k, d_out, r).
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, route: Route) -> Tensor:
+    def forward(ctx: Any, x: Tensor, linear: AnyLinear, a: Tensor, b: Tensor, route: Route) -> Tensor:
         slots, used = len(a), len(a) * route.each
         rows = x.reshape(-1, x.shape[-1])[:used].view(slots, route.each, -1)
-        y = nn.functional.linear(x, weight, bias)
+        y = nn.functional.linear(x, dense(linear), linear.bias)
         low = _scaled(torch.bmm(rows, a.transpose(1, 2)), route.factors)
         y.view(-1, y.shape[-1])[:used].view(slots, route.each, -1).baddbmm_(low, b.transpose(1, 2))
-        ctx.save_for_backward(rows, low, weight, a, b)
-        ctx.factors, ctx.shape = route.factors, x.shape
+        ctx.save_for_backward(rows, low, a, b)
+        ctx.linear, ctx.factors, ctx.shape = linear, route.factors, x.shape
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """With g = dy and h = scale g B in each slot: dx = g W + h A, dA = h^T x, dB = g^T (scale A x)."""
-        rows, low, weight, a, b = ctx.saved_tensors
-        flat = gradients[0].reshape(-1, weight.shape[0])
+        rows, low, a, b = ctx.saved_tensors
+        flat = gradients[0].reshape(-1, b.shape[1])
         used, slots = low.shape[0] * low.shape[1], len(a)
         g = flat[:used].view(slots, low.shape[1], -1)
         h = _scaled(torch.bmm(g, b), ctx.factors)
         dx = None
         if ctx.needs_input_grad[0]:
-            dx = flat @ weight
+            dx = flat @ dense(ctx.linear)
             dx[:used].view(slots, low.shape[1], -1).baddbmm_(h, a)
             dx = dx.view(ctx.shape)
-        return dx, None, None, torch.bmm(h.transpose(1, 2), rows), torch.bmm(g.transpose(1, 2), low), None
+        return dx, None, torch.bmm(h.transpose(1, 2), rows), torch.bmm(g.transpose(1, 2), low), None
 
 
 class _RaggedSlots(torch.autograd.Function):
     """Slots one after the other, which costs nothing while each has some tens of tokens; shapes as above."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, route: Route) -> Tensor:
+    def forward(ctx: Any, x: Tensor, linear: AnyLinear, a: Tensor, b: Tensor, route: Route) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
-        y = nn.functional.linear(x, weight, bias)
+        y = nn.functional.linear(x, dense(linear), linear.bias)
         flat = y.view(-1, y.shape[-1])
         shrunk = rows.new_zeros(len(rows), a.shape[1])
         for slot, (start, end) in enumerate(route.bounds):
             torch.mm(rows[start:end], a[slot].t(), out=shrunk[start:end])
             flat[start:end].addmm_(shrunk[start:end], b[slot].t(), alpha=route.scales[slot])
-        ctx.save_for_backward(rows, shrunk, weight, a, b)
+        ctx.save_for_backward(rows, shrunk, a, b)
+        ctx.linear = linear
         ctx.bounds, ctx.scales, ctx.shape = route.bounds, tuple(route.scales), x.shape
         return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """With g = dy and h = scale g B in each slot: dx = g W + h A, dA = h^T x, dB = scale g^T (A x)."""
-        rows, shrunk, weight, a, b = ctx.saved_tensors
-        g = gradients[0].reshape(-1, weight.shape[0])
-        dx = g @ weight if ctx.needs_input_grad[0] else None
+        rows, shrunk, a, b = ctx.saved_tensors
+        g = gradients[0].reshape(-1, b.shape[1])
+        dx = g @ dense(ctx.linear) if ctx.needs_input_grad[0] else None
         da, db = torch.zeros_like(a), torch.zeros_like(b)
         for slot, (start, end) in enumerate(ctx.bounds):
             h = (g[start:end] @ b[slot]).mul_(ctx.scales[slot])
@@ -146,7 +147,7 @@ class _RaggedSlots(torch.autograd.Function):
                 dx[start:end].addmm_(h, a[slot])
             torch.mm(h.t(), rows[start:end], out=da[slot])
             db[slot] = (shrunk[start:end].t() @ g[start:end]).t().mul_(ctx.scales[slot])
-        return None if dx is None else dx.view(ctx.shape), None, None, da, db, None
+        return None if dx is None else dx.view(ctx.shape), None, da, db, None
 
 
 class PackedLinear(nn.Module):
@@ -155,7 +156,7 @@ class PackedLinear(nn.Module):
     No product mixes two slots' rows, so what is not finite in one of them stays there.
     """
 
-    def __init__(self, linear: nn.Linear, a: Tensor, b: Tensor, route: Route) -> None:
+    def __init__(self, linear: AnyLinear, a: Tensor, b: Tensor, route: Route) -> None:
         super().__init__()
         self.linear = linear
         self.a, self.b, self.route = a, b, route
@@ -163,13 +164,11 @@ class PackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., d_in) -> (..., d_out)."""
         kind = _EvenSlots if self.route.each else _RaggedSlots
-        y: Tensor = kind.apply(  # type: ignore[no-untyped-call]
-            x, self.linear.weight, self.linear.bias, self.a, self.b, self.route
-        )
+        y: Tensor = kind.apply(x, self.linear, self.a, self.b, self.route)  # type: ignore[no-untyped-call]
         return y
 
 
-def initial(linear: nn.Linear, rank: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def initial(linear: AnyLinear, rank: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A and B as peft starts them: A uniform within 1 / sqrt(d_in) (Kaiming with a = sqrt 5), B zero; on the CPU."""
     a = torch.empty(rank, linear.in_features)
     nn.init.kaiming_uniform_(a, a=math.sqrt(5), generator=generator)

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fewtune.runtime.probe.device import total_memory, weather
+
 STATUS = Path("/proc/self/status")
 RESET = Path("/proc/self/clear_refs")
 SIGNS = (
@@ -46,6 +48,17 @@ def empty_cache() -> None:
 
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def free_bytes(device: str) -> int:
+    """Memory that could be taken now, without anything else having to go."""
+    if device.startswith("cuda"):
+        import torch
+
+        empty_cache()
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = weather(Path.cwd()).free_memory_bytes
+    return total_memory() if free is None else min(free, total_memory())
 
 
 class PeakMemory:

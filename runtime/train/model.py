@@ -1,4 +1,4 @@
-"""The resident base model: loaded once for each precision, checked, frozen, shared by every trial.
+"""The resident base model: loaded once for each precision and quantisation, checked, frozen, shared by every trial.
 
 What the engine builds on is verified on the loaded model, not assumed from its name: that no tensor is missing (a head
 may stay unloaded, transformers#43159), that its logits are hidden state times output embedding, that rows may lie end
@@ -20,6 +20,7 @@ from transformers.utils import logging
 from fewtune.compiler.plan import Precision
 from fewtune.runtime.train.attention import NAME as END_TO_END
 from fewtune.runtime.train.norm import accelerate
+from fewtune.runtime.train.quantised import adopt, while_reading
 from fewtune.runtime.train.reading import Reader
 
 DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp32": torch.float32}
@@ -72,8 +73,15 @@ def output_rows(model: Any, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
     return output.weight[tokens], None if output.bias is None else output.bias[tokens]
 
 
-def load(path: str, precision: Precision, device: str) -> Base:
+def load(path: str, precision: Precision, device: str, *, four_bit: bool = False) -> Base:
     """Load a local model folder.
+
+    Args:
+        path: config.json and *.safetensors.
+        precision: of the arithmetic.
+        device: where it stays.
+        four_bit: the linear layers of the blocks are quantised one by one as they are read (nf4), and no second copy
+            of the model is ever held.
 
     Raises:
         ValueError: for a model whose weights are incomplete or whose logits come about in another way.
@@ -82,6 +90,7 @@ def load(path: str, precision: Precision, device: str) -> Base:
     logging.set_verbosity_error()
     config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     place = torch.device(device)
+    quantised = while_reading(_outside_blocks(config), DTYPES[precision]) if four_bit else None
     model, report = AutoModelForCausalLM.from_pretrained(
         path,
         config=config,
@@ -91,9 +100,20 @@ def load(path: str, precision: Precision, device: str) -> Base:
         use_safetensors=True,
         trust_remote_code=False,
         output_loading_info=True,
+        quantization_config=quantised,
+        device_map={"": place} if four_bit else None,
     )
     check_loaded(model, report)
+    if four_bit:
+        adopt(model)
     return prepared(model.to(place))
+
+
+def _outside_blocks(config: Any) -> list[str]:
+    """Linear layers that belong to no block, the output layer among them."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and not BLOCK.search(name)]
 
 
 def prepared(model: Any) -> Base:

@@ -21,6 +21,7 @@ from fewtune.runtime.train.adaptation import PEFT
 from fewtune.runtime.train.loop import Course, Learner, Training, step
 from fewtune.runtime.train.lora import PackedLinear, Route
 from fewtune.runtime.train.model import Base
+from fewtune.runtime.train.quantised import AnyLinear
 from fewtune.runtime.train.reading import Tokens
 from fewtune.runtime.train.weights import Bank, Weights
 
@@ -54,7 +55,7 @@ class Pack:
         self._route = Route(scales=[0.0] * slots)
         working, model = self._bank.working, base.view({})
 
-        def packed(path: str, linear: nn.Linear) -> nn.Module:
+        def packed(path: str, linear: AnyLinear) -> nn.Module:
             a, b = (working[f"{PEFT}{path}.lora_{part}.weight"] for part in "AB")
             return PackedLinear(linear, a, b, self._route)
 

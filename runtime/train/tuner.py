@@ -14,7 +14,7 @@ from fewtune.runtime.job import Batch, Corpus, Fit, Fitted, Job, ModelRef, Notif
 from fewtune.runtime.train import adaptation, demonstrations
 from fewtune.runtime.train.demonstrations import Demonstrations
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, train
-from fewtune.runtime.train.memory import PeakMemory
+from fewtune.runtime.train.memory import PeakMemory, free_bytes, release
 from fewtune.runtime.train.model import Base, load
 from fewtune.runtime.train.pack import Pack, train_packed
 from fewtune.runtime.train.prediction import Prediction, Predictor
@@ -24,6 +24,10 @@ from fewtune.runtime.train.pulse import Pulse
 from fewtune.runtime.train.scoring import features, predict
 from fewtune.runtime.train.state import about, facts_only
 from fewtune.runtime.train.threads import Threads
+
+ROOM = 4
+"""Sizes of the model's files that must be free beside the other bases: a base in fp32 takes two of them, and the work
+on it some more."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class _Seen:
 
 
 class Tuner:
-    """Fits and applies arms on one device, with at most one resident base for each precision."""
+    """Fits and applies arms on one device, with a resident base for each precision and quantisation."""
 
     libraries = ("torch", "transformers", "tokenizers", "safetensors")
 
@@ -46,21 +50,30 @@ class Tuner:
         self.device = device
         self.threads = threads
         self.encoder = Encoder(load_tokenizer(str(self.path / "tokenizer.json")))
-        self._bases: dict[Precision, Base] = {}
+        self._bases: dict[tuple[Precision, bool], Base] = {}
+        """By precision, and whether it is held in four bits."""
         self._seen: _Seen | None = None
 
     def base(self, job: Job, pulse: Pulse) -> Base:
         """The resident base, loaded at its first use; and from now on as many threads as are fast at the moment."""
         self.threads.allow(job.threads)
-        precision = job.arm.precision
-        if precision not in self._bases:
+        kind = (job.arm.precision, job.arm.four_bit)
+        if kind not in self._bases:
             pulse.beat("loading", 0, 1)
-            self._bases[precision] = load(str(self.path), precision, self.device)
+            self._make_room()
+            self._bases[kind] = load(str(self.path), job.arm.precision, self.device, four_bit=job.arm.four_bit)
             pulse.beat("loading", 1, 1)
-        base = self._bases[precision]
+        base = self._bases[kind]
         pulse.between = partial(self._choose_threads, base)
         pulse.between()
         return base
+
+    def _make_room(self) -> None:
+        """Give up the other bases where memory is short; they are read again when they are needed."""
+        size = sum(file.stat().st_size for file in self.path.glob("*.safetensors"))
+        if self._bases and free_bytes(self.device) < ROOM * size:
+            self._bases.clear()
+            release()
 
     @torch.inference_mode()
     def _choose_threads(self, base: Base) -> None:
@@ -132,7 +145,7 @@ class Tuner:
         arm = job.arm
         weights = adaptation.moving(base, arm, len(self.corpus.labels), fit.init_seed)
         tuned = adaptation.tuned(base, arm, self._tokens(job), weights.working)
-        learner = Learner(tuned, weights, keeps_masters=arm.adaptation == "lora")
+        learner = Learner(tuned, weights, keeps_masters=arm.lora is not None)
         return train(self._training(base, job, fit, learner, pulse)), weights.count
 
     def _training(self, base: Base, job: Job, fit: Fit, learner: Learner, pulse: Pulse) -> Training:

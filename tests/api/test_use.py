@@ -14,6 +14,7 @@ from fewtune.api.using import export_folder, predict_source
 ARMS = {
     "pattern": {"method": "pattern+lora", "rank": 4, "learning_rate": 5e-3},
     "head": {"method": "head+lora", "rank": 4, "rslora": True, "learning_rate": 5e-3},
+    "four bits": {"method": "pattern+qlora", "rank": 4, "learning_rate": 5e-3},
     "full": {"method": "pattern+full", "learning_rate": 5e-4},
 }
 

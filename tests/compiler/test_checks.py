@@ -89,8 +89,8 @@ BY_SPEC: list[tuple[str, tuple[Tables, Tables], tuple[Tables, Tables]]] = [
     ("E-target-truncated", ({"task": {"patterns": ["{text}" + " a" * 504]}}, {"tokens": 600}),
      ({"task": {"patterns": ["{text}" + " a" * 503]}}, {"tokens": 600})),
     ("W-truncated", ({}, {"tokens": [600, *[20] * 18]}), ({}, {"tokens": [600, *[20] * 20]})),
-    ("E-memory", ({"constraints": {"gpu_memory": "8 GB"}}, {"model": "llama-7b", "device": "h100"}),
-     ({"constraints": {"gpu_memory": "24 GB"}}, {"model": "llama-7b", "device": "h100"})),
+    ("E-memory", ({"constraints": {"gpu_memory": "4 GB"}}, {"model": "llama-7b", "device": "h100"}),
+     ({"constraints": {"gpu_memory": "8 GB"}}, {"model": "llama-7b", "device": "h100"})),
     ("W-single-seed", ({"evaluation": {"data_seeds": 1}}, {}), ({"evaluation": {"data_seeds": 2}}, {})),
     ("W-weak-model", (PAIR, {**NLI, "n_rows": 384}), (PAIR, {**NLI, "n_rows": 385})),
     ("W-weak-model", (PAIR, {**NLI, "model": "opt-350m"}), (PAIR, {**NLI, "model": "llama-7b", "device": "h100"})),
@@ -299,7 +299,7 @@ def test_an_arm_that_was_asked_for_and_does_not_fit(methods: Tables) -> None:
 
 
 def test_nothing_fits_and_something_is_excluded() -> None:
-    tables = {"methods": {"exclude": ["tfidf"]}, "constraints": {"gpu_memory": "8 GB"}}
+    tables = {"methods": {"exclude": ["tfidf"]}, "constraints": {"gpu_memory": "4 GB"}}
     assert "E-memory" in codes(tables, model="llama-7b", device="h100")
 
 

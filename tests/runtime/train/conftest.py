@@ -61,7 +61,7 @@ def job(models: Models) -> Jobs:
         if trained:
             usual = {"n": 32, "steps": 6, "batch_size": 8, "micro_batch": 8, "learning_rate": 0.01, "warmup_steps": 1}
         recipe = Recipe(**usual | {name: given.pop(name) for name in list(given) if name in Recipe.model_fields})
-        lora = Lora(rank=4, alpha=8, targets=TARGETS[architecture]) if adaptation == "lora" else None
+        lora = Lora(rank=4, alpha=8, targets=TARGETS[architecture]) if "lora" in adaptation else None
         pattern = "{text}" if formulation == "head" else "{text}\nTopic:"
         arm = Arm(
             name=given.pop("name", "arm"),
@@ -115,13 +115,14 @@ def engine(models: Models, corpus: Corpus) -> Callable[..., Engine]:
 
 @pytest.fixture(scope="session")
 def bases(models: Models) -> Callable[..., Base]:
-    """(architecture, precision or "double") -> a resident base that many tests share."""
+    """(architecture, precision, "double", or "fp32 nf4") -> a resident base that many tests share."""
 
     @cache
     def made(architecture: str = "llama", precision: str = "fp32") -> Base:
         folder = models(architecture)
         if precision == "double":
             return prepared(AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").double())
-        return load(str(folder), precision, "cpu")  # type: ignore[arg-type]
+        kind, _, held = precision.partition(" ")
+        return load(str(folder), kind, "cpu", four_bit=held == "nf4")  # type: ignore[arg-type]
 
     return made

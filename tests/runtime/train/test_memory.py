@@ -22,14 +22,15 @@ def address_space():
 path, corpus, warm, large, small = sys.stdin.read().splitlines()
 engine = Engine(ModelRef(path=path, weights_hash=""), Corpus.model_validate_json(corpus), threads=1)
 assert engine.run(Job.model_validate_json(warm)).failure is None
-base = {name: value.clone() for name, value in engine._methods["model"]._bases["fp32"].model.state_dict().items()}
+held = engine._methods["model"]._bases["fp32", False].model
+base = {name: value.clone() for name, value in held.state_dict().items()}
 limit = address_space() + 40_000_000
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 answer = engine.run(Job.model_validate_json(large))
 print(answer.failure, len(answer.outcomes), answer.message[:200])
 again = engine.run(Job.model_validate_json(small))
 print(again.failure, len(again.outcomes), again.message[:200])
-now = engine._methods["model"]._bases["fp32"].model.state_dict()
+now = held.state_dict()
 print(all((now[name] == value).all() for name, value in base.items()))
 """
 

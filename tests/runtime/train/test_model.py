@@ -128,14 +128,16 @@ def test_a_view_shares_every_tensor_and_keeps_ties(bases: Callable[..., Base]) -
     assert all(dict(other.named_parameters())[name] is parameter for name, parameter in moved.items())
 
 
-def test_one_base_for_each_precision_stays(models: Any, corpus: Corpus, job: Callable[..., Job]) -> None:
+def test_one_base_for_each_kind_stays(models: Any, corpus: Corpus, job: Callable[..., Job]) -> None:
     engine = Engine(ModelRef(path=str(models()), weights_hash=""), corpus)
     for precision in ("fp32", "bf16", "fp32"):
-        assert engine.run(job("pattern", precision=precision)).failure is None
+        for adaptation in ("none", "qlora"):
+            assert engine.run(job("pattern", adaptation, precision=precision, steps=1)).failure is None
     tuner = engine._methods["model"]
     assert isinstance(tuner, Tuner)
     assert {name: base.dtype for name, base in tuner._bases.items()} == {
-        "fp32": torch.float32,
-        "bf16": torch.bfloat16,
+        (name, four_bit): dtype
+        for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))
+        for four_bit in (False, True)
     }
     assert corpus.labels == LABELS
