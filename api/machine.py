@@ -18,6 +18,8 @@ from fewtune.store.reader import Reader
 
 CORE = ("pydantic", "duckdb", "typer", "rich", "tomlkit", "tokenizers", "scipy", "huggingface-hub")
 TRAINING = ("torch", "transformers", "peft", "ray", "safetensors", "scikit-learn", "datasets", "gguf")
+FOUR_BITS = ("bitsandbytes",)
+"""What only bases in four bits need; not every machine can have it."""
 
 
 def examine(workspace: Path) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def examine(workspace: Path) -> dict[str, Any]:
         "python": sys.version.split()[0],
         "device": device.model_dump(mode="json"),
         "weather": now.model_dump(mode="json"),
-        "libraries": {name: _version(name) for name in (*CORE, *TRAINING)},
+        "libraries": {name: _version(name) for name in (*CORE, *TRAINING, *FOUR_BITS)},
         "can_train": not _missing(TRAINING),
         "embedded_model": str(embedded_folder()) if is_ready() else None,
         "sentence_encoder": str(encoder_folder()) if encoder_is_ready() else None,

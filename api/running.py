@@ -83,7 +83,7 @@ def _run(
     setting = _setting(planned, how)
 
     def start() -> Executor:
-        refuse_without_libraries()
+        refuse_without_libraries(planned.plan.arms)
         _refuse_without_model(planned)
         if how.in_process:
             return InProcess(setting)
@@ -93,7 +93,7 @@ def _run(
 
     application = Application(store, planned.compiled, facts.data, planned.probed.corpus, reporter, start)
     if application.changes().stages:
-        refuse_without_libraries()
+        refuse_without_libraries(planned.plan.arms)
         _refuse_without_model(planned)
     try:
         state = application.run(

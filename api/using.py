@@ -86,7 +86,7 @@ def predict_source(
         )
     model = chosen(Reader(workspace), run=run, arm=arm)
     if model.arm.formulation != "majority":
-        refuse_without_libraries()
+        refuse_without_libraries([model.arm])
     inputs = _from_lines(model.plan, sys.stdin.read()) if source == "-" else _from_file(model.plan, Path(source))
     return predicted(model, inputs, precision)
 

@@ -43,6 +43,8 @@ MOVE = 3e-9
 """Seconds of AdamW for one parameter on a processor."""
 PADDING = 1.12
 """Tokens computed for each real one in a training batch."""
+FOUR_BITS = 1.4
+"""Times as long as on a base in 16 bit, for dequantising at each pass: 1.29 and 1.39 are published (R-145)."""
 START = {"in-process": 7.0, "ray": 16.0}
 """Seconds before the first trial: imports, workers, model."""
 FINISH = 2.0

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from fewtune.compiler.cost import (
     FINISH,
+    FOUR_BITS,
     REGRESSION_SECONDS,
     START,
     TFIDF_SECONDS,
@@ -60,11 +61,11 @@ class Costing:
         seconds = training_seconds(
             s.facts.model, s.facts.device, arm.precision,
             full=full, steps=recipe.steps, tokens_per_step=recipe.batch_size * each,
-        ) * self._shared(arm)  # fmt: skip
+        ) * self._shared(arm) * _slower(arm)  # fmt: skip
         if recipe.evaluate_every and level.validation:
             looks = recipe.steps // recipe.evaluate_every
             once = scoring_seconds(s.facts.model, s.facts.device, arm.precision, level.validation * each)
-            seconds += looks * once
+            seconds += looks * once * _slower(arm)
         return seconds
 
     @cached_property
@@ -112,7 +113,7 @@ class Costing:
         tokens = rows * self._tokens(arm, mean_tokens)
         if arm.formulation == "in-context":
             tokens *= CACHED_PROMPT
-        return scoring_seconds(s.facts.model, s.facts.device, arm.precision, tokens)
+        return _slower(arm) * scoring_seconds(s.facts.model, s.facts.device, arm.precision, tokens)
 
     def split_seconds(self, arm: Arm, split: SplitFacts) -> float:
         """Seconds of predicting a whole split."""
@@ -216,3 +217,8 @@ class Costing:
             artefact_bytes=self.artefact_bytes(resolved),
             trials=self.runs(resolved.arm) * levels,
         )
+
+
+def _slower(arm: Arm) -> float:
+    """How many times as long as on a base in its own precision."""
+    return FOUR_BITS if arm.four_bit else 1.0

@@ -1,9 +1,9 @@
 """Bytes on the device: weights, moving parameters, optimizer, activations. Arithmetic only.
 
-Sources: ZeRO (arXiv 1910.02054) for the static part; the EleutherAI calculator and arXiv 2205.05198 section 4.1 for
-activations, s b h L (34 + 5 a s / h) bytes at two bytes an element, nothing recomputed. Parameter-efficient tuning
-removes gradients and optimizer state and leaves activations as they are. Full fine-tuning works on a copy beside the
-resident base, so it takes more than the 16 bytes a parameter of a process of its own.
+Sources: ZeRO (arXiv 1910.02054) for the static part; for activations the shape of arXiv 2205.05198 section 4.1,
+s b h L (x + y a s / h) bytes with nothing recomputed, and x and y as the engine's own steps have them, which
+tests/bench/memory.py measures. Parameter-efficient tuning removes gradients and optimizer state and leaves activations
+as they are. Full fine-tuning works on a copy beside the resident base.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,14 @@ from fewtune.specs.methods import Adaptation
 
 HEADROOM = 1.1
 """Fragmentation and workspaces."""
-WORKSPACE = 300_000_000
-"""Bytes of buffers, allocator slack and code that a first step brings with it."""
+WORKSPACE = 100_000_000
+"""Bytes of buffers, allocator slack and code that loading and a first step bring with them."""
+KEPT = 27
+"""Numbers of the hidden size that a token leaves in each block for the backward pass: inputs of norms, products and
+the gated MLP's three wide tensors, and what the backward pass of one block adds (fitted; the published count for a
+plain MLP is 17)."""
+WEIGHTS = 1.2
+"""Numbers kept for each attention weight: itself, and a fifth for the one block that is on its way back."""
 CONTEXT = 1_340_000_000
 """Bytes of a CUDA context with its libraries (transformers, "model training anatomy")."""
 USABLE = 0.85
@@ -25,6 +31,9 @@ FOUR_BITS = 0.516
 """Bytes of a weight in nf4: 4 bits, an 8-bit scale for 64 weights, and an fp32 scale for 256 of these."""
 ADAM = 16
 """Bytes of one moving parameter: fp32 weight, gradient and two moments."""
+COPIES = 4
+"""Bytes that full fine-tuning adds: in bf16 what the model computes with and its gradients, in fp32 the result, which
+is copied at the end."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +60,8 @@ def lora_parameters(model: ModelFacts, rank: int, targets: tuple[str, ...]) -> i
 
 def activation_bytes(model: ModelFacts, load: Load) -> int:
     """Activations kept for the backward pass, nothing recomputed, attention weights stored."""
-    p = element_bytes(load.precision)
-    each = (16 * p + 2) + (2 * p + 1) * model.heads * load.tokens / model.hidden
-    return round(load.tokens * load.micro_batch * model.hidden * model.layers * each)
+    numbers = KEPT + WEIGHTS * model.heads * load.tokens / model.hidden
+    return round(element_bytes(load.precision) * load.tokens * load.micro_batch * model.hidden * model.layers * numbers)
 
 
 def base_bytes(model: ModelFacts, load: Load) -> int:
@@ -68,14 +76,21 @@ def base_bytes(model: ModelFacts, load: Load) -> int:
 def peak_bytes(model: ModelFacts, device: DeviceFacts, load: Load) -> int:
     """Predicted peak of one trial, base model included."""
     base = base_bytes(model, load)
-    moving = ADAM * load.trainable
-    if load.adaptation == "full" and load.precision == "bf16":
-        moving += 2 * load.trainable
+    moving = (ADAM + (COPIES if load.adaptation == "full" else 0)) * load.trainable
     activations = activation_bytes(model, load)
     if load.adaptation == "none":
         activations = round(activations * 2 / model.layers)
-    fixed = CONTEXT if device.kind == "cuda" else WORKSPACE
-    return round((base + moving + activations) * HEADROOM) + fixed
+    return round((base + moving + activations) * HEADROOM) + fixed_bytes(device)
+
+
+def load_bytes(model: ModelFacts, device: DeviceFacts, load: Load) -> int:
+    """Predicted peak while the base is read: tensor by tensor, so no second copy of it is ever held."""
+    return round(base_bytes(model, load) * HEADROOM) + fixed_bytes(device)
+
+
+def fixed_bytes(device: DeviceFacts) -> int:
+    """What the first use of a device takes, whatever is done on it."""
+    return CONTEXT if device.kind == "cuda" else WORKSPACE
 
 
 def limit_bytes(experiment: Experiment, device: DeviceFacts) -> int:
@@ -83,8 +98,3 @@ def limit_bytes(experiment: Experiment, device: DeviceFacts) -> int:
     usable = round(device.memory_gib * 2**30 * USABLE)
     given = experiment.constraints.gpu_memory
     return min(usable, given.bytes) if given else usable
-
-
-def load_bytes(model: ModelFacts, device: DeviceFacts, load: Load) -> int:
-    """Predicted peak while the base is read."""
-    return base_bytes(model, load)

@@ -6,13 +6,13 @@ trial stops the others.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from fewtune.compiler.diff import Changes, KnownWork, diff
 from fewtune.compiler.facts import DataFacts
-from fewtune.compiler.plan import Compiled, Plan
+from fewtune.compiler.plan import Arm, Compiled, Plan
 from fewtune.runtime.batches import Batches, Work
 from fewtune.runtime.choosing import choose
 from fewtune.runtime.executor import Executor, Finished, Lost
@@ -413,15 +413,20 @@ class Application:
         self.reporter.ended(held.family.id, outcome, self.finished, self.jobs, left * pace)
 
 
-def refuse_without_libraries() -> None:
+def refuse_without_libraries(arms: Iterable[Arm] = ()) -> None:
     """Say plainly which library of training is missing.
+
+    Args:
+        arms: what is to run; only some need bitsandbytes.
 
     Raises:
         RunError: E-training-missing.
     """
     from importlib.util import find_spec
 
-    missing = [name for name in ("torch", "transformers", "safetensors", "sklearn") if find_spec(name) is None]
+    needed = ["torch", "transformers", "safetensors", "sklearn"]
+    needed += ["bitsandbytes"] if any(arm.four_bit for arm in arms) else []
+    missing = [name for name in needed if find_spec(name) is None]
     if missing:
         message = f"not installed: {', '.join(missing)}"
         raise RunError(Diagnostic(code="E-training-missing", message=message, remedy="pip install 'fewtune[train]'"))

@@ -1,12 +1,12 @@
 """The memory model against published measurements and worked predictions.
 
-Measured rows are peaks that torch allocated for OPT in fp32 at 512 padded tokens (a replication's logs): the formula
-without our margins lies 4 to 16 % above them, because OPT stores less than the formula counts. On top of it the
-compiler adds 10 % for fragmentation and a fixed workspace, and for full fine-tuning it counts the resident base
-beside the weights that move (20 bytes a parameter instead of the 12 that are alive at that run's peak). So every
-prediction must lie above the measurement, LoRA's by at most 45 %, full fine-tuning's of these small models by at
-most 75 %. Worked rows are Llama-2 at 512 tokens with full recomputation, which the engine does not do: there the
-static part is compared.
+Measured rows are peaks that torch allocated for OPT in fp32 at 512 padded tokens (a replication's logs), of another
+engine: the published formula lies 4 to 16 % above them, ours, fitted to our own steps (tests/bench/memory.md), within
+8 % of the published one. On top of it the compiler adds 10 % for fragmentation and a fixed workspace, and for full
+fine-tuning it counts the resident base beside the weights that move (24 bytes a parameter instead of the 12 that are
+alive at that run's peak). So every prediction must lie above the measurement, LoRA's by at most 45 %, full
+fine-tuning's of these small models by at most 85 %. Worked rows are Llama-2 at 512 tokens with full recomputation,
+which the engine does not do: there the static part is compared.
 """
 
 from itertools import pairwise
@@ -26,8 +26,10 @@ from fewtune.compiler.memory import (
     WORKSPACE,
     Load,
     activation_bytes,
+    base_bytes,
     element_bytes,
     limit_bytes,
+    load_bytes,
     lora_parameters,
     peak_bytes,
 )
@@ -82,14 +84,14 @@ MEASURED = [
 
 
 @pytest.mark.parametrize(("model", "adaptation", "batch", "measured", "formula"), MEASURED)
-def test_the_formula_is_the_published_one(
+def test_the_formula_is_near_the_published_one(
     model: ModelFacts, adaptation: str, batch: int, measured: float, formula: float
 ) -> None:
     static = (12 if adaptation == "full" else 4) * model.parameters
     moving = 0 if adaptation == "full" else ADAM * load(model, adaptation, batch).trainable
     predicted = (static + moving + activation_bytes(model, load(model, adaptation, batch))) / GIB
-    assert predicted == pytest.approx(formula, abs=0.03)
-    assert 1.03 <= predicted / measured <= 1.17
+    assert predicted == pytest.approx(formula, rel=0.08)
+    assert 1.03 <= predicted / measured <= 1.25
 
 
 @pytest.mark.parametrize(("model", "adaptation", "batch", "measured", "formula"), MEASURED)
@@ -98,7 +100,7 @@ def test_a_prediction_is_above_what_was_measured(
 ) -> None:
     predicted = peak_bytes(model, CPU, load(model, adaptation, batch)) / GIB
     assert formula < predicted
-    assert 1 <= predicted / measured <= (1.75 if adaptation == "full" else 1.45)
+    assert 1 <= predicted / measured <= (1.85 if adaptation == "full" else 1.45)
 
 
 def test_activations_do_not_depend_on_what_moves() -> None:
@@ -129,11 +131,20 @@ def test_the_static_part_is_that_of_the_worked_predictions(
 
 
 def test_full_fine_tuning_keeps_the_base_beside_the_weights_that_move() -> None:
-    """16 bytes a moving parameter, in bf16 two more for its copy, and the resident base: 20 in either case."""
-    for precision in ("fp32", "bf16"):
-        one = Load("full", precision, LLAMA_7B.parameters, 1, 512)
+    """20 bytes a moving parameter (16 of AdamW, 4 of copies), and the resident base."""
+    for precision, own in (("fp32", 4), ("bf16", 2)):
+        one = Load("full", precision, LLAMA_7B.parameters, 1, 512)  # type: ignore[arg-type]
         held = (peak_bytes(LLAMA_7B, H100, one) - CONTEXT) / HEADROOM - activation_bytes(LLAMA_7B, one)
-        assert held / LLAMA_7B.parameters == pytest.approx(20, abs=0.001)
+        assert held / LLAMA_7B.parameters == pytest.approx(20 + own, abs=0.001)
+
+
+def test_a_base_in_four_bits_is_the_published_size() -> None:
+    """Llama-2-7B: 6.476e9 numbers in 4.127 bits, 0.26e9 in 16 bit: 3.87 GB, and one layer dequantised."""
+    one = Load("qlora", "bf16", 0, 1, 512)
+    largest = 2 * 4096 * 11008
+    assert (base_bytes(LLAMA_7B, one) - largest) / 1e9 == pytest.approx(3.87, abs=0.02)
+    whole = Load("lora", "bf16", 0, 1, 512)
+    assert load_bytes(LLAMA_7B, H100, one) < peak_bytes(LLAMA_7B, H100, one) < peak_bytes(LLAMA_7B, H100, whole)
 
 
 def test_inference_holds_the_weights_and_two_layers() -> None:
@@ -151,7 +162,7 @@ def test_the_usual_statements_of_hardware_tables() -> None:
 
 
 models = st.sampled_from(list(MODELS.values()))
-adaptations = st.sampled_from(["none", "lora", "full"])
+adaptations = st.sampled_from(["none", "lora", "qlora", "full"])
 precisions = st.sampled_from(["bf16", "fp32"])
 
 
@@ -159,7 +170,8 @@ precisions = st.sampled_from(["bf16", "fp32"])
 def test_more_at_once_and_longer_texts_take_more(
     model: ModelFacts, adaptation: Any, precision: Any, micro: int, tokens: int
 ) -> None:
-    trainable = {"none": 0, "lora": lora_parameters(model, 8, every(model)), "full": model.parameters}[adaptation]
+    few = lora_parameters(model, 8, every(model))
+    trainable = {"none": 0, "lora": few, "qlora": few, "full": model.parameters}[adaptation]
     here = peak_bytes(model, H100, Load(adaptation, precision, trainable, micro, tokens))
     assert here < peak_bytes(model, H100, Load(adaptation, precision, trainable, micro + 1, tokens))
     assert here < peak_bytes(model, H100, Load(adaptation, precision, trainable, micro, tokens + 8))
