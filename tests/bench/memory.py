@@ -4,10 +4,10 @@
 
 Each cell is a fresh process that loads the base, notes the peak, and takes two optimizer steps on rows of random tokens
 of a given length. On a processor the peak is that of RssAnon (/proc/self/status, sampled every millisecond) less what a
-process holds that has only imported, and the pages of the model's file: a base in the precision it is stored in is
-mapped and never copied, so it is in no RssAnon, and needs its memory all the same. On a GPU the peak is what torch
-allocated. The constants of compiler/memory.py were fitted without the shapes marked "held out". Fails where a
-prediction is below the measurement, or above 1.3 times of it (200 MB above it below 1 GB).
+process holds that has only imported, and those weights of the base that are pages of the model's file: what is stored
+in the precision it is used in is mapped and never copied, so it is in no RssAnon, and needs its memory all the same. On
+a GPU the peak is what torch allocated. The constants of compiler/memory.py were fitted without the shapes marked "held
+out". Fails where a prediction is below the measurement, or above 1.3 times of it (200 MB above it below 1 GB).
 """
 
 import argparse
@@ -55,15 +55,13 @@ def resident() -> int:
     return int(lines["RssAnon"].split()[0]) * 1024
 
 
-def mapped() -> int:
-    """Bytes of the model's file that this process has mapped and read."""
-    found, counts = 0, False
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        if "-" in line.split(" ", 1)[0]:
-            counts = line.endswith(".safetensors")
-        elif counts and line.startswith("Rss:"):
-            found += int(line.split()[1]) * 1024
-    return found
+def mapped(model: Any) -> int:
+    """Bytes of the model's weights that are pages of its file, not of the process's own."""
+    lines = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if ".safetensors" in line]
+    ranges = [tuple(int(end, 16) for end in line[0].split("-")) for line in lines]
+    return sum(
+        weight.nbytes for weight in model.parameters() if any(low <= weight.data_ptr() < high for low, high in ranges)
+    )
 
 
 def watched(device: str, work: Callable[[], Any]) -> tuple[Any, int]:
@@ -115,7 +113,7 @@ def measure(device: str, precision: Any, adaptation: str, batch: int, tokens: in
         train(Training(learner, recipe, examples, 0, None, Pulse("cell", lambda _: None)))
 
     _, training = watched(device, work)
-    return {"loading": loading, "training": training, "mapped": mapped() if device == "cpu" else 0}
+    return {"loading": loading, "training": training, "mapped": mapped(base.model) if device == "cpu" else 0}
 
 
 def made(precision: Any, adaptation: Any, batch: int) -> Any:
@@ -194,8 +192,9 @@ HEAD = """\
 
 `{command}`, {machine}. SmolLM2-135M-Instruct, LoRA r = {rank} on all linear layers, rows of equal
 length in one micro-batch, {steps} steps, a fresh process for each line. Megabytes (10^6). Measured: peak of RssAnon
-less an import-only process, and the pages of the model's file ("of it mapped": what the kernel shares between workers
-and could drop). `*`: misses the goal (never below the measurement, at most 1.3 times of it, 200 MB above below 1 GB).
+less an import-only process, and the weights that are pages of the model's file ("of it mapped": in no RssAnon, and
+shared by all workers). `*`: misses the goal (never below the measurement, at most 1.3 times of it, 200 MB above below
+1 GB).
 
 | method | base | rows x tokens | | load: measured | predicted | training: measured | predicted | ratio | of it mapped |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
