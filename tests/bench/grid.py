@@ -42,7 +42,8 @@ label_budget = {budget}
 data_seeds = 2
 
 [methods]
-exclude = ["majority", "tfidf", "zero-shot", "in-context", "head+lora", "pattern+full"]
+exclude = ["majority", "tfidf", "zero-shot", "in-context", "head+lora", "pattern+full", "probe",
+    "encoder"]
 
 [[methods.arms]]
 method = "pattern+lora"
@@ -53,14 +54,12 @@ batch_size = 8
 """
 FULL = {"items": 200, "steps": 16, "ranks": [4, 8, 16], "budget": [16, 64]}
 QUICK = {"items": 20, "steps": 3, "ranks": [4], "budget": [16]}
-APPLY: dict[str, tuple[str, ...]] = {"fewtune, one by one": (), "fewtune, packed": ()}
-"""Mode -> what `fewtune apply` is told; the two differ by packing alone."""
-PACKED, LOOP = "fewtune, packed", "warm loop"
+ALONE, PACKED, LOOP = "fewtune, one by one", "fewtune, packed", "warm loop"
 PROMISED = {"Trainer": 4.0, "warm loop": 1.6, "Ray Tune": 3.0}
 """Mode -> how many times its trials an hour packing reaches."""
 APART = 0.05
 """Mean difference of a trial's accuracy from the warm loop's: bf16 rounds differently in each mode."""
-SECONDS = {"Trainer": 35.0, "warm loop": 25.0, "Ray Tune": 35.0, "fewtune, one by one": 14.0, "fewtune, packed": 14.0}
+SECONDS = {"Trainer": 35.0, "warm loop": 25.0, "Ray Tune": 35.0, ALONE: 14.0, PACKED: 14.0}
 """About what a trial costs on two idle cores with AMX, to say beforehand how long the run takes."""
 
 
@@ -99,6 +98,8 @@ class Bench:
     timed: tuple[str, ...]
     """Those that every mode times."""
     at_once: dict[str, int]
+    slots: dict[str, int]
+    """Mode of fewtune -> trainings that share a step."""
 
     def rival(self, mode: str, command: str) -> Measured:
         """Run a rival on the timed trials."""
@@ -137,7 +138,7 @@ class Bench:
     def fewtune(self, mode: str) -> Measured:
         """Apply the spec in a fresh workspace."""
         shutil.rmtree(self.place.folder / ".fewtune", ignore_errors=True)
-        _, wall = self.place.run("apply", "grid.toml", *APPLY[mode])
+        _, wall = self.place.run("apply", "grid.toml", "--slots", str(self.slots[mode]))
         rows, _ = self.place.run(
             "sql", "SELECT t.trial, e.accuracy, t.seconds - e.seconds, e.seconds FROM trials t JOIN evaluations e "
             "USING (trial) WHERE e.split = 'test'",
@@ -155,7 +156,7 @@ def measured(bench: Bench, repeats: int) -> dict[str, list[Measured]]:
         "Trainer": lambda: bench.rival("Trainer", "trainer"),
         "warm loop": lambda: bench.rival("warm loop", "warm"),
         "Ray Tune": lambda: bench.rival("Ray Tune", "tune"),
-        **{mode: (lambda mode=mode: bench.fewtune(mode)) for mode in APPLY},  # type: ignore[misc]
+        **{mode: (lambda mode=mode: bench.fewtune(mode)) for mode in bench.slots},  # type: ignore[misc]
     }
     found: dict[str, list[Measured]] = {mode: [] for mode in modes}
     for repeat in range(repeats):
@@ -205,6 +206,7 @@ def main() -> None:
     parser.add_argument("--timed", type=int, default=4, help="trials that the others are timed on")
     parser.add_argument("--trainers", type=int, default=2, help="Trainer's processes at the same time")
     parser.add_argument("--tuned", type=int, default=2, help="Ray Tune's trials at the same time")
+    parser.add_argument("--slots", type=int, default=4, help="trainings that share a step when packed")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     place = Workplace("grid")
@@ -214,8 +216,9 @@ def main() -> None:
     trials = written(place.folder / "grid.toml", place.folder / "grid.json")
     count = len(trials)
     timed = tuple(trials[place * (count - 1) // max(1, options.timed - 1)] for place in range(options.timed))
-    bench = Bench(place, trials, timed, {"Trainer": options.trainers, "Ray Tune": options.tuned})
-    expected = sum(seconds * (count if mode in APPLY else options.timed) for mode, seconds in SECONDS.items())
+    at_once = {"Trainer": options.trainers, "Ray Tune": options.tuned}
+    bench = Bench(place, trials, timed, at_once, {ALONE: 1, PACKED: options.slots})
+    expected = sum(seconds * (count if mode in bench.slots else options.timed) for mode, seconds in SECONDS.items())
     print(f"{count} trials; about {options.repeats * expected / 60:.0f} minutes on two idle cores", flush=True)
     found = measured(bench, options.repeats)
     modes, rates = table(found, count)
@@ -242,7 +245,7 @@ not scaled. The accuracies are of those {options.timed} trials in every mode.
 
 {lines}
 
-What packing alone adds: {rates[PACKED] / rates["fewtune, one by one"]:.2f} times the trials of fewtune one by one.
+What packing alone adds: {rates[PACKED] / rates[ALONE]:.2f} times the trials of fewtune one by one.
 """
     print(text)
     if options.output:

@@ -85,7 +85,8 @@ def together(base: Base, arms: Sequence[Arm], seeds: Sequence[int], slots: int) 
     def start(trial: int, slot: int) -> Training:
         return training(pack.seat(slot, arms[trial], seeds[trial]), arms[trial], seeds[trial])
 
-    return [course for _, course in sorted(train_packed(pack, range(len(arms)), start), key=lambda found: found[0])]
+    found = {trial: course for trial, course, _ in train_packed(pack, range(len(arms)), start)}
+    return [found[trial] for trial in range(len(arms))]
 
 
 def losses(course: Course) -> list[float]:
