@@ -23,7 +23,7 @@ from fewtune.compiler.situation import Choice, Situation
 from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
-from fewtune.specs.methods import METHODS, MethodName, Pins
+from fewtune.specs.methods import METHODS, MethodName, Pins, suits
 
 MARGIN = 0.8
 """Share of a limit that the middle estimate may take: half of all runs are slower than the middle."""
@@ -236,7 +236,7 @@ def countable(experiment: Experiment) -> list[Diagnostic]:
     """Refuse a spec that asks for too many trials, by multiplication, before anything is expanded."""
     wanted = experiment.methods
     arms: list[tuple[MethodName, Pins]] = [(arm.method, merged(wanted.pin, arm)) for arm in wanted.arms]
-    ruled = METHODS.keys() if not wanted.arms else wanted.include
+    ruled = [name for name in METHODS if suits(name, experiment.task.type)] if not wanted.arms else wanted.include
     arms += [(method, wanted.pin) for method in ruled if method not in wanted.exclude]
     trials = sum(_variants(experiment, method, pins) * _repeats(experiment, method) for method, pins in arms)
     if trials <= MOST_TRIALS:
@@ -247,7 +247,8 @@ def countable(experiment: Experiment) -> list[Diagnostic]:
 
 def _variants(experiment: Experiment, method: MethodName, pins: Pins) -> int:
     """How many arms the listed pins and the patterns make of a method."""
-    patterns = len(experiment.task.patterns or (1,)) if METHODS[method][0] in ("pattern", "in-context") else 1
+    prompted = METHODS[method][0] in ("pattern", "in-context", "generation")
+    patterns = len(experiment.task.patterns or (1,)) if prompted else 1
     return patterns * prod(len(getattr(pins, pin) or (1,)) for pin in SWEPT if applies(pin, method))
 
 

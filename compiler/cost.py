@@ -52,6 +52,12 @@ FINISH = 2.0
 TFIDF_SECONDS = 1.5
 REGRESSION_SECONDS = 0.3
 """Logistic regression on frozen features."""
+ROWS_TOGETHER = {"cpu": 32, "cuda": 128}
+"""Rows that are usually written in one batch."""
+BYTES_A_SECOND = {"cpu": 10e9, "cuda": 1e12}
+"""Rate at which weights are read."""
+LAYER_STEP = {"cpu": 8e-4, "cuda": 8e-4}
+"""Seconds of one layer for one token that depend on neither rows nor widths: calls of small operations."""
 LOW, HIGH = 0.6, 1.7
 """The range around a heuristic estimate that nearly all runs fall into."""
 
@@ -125,6 +131,24 @@ def scoring_seconds(model: ModelFacts, device: DeviceFacts, precision: Precision
 def encoding_seconds(device: DeviceFacts, tokens: float) -> float:
     """Seconds of the sentence encoder over so many tokens, in fp32."""
     return 2.0 * ENCODER.block_parameters * tokens * 1.03 / rates(device, "fp32").forward + 0.05
+
+
+def writing_seconds(
+    model: ModelFacts, device: DeviceFacts, precision: Precision, rows: int, new_tokens: float
+) -> float:
+    """Seconds of writing so many tokens after each row, which is read already: a pass over all weights for each token.
+
+    Rows that are written together share the pass; it takes what reading the weights, the operations or the launches
+    take, whichever is most. The longest text of a batch keeps it going, so texts count half as long again.
+    """
+    together = min(rows, ROWS_TOGETHER[device.kind])
+    weights = (2 if precision == "bf16" else 4) * model.parameters
+    flops = 2.0 * (model.block_parameters + model.hidden * model.vocabulary) * together
+    each = max(
+        weights / BYTES_A_SECOND[device.kind] + LAYER_STEP[device.kind] * model.layers,
+        flops / rates(device, precision).forward,
+    )
+    return 1.5 * new_tokens * each * -(-rows // together) if new_tokens else 0.0
 
 
 def around(seconds: float) -> Range:

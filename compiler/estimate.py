@@ -13,6 +13,7 @@ from fewtune.compiler.cost import (
     encoding_seconds,
     scoring_seconds,
     training_seconds,
+    writing_seconds,
 )
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import SplitFacts
@@ -23,6 +24,8 @@ from fewtune.compiler.resolve import Resolution, ResolvedArm
 
 PREDICTION_BYTES = 12
 """Bytes of one probability in a predictions file."""
+WRITTEN_BYTES = 400
+"""Bytes of a written text with its target and scores."""
 CACHED_PROMPT = 1.35
 """A query token beside cached demonstrations attends to them, too."""
 
@@ -44,6 +47,19 @@ class Costing:
         fixed = self.resolution.situation.facts.model.pattern_tokens.get(arm.pattern or "", 0)
         return min(float(arm.max_tokens), mean + fixed)
 
+    @cached_property
+    def mean_target(self) -> float:
+        """Mean tokens of a target of the pool; 0 where labels are given."""
+        lengths = self.resolution.situation.target_lengths
+        return sum(lengths) / len(lengths) if lengths else 0.0
+
+    def _written(self, arm: Arm) -> float:
+        """Mean tokens that the arm writes for a row: one without training often does not stop by itself."""
+        if arm.generation is None:
+            return 0.0
+        most = float(arm.generation.max_new_tokens)
+        return min(most, self.mean_target + 1) if arm.trained else most
+
     def fit_seconds(self, arm: Arm, level: Level) -> float:
         """Seconds of fitting once; reading the demonstrations counts for in-context arms."""
         s = self.resolution.situation
@@ -54,7 +70,7 @@ class Costing:
             return TFIDF_SECONDS
         if arm.formulation in PROBES:
             return REGRESSION_SECONDS + self.score_seconds(arm, level.train, self.mean_train)
-        each = self._tokens(arm, self.mean_train)
+        each = self._tokens(arm, self.mean_train) + self.mean_target
         if arm.formulation == "in-context":
             return scoring_seconds(s.facts.model, s.facts.device, arm.precision, recipe.demonstrations * (each + 2))
         full = arm.adaptation == "full"
@@ -64,8 +80,7 @@ class Costing:
         ) * self._shared(arm) * _slower(arm)  # fmt: skip
         if recipe.evaluate_every and level.validation:
             looks = recipe.steps // recipe.evaluate_every
-            once = scoring_seconds(s.facts.model, s.facts.device, arm.precision, level.validation * each)
-            seconds += looks * once * _slower(arm)
+            seconds += looks * self.score_seconds(arm, level.validation, self.mean_train)
         return seconds
 
     @cached_property
@@ -113,7 +128,9 @@ class Costing:
         tokens = rows * self._tokens(arm, mean_tokens)
         if arm.formulation == "in-context":
             tokens *= CACHED_PROMPT
-        return _slower(arm) * scoring_seconds(s.facts.model, s.facts.device, arm.precision, tokens)
+        model, device = s.facts.model, s.facts.device
+        written = writing_seconds(model, device, arm.precision, rows, self._written(arm))
+        return _slower(arm) * (scoring_seconds(model, device, arm.precision, tokens) + written)
 
     def split_seconds(self, arm: Arm, split: SplitFacts) -> float:
         """Seconds of predicting a whole split."""
@@ -185,7 +202,8 @@ class Costing:
         else:
             weights = 4 * resolved.trainable
         rows = sum(len(split) for split in s.facts.data.evaluated) or len(s.pool)
-        return weights + rows * (len(s.label_names) * PREDICTION_BYTES + 12)
+        each = WRITTEN_BYTES if s.writes else len(s.label_names) * PREDICTION_BYTES + 12
+        return weights + rows * each
 
     def disk_bytes(self) -> int:
         """Bytes that the run leaves."""
@@ -202,7 +220,8 @@ class Costing:
         if arm.plain:
             return 0
         micro = max((recipe.micro_batch for recipe in arm.recipes), default=0) or 8
-        load = Load(arm.adaptation, arm.precision, resolved.trainable, micro, arm.max_tokens)
+        new = arm.generation.max_new_tokens if arm.generation else 0
+        load = Load(arm.adaptation, arm.precision, resolved.trainable, micro, arm.max_tokens + new, new)
         return peak_bytes(s.facts.model, s.facts.device, load)
 
     def arm_cost(self, resolved: ResolvedArm) -> ArmCost:

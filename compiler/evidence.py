@@ -53,6 +53,13 @@ ROWS: tuple[Evidence, ...] = (
         f"{SURVEY} sections 3.6, 5.4",
     ),
     _row(
+        "R-008",
+        "decoder, n below about 1k",
+        "start from an instruction-tuned checkpoint: it converges faster and needs fewer examples",
+        "mixed",
+        f"{SURVEY} section 5.4",
+    ),
+    _row(
         "R-013",
         "training and evaluation prompts may differ",
         "lock one prompt format for both",

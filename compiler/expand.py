@@ -13,14 +13,16 @@ from fewtune.compiler.naming import free
 from fewtune.compiler.plan import PROBES, Arm, Gate, Level, Recipe, Sample, Stage, Trial
 from fewtune.compiler.resolve import Resolution
 from fewtune.compiler.sample import draw, ordered, sample_content, stratified
+from fewtune.specs.evaluation import LABEL_METRICS, TEXT_METRICS, Metric
 
-METRICS = ("accuracy", "macro_f1", "mcc")
 VALIDATION = "validation"
 CV = "cv"
 """Name of the split that cross-validation scores: every row once."""
 REFIT = "refit"
 FOUR_BITS = "nf4, blocks of 64, double quantisation, linear layers of the blocks"
 """What a base in four bits is; other arms name none."""
+PROMPTED = ("in-context", "pattern", "generation")
+"""Formulations that ask the language model."""
 
 
 def slug(name: str) -> str:
@@ -71,7 +73,10 @@ def fit_fingerprint(shared: dict[str, Any], sample: Sample, model_seed: int | No
 
 def _model_content(facts: Facts, arm: Arm, words: dict[str, str]) -> dict[str, Any]:
     """What every use of the language model depends on; predictions name labels by their place in the list."""
-    return {
+    if arm.plain:
+        return {"formulation": arm.formulation}
+    how = {"generation": arm.generation.model_dump(mode="json")} if arm.generation else {}
+    return how | {
         "labels": facts.data.labels,
         "adaptation": arm.adaptation,
         "pattern": arm.pattern,
@@ -84,9 +89,9 @@ def _model_content(facts: Facts, arm: Arm, words: dict[str, str]) -> dict[str, A
     }
 
 
-def score_fingerprint(fit: str, split: str, content: str) -> str:
-    """Name an evaluation: what was fitted, and the scored rows with their labels."""
-    return fingerprint("score", {"fit": fit, "split": split, "content": content, "metrics": METRICS})
+def score_fingerprint(fit: str, split: str, content: str, metrics: tuple[Metric, ...] = LABEL_METRICS) -> str:
+    """Name an evaluation: what was fitted, and the scored rows with their labels or targets."""
+    return fingerprint("score", {"fit": fit, "split": split, "content": content, "metrics": metrics})
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,11 @@ class Expansion:
             name = slug(resolved.arm.name) or "arm"
             found[free(name, found, "-")] = resolved.arm.name
         return {name: part for part, name in found.items()}
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What every evaluation computes."""
+        return TEXT_METRICS if self.resolution.situation.writes else LABEL_METRICS
 
     @cached_property
     def words(self) -> dict[str, str]:
@@ -215,7 +225,7 @@ class Expansion:
         self.stages.append(
             Stage(
                 id=f"{train.id.replace('train', 'evaluate', 1)}/{split}", kind="evaluate",
-                fingerprint=score_fingerprint(fit, split, content), needs=(train.id, *gated),
+                fingerprint=score_fingerprint(fit, split, content, self.metrics), needs=(train.id, *gated),
                 trial=train.trial, arm=train.arm, sample=train.sample, fold=train.fold, split=split,
             )
         )  # fmt: skip
@@ -233,7 +243,7 @@ class Expansion:
                 Stage(
                     id=f"evaluate/{trial}/{split}",
                     kind="evaluate",
-                    fingerprint=score_fingerprint(prompt, split, content),
+                    fingerprint=score_fingerprint(prompt, split, content, self.metrics),
                     needs=gated,
                     trial=trial,
                     arm=arm.name,
@@ -251,7 +261,8 @@ class Expansion:
         level, seen = self.resolution.situation.levels[-1], set[str]()
         for (n, _), drawn in self.samples.items():
             for sample in drawn if n == level.n and level.validation else ():
-                score = score_fingerprint(prompt, VALIDATION, dict(self.targets[sample.id])[VALIDATION])
+                content = dict(self.targets[sample.id])[VALIDATION]
+                score = score_fingerprint(prompt, VALIDATION, content, self.metrics)
                 if score in seen:
                     continue
                 seen.add(score)
@@ -292,8 +303,8 @@ class Expansion:
         """Arms that may be chosen, in the rules' order: trained ones; every model arm when validation decides."""
         arms = [resolved.arm for resolved in self.resolution.arms]
         trained = [arm for arm in arms if arm.role == "candidate"]
-        prompted = [arm for arm in arms if arm.formulation in ("in-context", "pattern") and not arm.trained]
-        frozen = [arm for arm in arms if arm.formulation in (*PROBES, "tfidf")]
+        prompted = [arm for arm in arms if not arm.trained and arm.formulation in PROMPTED]
+        frozen = [arm for arm in arms if arm.formulation in (*PROBES, "tfidf", "lead")]
         if self.by_validation:
             return trained + prompted[::-1] + frozen[::-1] or arms
         return (trained or frozen[::-1] or prompted[::-1] or arms)[:]
@@ -322,7 +333,7 @@ def refit_sample(resolution: Resolution, first: list[Sample]) -> Sample:
     if s.folds is not None:
         level = s.levels[-1]
         mixed = ordered(s.pool, data.train, REFIT)
-        rows = tuple(stratified(mixed, data.train, level.n, len(data.labels), level.per_class))
+        rows = tuple(stratified(mixed, data.train, level.n, data.strata, level.per_class))
     elif s.levels[-1].scheme == "held-out":
         rows = first[0].train + first[0].validation
     else:

@@ -32,6 +32,12 @@ class SplitFacts(Frozen):
     """Numbers (from 1) of rows without text."""
     missing_label: tuple[int, ...] = ()
     """Numbers (from 1) of rows without a label."""
+    targets: tuple[str, ...] = ()
+    """Where a text is to be written: hash of the row's target; its label is 0 then, and -1 where it has none."""
+    target_tokens: tuple[int, ...] = ()
+    """Tokens of the row's target."""
+    multiline_targets: int = 0
+    """Targets with a line break inside."""
 
     def __len__(self) -> int:
         return len(self.text_keys)
@@ -39,11 +45,14 @@ class SplitFacts(Frozen):
     @cached_property
     def digest(self) -> str:
         """Hash of the split's texts and labels in their order."""
-        return fingerprint("split", {"texts": self.text_keys, "labels": self.labels})
+        content = {"texts": self.text_keys, "labels": self.labels}
+        return fingerprint("split", content | ({"targets": self.targets} if self.targets else {}))
 
     def row_key(self, index: int, names: tuple[str, ...]) -> str:
-        """The row's text and label as one key; changes when either does."""
+        """The row's text and label (or target) as one key; changes when either does."""
         label = self.labels[index]
+        if self.targets:
+            return f"{self.text_keys[index]}>{self.targets[index] if label >= 0 else ''}"
         return f"{self.text_keys[index]}:{names[label] if label >= 0 else ''}"
 
 
@@ -51,12 +60,17 @@ class DataFacts(Frozen):
     """All splits, with the columns they were read by."""
 
     fields: tuple[str, ...]
-    """Pattern fields in their order: ("text",) or ("premise", "hypothesis")."""
+    """Pattern fields in their order: ("text",), ("premise", "hypothesis"), ("question",), ("context", "question")."""
     columns: dict[str, str]
-    """Field (and "label") -> column."""
+    """Field (and "label" or "target") -> column."""
     labels: tuple[str, ...]
-    """Label names in their order."""
+    """Label names in their order; none where a text is to be written."""
     splits: dict[str, SplitFacts]
+
+    @property
+    def strata(self) -> int:
+        """Kinds of rows that samples hold in proportion: the labels; one where there are none."""
+        return len(self.labels) or 1
 
     @property
     def train(self) -> SplitFacts:
@@ -117,6 +131,10 @@ class ModelFacts(Frozen):
     """Whether the output layer is the input embedding."""
     instruct: bool
     """Whether the tokenizer has a chat template."""
+    chat: Literal["chatml"] | None = None
+    """The form of its turns, where it is one that patterns are made for."""
+    end_tokens: tuple[int, ...] = ()
+    """Tokens that end a text, the usual one first."""
     linears: tuple[Linear, ...]
     """The linear layers of the blocks, the output layer excluded."""
     stored_bytes: int

@@ -12,7 +12,7 @@ from fewtune.compiler.resolve import budgets
 from fewtune.compiler.rules.folds import folds
 from fewtune.compiler.rules.metric import IMBALANCED
 from fewtune.compiler.situation import Situation
-from fewtune.specs.data import pointer_of
+from fewtune.specs.data import FIELD, pointer_of
 from fewtune.specs.diagnostic import Diagnostic
 
 SMALL_TEST = 100
@@ -23,8 +23,12 @@ MANY = 5
 
 def check_facts(s: Situation) -> list[Diagnostic]:
     """Everything that spec and facts alone show."""
-    checks = (_missing, _labels, _pool, _budgets, _splits, _verbalizer, _constraints, _duplicates, _sizes)
-    return [found for check in checks for found in check(s)]
+    labelled = (
+        _missing, _labels, _pool, _budgets, _splits, _verbalizer, _constraints, _duplicates, _conflicts, _across,
+        _balance, _sizes,
+    )  # fmt: skip
+    written = (_missing, _targets, _pool_to_write, _budgets, _splits, _constraints, _duplicates, _across, _sizes)
+    return [found for check in (written if s.writes else labelled) for found in check(s)]
 
 
 def _rows(numbers: Iterable[int]) -> str:
@@ -39,8 +43,8 @@ def _missing(s: Situation) -> Iterator[Diagnostic]:
             message = f"{split.place}: no text in {_rows(split.missing_text)}"
             yield finding("E-text-missing", message, pointer_of(name), remedy="remove these rows or fill them in")
         if split.missing_label and name != "unlabelled":
-            message = f"{split.place}: no label in {_rows(split.missing_label)}"
-            remedy = "label these rows, or move them to data.unlabelled"
+            message = f"{split.place}: no {s.experiment.task.answer} in {_rows(split.missing_label)}"
+            remedy = f"{'write' if s.writes else 'label'} these rows, or move them to data.unlabelled"
             yield finding("E-label-missing", message, pointer_of(name), remedy=remedy)
         if not len(split):
             yield finding("E-too-few-rows", f"{split.place} has no rows", pointer_of(name), remedy="check the file")
@@ -67,6 +71,33 @@ def _labels(s: Situation) -> Iterator[Diagnostic]:
         many = len(rare) > MANY and 2 * len(rare) > len(s.facts.data.labels)
         remedy = "is this column really the label?" if many else "a few more of them help most"
         yield finding("W-rare-label", message, "/data/train", remedy=remedy)
+
+
+def _targets(s: Situation) -> Iterator[Diagnostic]:
+    """What only texts that are written can lack."""
+    known = s.facts.data.fields
+    for index, pattern in enumerate(s.experiment.task.patterns or ()):
+        for name in sorted(set(FIELD.findall(pattern)) - set(known)):
+            message = f"the pattern names {{{name}}}, and the data have no such column"
+            remedy = f"name it with data.{name}, or leave it out of the pattern"
+            yield finding("E-pattern", message, f"/task/patterns/{index}", remedy=remedy)
+        for name in sorted(set(known) - set(FIELD.findall(pattern))):
+            message = f"the pattern leaves {{{name}}} out, which the data have"
+            yield finding("E-pattern", message, f"/task/patterns/{index}", remedy=f"say where {{{name}}} goes")
+    if not s.facts.model.end_tokens:
+        message = f"{s.facts.model.place} names no token that ends a text (eos_token_id)"
+        yield finding("E-model", message, "/model", remedy="a model whose config.json has eos_token_id")
+
+
+def _pool_to_write(s: Situation) -> Iterator[Diagnostic]:
+    """Rows that are left for training."""
+    train = s.facts.data.train
+    if len(train) and not s.pool:
+        message = "every row is in an evaluation split, too, and none is left to train on"
+        yield finding("E-too-few-rows", message, "/data/train", remedy="rows that no evaluation split has")
+    elif s.facts.data.test is None and len({train.groups[row] for row in s.pool}) < 2:
+        message = "no test split, and one text only, which cannot be trained on and scored"
+        yield finding("E-too-few-rows", message, "/data/train", remedy="more rows, or data.test")
 
 
 def _listed(names: list[str]) -> str:
@@ -188,6 +219,10 @@ def _duplicates(s: Situation) -> Iterator[Diagnostic]:
         message = f"{train.place}: {len(repeated)} text(s) appear more than once ({_rows(rows)})"
         kept = "they share a fold" if s.facts.data.test is None else "the first of each is used"
         yield finding("W-duplicate-rows", message, "/data/train", remedy=kept)
+
+
+def _conflicts(s: Situation) -> Iterator[Diagnostic]:
+    train = s.facts.data.train
     by_group: dict[str, set[int]] = {}
     for group, label in zip(train.groups, train.labels, strict=True):
         by_group.setdefault(group, set()).add(label)
@@ -195,10 +230,10 @@ def _duplicates(s: Situation) -> Iterator[Diagnostic]:
     if torn:
         message = f"{train.place}: the same text carries different labels ({_rows(torn)})"
         yield finding("W-label-conflict", message, "/data/train", remedy="one of them is wrong")
-    yield from _across(train, s.facts)
 
 
-def _across(train: SplitFacts, facts: Facts) -> Iterator[Diagnostic]:
+def _across(s: Situation) -> Iterator[Diagnostic]:
+    train, facts = s.facts.data.train, s.facts
     own = set(train.groups)
     for name, split in facts.data.splits.items():
         shared = [number for number, group in enumerate(split.groups, 1) if group in own]
@@ -224,8 +259,7 @@ def _looks_ahead(validation: SplitFacts, facts: Facts) -> Iterator[Diagnostic]:
         yield finding(code, message, pointer_of("validation"), remedy=remedy)
 
 
-def _sizes(s: Situation) -> Iterator[Diagnostic]:
-    scored = s.facts.data.test or s.facts.data.train
+def _balance(s: Situation) -> Iterator[Diagnostic]:
     counts = Counter(s.facts.data.train.labels[row] for row in s.pool)
     if counts and max(counts.values()) >= IMBALANCED * sum(counts.values()):
         index, count = counts.most_common(1)[0]
@@ -233,9 +267,14 @@ def _sizes(s: Situation) -> Iterator[Diagnostic]:
             f"{count / sum(counts.values()):.0%} of the rows are {s.facts.data.labels[index]!r}: accuracy misleads"
         )
         yield finding("W-imbalanced", message, "/data/train", remedy="read MCC and macro-F1")
+
+
+def _sizes(s: Situation) -> Iterator[Diagnostic]:
+    scored = s.facts.data.test or s.facts.data.train
     if 0 < len(scored) < SMALL_TEST:
         noise = 1.96 * (0.25 / len(scored)) ** 0.5
-        message = f"{len(scored)} scored items: an accuracy near 0.5 carries +-{noise:.2f} of noise from them alone"
+        most = "a score carries up to" if s.writes else "an accuracy near 0.5 carries"
+        message = f"{len(scored)} scored items: {most} +-{noise:.2f} of noise from them alone"
         pointer = "/data/test" if s.facts.data.test else "/data/train"
         yield finding(
             "W-small-test", message, pointer, remedy="more test items, or expect to see large differences only"

@@ -29,6 +29,8 @@ USABLE = 0.85
 """Share of a device's memory that a trial may plan with."""
 FOUR_BITS = 0.516
 """Bytes of a weight in nf4: 4 bits, an 8-bit scale for 64 weights, and an fp32 scale for 256 of these."""
+LOGIT_BYTES = 14
+"""Bytes of one logit in training: in the base's precision, in fp32, its log-probability and both gradients."""
 ADAM = 16
 """Bytes of one moving parameter: fp32 weight, gradient and two moments."""
 COPIES = 4
@@ -46,6 +48,8 @@ class Load:
     micro_batch: int
     tokens: int
     """Tokens of the longest sequence."""
+    logits: int = 0
+    """Tokens of a target whose logits over the whole vocabulary are kept; 0: those of the labels, which are few."""
 
 
 def element_bytes(precision: Precision) -> int:
@@ -61,7 +65,9 @@ def lora_parameters(model: ModelFacts, rank: int, targets: tuple[str, ...]) -> i
 def activation_bytes(model: ModelFacts, load: Load) -> int:
     """Activations kept for the backward pass, nothing recomputed, attention weights stored."""
     numbers = KEPT + WEIGHTS * model.heads * load.tokens / model.hidden
-    return round(element_bytes(load.precision) * load.tokens * load.micro_batch * model.hidden * model.layers * numbers)
+    written = LOGIT_BYTES * load.micro_batch * load.logits * model.vocabulary
+    kept = element_bytes(load.precision) * load.tokens * load.micro_batch * model.hidden * model.layers * numbers
+    return round(kept) + written
 
 
 def base_bytes(model: ModelFacts, load: Load) -> int:

@@ -20,6 +20,10 @@ NAMES = {
     "head+lora": "head + LoRA",
     "head+qlora": "head + QLoRA",
     "head+full": "head + full",
+    "lead": "first sentence",
+    "generate+lora": "generate + LoRA",
+    "generate+qlora": "generate + QLoRA",
+    "generate+full": "generate + full",
 }
 UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs", "batch_size": "batch {}",
          "demonstrations": "k={}", "penalty": "l2={:g}", "pattern": "pattern {}"}  # fmt: skip

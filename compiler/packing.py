@@ -37,7 +37,7 @@ class Shape(Frozen):
 
 def key(arm: Arm) -> Key | None:
     """What arms must agree on to share their steps; None: an arm that trains alone."""
-    if arm.lora is None:
+    if arm.lora is None or arm.generation is not None:
         return None
     return (arm.precision, arm.adaptation, arm.formulation, tuple(sorted(arm.lora.targets)))
 

@@ -17,7 +17,7 @@ from fewtune.specs.frozen import Frozen
 from fewtune.specs.methods import Adaptation, Formulation, MethodName, Schedule
 
 PLAN_VERSION = 1
-PLAIN = ("majority", "tfidf", "encoder")
+PLAIN = ("majority", "tfidf", "encoder", "lead")
 """Formulations that do without the language model."""
 PROBES = ("encoder", "probe")
 """Formulations that fit a logistic regression on the frozen features of a network."""
@@ -41,6 +41,17 @@ class Lora(Frozen):
     def scale(self) -> float:
         """Factor of the update: alpha / sqrt(rank) where it is rank-stabilised, else alpha / rank."""
         return self.alpha / (sqrt(self.rank) if self.rslora else self.rank)
+
+
+class Generation(Frozen):
+    """How long a text is written, token by token the likeliest one."""
+
+    max_new_tokens: int
+    """Tokens after which a text ends in any case."""
+    end_tokens: tuple[int, ...]
+    """Tokens that end a text; the first of them follows each target in training."""
+    stop_at_newline: bool
+    """Whether a line break after the first words ends a text, too."""
 
 
 class Recipe(Frozen):
@@ -80,6 +91,8 @@ class Arm(Frozen):
     pattern: str | None = None
     """The prompt text with its fields; for a head only the fields."""
     lora: Lora | None = None
+    generation: Generation | None = None
+    """How the arm writes a text; None: it predicts a label, or copies."""
     max_tokens: int = 0
     """Longest input, pattern included; longer texts are cut, the pattern never."""
     precision: Precision = "fp32"
@@ -104,7 +117,7 @@ class Arm(Frozen):
     @property
     def seeded(self) -> bool:
         """Whether the arm's predictions depend on which examples were sampled."""
-        return self.method not in ("zero-shot",)
+        return self.method not in ("zero-shot", "lead")
 
     def recipe(self, n: int) -> Recipe:
         """The recipe at data size `n`."""
@@ -211,11 +224,16 @@ class FactsDigest(Frozen):
     devices: int
     rows: dict[str, int]
     columns: dict[str, str]
-    """Pattern field (and "label") -> column of the data."""
+    """Pattern field (and "label" or "target") -> column of the data."""
     labels: dict[str, int]
-    """Label -> rows of the training pool."""
+    """Label -> rows of the training pool; empty where a text is to be written."""
     excluded_rows: int
     """Rows of the pool that may not be sampled: they are in an evaluation split."""
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Pattern field -> column: the columns without the answer's."""
+        return {field: column for field, column in self.columns.items() if field not in ("label", "target")}
 
 
 class Plan(Frozen):

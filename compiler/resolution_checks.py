@@ -80,7 +80,8 @@ def _validation(resolution: Resolution) -> Iterator[Diagnostic]:
 def _wordless(resolution: Resolution) -> Iterator[Diagnostic]:
     """Arms with a pattern, where the model cannot tell the label words apart."""
     for resolved in resolution.arms:
-        if resolved.arm.formulation in ("pattern", "in-context") and resolution.situation.verbalizer is None:
+        wordless = resolution.situation.verbalizer is None and not resolution.situation.writes
+        if resolved.arm.formulation in ("pattern", "in-context") and wordless:
             message = f"{resolved.arm.name}: there are no label words that this model can tell apart"
             remedy = "give task.verbalizer, or use a head"
             yield finding("E-verbalizer", message, resolved.idea.place, remedy=remedy)
@@ -102,7 +103,8 @@ def _memory(resolution: Resolution) -> Iterator[Diagnostic]:
 def _least_peak(s: Situation, resolved: ResolvedArm) -> int:
     """Predicted peak of the arm, one example at a time."""
     arm = resolved.arm
-    load = Load(arm.adaptation, arm.precision, resolved.trainable, 1, arm.max_tokens)
+    new = arm.generation.max_new_tokens if arm.generation else 0
+    load = Load(arm.adaptation, arm.precision, resolved.trainable, 1, arm.max_tokens + new, new)
     return peak_bytes(s.facts.model, s.facts.device, load)
 
 
@@ -156,6 +158,8 @@ def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
         return arm.formulation == "in-context"
     if pin == "penalty":
         return arm.formulation in PROBES
+    if pin == "max_new_tokens":
+        return arm.generation is not None
     if pin == "early_stopping":
         return arm.trained and any(level.validation for level in resolution.situation.levels)
     return arm.adaptation in LOW_RANK if pin in ("rank", "alpha", "rslora", "targets") else arm.trained

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
 from fewtune.compiler.naming import arm_name, free
 from fewtune.compiler.notes import LEFT_OUT, Noted, Notes, cut, pin
-from fewtune.compiler.plan import PLAIN, PROBES, Arm, Level, Lora, Recipe, Verbalizer
+from fewtune.compiler.plan import PLAIN, PROBES, Arm, Generation, Level, Lora, Recipe, Verbalizer
 from fewtune.compiler.rules.batch_size import batch_size
 from fewtune.compiler.rules.data_seeds import data_seeds
 from fewtune.compiler.rules.demonstrations import demonstrations
@@ -24,6 +24,7 @@ from fewtune.compiler.rules.lora_alpha import lora_alpha
 from fewtune.compiler.rules.lora_rank import lora_rank
 from fewtune.compiler.rules.lora_targets import lora_targets
 from fewtune.compiler.rules.max_grad_norm import max_grad_norm
+from fewtune.compiler.rules.max_new_tokens import max_new_tokens
 from fewtune.compiler.rules.max_tokens import max_tokens
 from fewtune.compiler.rules.methods import left_out, methods
 from fewtune.compiler.rules.metric import metric
@@ -34,6 +35,7 @@ from fewtune.compiler.rules.precision import precision
 from fewtune.compiler.rules.rslora import rslora
 from fewtune.compiler.rules.schedule import schedule
 from fewtune.compiler.rules.steps import steps
+from fewtune.compiler.rules.stop_at_newline import stop_at_newline
 from fewtune.compiler.rules.validation import validation
 from fewtune.compiler.rules.verbalizer import first_tokens, verbalizer
 from fewtune.compiler.rules.warmup_steps import warmup_steps
@@ -110,7 +112,7 @@ def _experiment_scope(s: Situation, cuts: Cuts, notes: Notes) -> Situation:
     s = replace(s, levels=_levels(s, cuts, notes))
     s = replace(s, data_seeds=_data_seeds(s, cuts, notes))
     s = replace(s, model_seeds=notes.settle(model_seeds, s, "/model_seeds", asked.model_seeds, f"{at}/model_seeds"))
-    s = replace(s, verbalizer=_verbalizer(s, notes))
+    s = s if s.writes else replace(s, verbalizer=_verbalizer(s, notes))
     own = s.experiment.task.patterns
     texts = notes.settle(patterns, s, "/patterns", list(own) if own else None, "/task/patterns")
     return replace(s, patterns=tuple(texts))
@@ -191,7 +193,9 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
     notes = Notes()
     a = _from(ArmSituation, s, arm=idea)
     notes.note("/method", "methods", replace(idea.choice, value=idea.method))
-    lora = None
+    lora = generation = None
+    if idea.generates:
+        a, generation = _generation(a, notes)
     if idea.formulation not in PLAIN:
         a = replace(a, max_tokens=notes.settle(max_tokens, a, "/max_tokens"))
     if idea.adaptation in LOW_RANK:
@@ -206,6 +210,7 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
         role="candidate" if idea.role == "candidate" else "baseline",
         pattern=idea.pattern,
         lora=lora,
+        generation=generation,
         max_tokens=a.max_tokens,
         precision=s.precision,
         recipes=recipes,
@@ -227,6 +232,14 @@ def _lora(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Lora]:
     wanted = every if pins.targets == "all-linear" else list(pins.targets) if pins.targets else None
     a = replace(a, targets=tuple(notes.settle(lora_targets, a, "/lora/targets", wanted, at("targets"))))
     return a, Lora(rank=a.rank, alpha=a.alpha, targets=a.targets, rslora=a.rslora)
+
+
+def _generation(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Generation]:
+    pins, at = a.arm.pins, a.arm.pointer
+    most = notes.settle(max_new_tokens, a, "/generation/max_new_tokens", pins.max_new_tokens, at("max_new_tokens"))
+    a = replace(a, max_new_tokens=most)
+    a = replace(a, stop_at_newline=notes.settle(stop_at_newline, a, "/generation/stop_at_newline"))
+    return a, Generation(max_new_tokens=most, end_tokens=a.facts.model.end_tokens, stop_at_newline=a.stop_at_newline)
 
 
 def trainable_parameters(a: ArmSituation) -> int:
@@ -312,7 +325,7 @@ def micro_batch(a: ArmSituation, batch: int, trainable: int) -> int:
     """The batch, halved until the predicted peak fits; never below one."""
     limit, micro = limit_bytes(a.experiment, a.facts.device), batch
     while micro > 1:
-        load = Load(a.arm.adaptation, a.precision, trainable, micro, a.max_tokens)
+        load = Load(a.arm.adaptation, a.precision, trainable, micro, a.max_tokens + a.max_new_tokens, a.max_new_tokens)
         if peak_bytes(a.facts.model, a.facts.device, load) <= limit:
             break
         micro = ceil(micro / 2)

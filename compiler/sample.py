@@ -106,13 +106,11 @@ def draw(
 def _sample(
     data: DataFacts, level: Level, data_seed: int, fold: int | None, rows: list[int], scored: tuple[int, ...] | None
 ) -> Sample:
-    taken = stratified(rows, data.train, min(level.n, len(rows)), len(data.labels), level.per_class)
+    taken = stratified(rows, data.train, min(level.n, len(rows)), data.strata, level.per_class)
     train, validation = tuple(taken), tuple[int, ...]()
     if level.scheme == "held-out":
         spare = ordered(_beyond_the_first(taken, data.train), data.train, "validation", data_seed, fold)
-        groups = {
-            data.train.groups[row] for row in stratified(spare, data.train, level.validation, len(data.labels), None)
-        }
+        groups = {data.train.groups[row] for row in stratified(spare, data.train, level.validation, data.strata, None)}
         validation = tuple(row for row in taken if data.train.groups[row] in groups)
         train = tuple(row for row in taken if data.train.groups[row] not in groups)
     elif level.scheme == "validation-split":

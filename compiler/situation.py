@@ -77,6 +77,28 @@ class Situation:
         return cls(experiment=experiment, facts=facts, pool=pool, lengths=lengths)
 
     @property
+    def writes(self) -> bool:
+        """Whether the answer is a text instead of a label."""
+        return self.experiment.task.writes
+
+    @property
+    def answers(self) -> str:
+        """What n counts, in words."""
+        return "targets" if self.writes else "labels"
+
+    @property
+    def target_lengths(self) -> tuple[int, ...]:
+        """Tokens of the pool's targets, in rising order; none where labels are given."""
+        known = self.facts.data.train.target_tokens
+        return tuple(sorted(known[row] for row in self.pool)) if known else ()
+
+    @property
+    def usual_target(self) -> int:
+        """Tokens of the target in the middle; 0 where labels are given."""
+        lengths = self.target_lengths
+        return lengths[len(lengths) // 2] if lengths else 0
+
+    @property
     def label_names(self) -> tuple[str, ...]:
         """The labels in their order."""
         return self.facts.data.labels
@@ -116,10 +138,19 @@ class ArmIdea:
     """The pinned values by which this arm differs from its siblings."""
     choice: Choice
 
+    writes: bool = False
+    """Whether the answer is a text."""
+
     @property
     def formulation(self) -> Formulation:
         """How the task is posed."""
-        return METHODS[self.method][0]
+        named = METHODS[self.method][0]
+        return "generation" if self.writes and named == "pattern" else named
+
+    @property
+    def generates(self) -> bool:
+        """Whether the language model writes the answer."""
+        return self.writes and self.formulation != "lead"
 
     @property
     def adaptation(self) -> Adaptation:
@@ -141,6 +172,8 @@ class ArmSituation(Situation):
 
     arm: ArmIdea
     max_tokens: int = 0
+    max_new_tokens: int = 0
+    stop_at_newline: bool = False
     rank: int = 0
     rslora: bool = False
     alpha: float = 0.0

@@ -1,7 +1,10 @@
 """Patterns and label words: what may be asked of the model, and what the probe must therefore measure."""
 
+from collections.abc import Collection
+
 from fewtune.specs.data import FIELD
 from fewtune.specs.experiment import Experiment
+from fewtune.specs.task import FIELDS, OPTIONAL, Task, TaskType
 
 SYNONYMS: tuple[dict[str, str], ...] = (
     {"entailment": "Yes", "neutral": "Maybe", "contradiction": "No"},
@@ -20,9 +23,20 @@ NLI = frozenset({"entailment", "neutral", "contradiction", "not_entailment"})
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
+SAYINGS: dict[TaskType, tuple[str, dict[str, str], str]] = {
+    "summarisation": ("Summarise the text in a sentence or two.", {"text": "Text"}, "Summary"),
+    "question-answering": ("Answer the question as briefly as possible.",
+                           {"context": "Text", "question": "Question"}, "Answer"),
+    "generation": ("Write the text that follows from this one.", {"text": "Text"}, "Answer"),
+}  # fmt: skip
+"""Task whose answer is a text -> the instruction, the names of its fields, the name of the answer."""
+CHATML = "<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n"
+"""A user's turn and the beginning of the answer in the form that most chat templates of small models have."""
+
+
 def fields(experiment: Experiment) -> tuple[str, ...]:
-    """The pattern fields of the task."""
-    return ("premise", "hypothesis") if experiment.task.type == "pair-classification" else ("text",)
+    """The pattern fields of the task, optional ones included."""
+    return FIELDS[experiment.task.type]
 
 
 def head_pattern(experiment: Experiment) -> str:
@@ -31,7 +45,7 @@ def head_pattern(experiment: Experiment) -> str:
 
 
 def default_pattern(experiment: Experiment, labels: tuple[str, ...]) -> str:
-    """The pattern for this task where the user gave none."""
+    """The pattern for this task where the user gave none and the answer is a label."""
     question = experiment.task.question
     if experiment.task.type == "pair-classification":
         if NLI.issuperset(label.lower() for label in labels) and question is None:
@@ -39,6 +53,33 @@ def default_pattern(experiment: Experiment, labels: tuple[str, ...]) -> str:
         asked = question or "How do the two relate?"
         return f"First: {{premise}}\nSecond: {{hypothesis}}\nQuestion: {asked}\nAnswer:"
     return f"{{text}}\nQuestion: {question}\nAnswer:" if question else "{text}\nCategory:"
+
+
+def writing_pattern(task: Task, known: Collection[str], *, instruct: bool, chat: str | None) -> str:
+    """The pattern where the answer is a text and the user gave none.
+
+    Args:
+        task: its type and instruction.
+        known: the fields that the data have.
+        instruct: whether the model was taught to follow instructions; others see how the text goes on.
+        chat: the form of the model's turns; None: its instruction stands in plain text.
+    """
+    instruction, names, answer = SAYINGS[task.type]
+    shown = [name for name in names if name in known]
+    parts = [f"{{{name}}}" if len(shown) == 1 and chat else f"{names[name]}: {{{name}}}" for name in shown]
+    if instruct or task.instruction:
+        parts.insert(0, task.instruction or instruction)
+    said = "\n\n".join(parts)
+    return CHATML.replace("{said}", said) if chat == "chatml" else f"{said}\n\n{answer}:"
+
+
+def writing_patterns(task: Task) -> tuple[str, ...]:
+    """Every pattern that the rules may choose where the answer is a text."""
+    known = [FIELDS[task.type], tuple(name for name in FIELDS[task.type] if name not in OPTIONAL)]
+    forms: tuple[tuple[bool, str | None], ...] = ((False, None), (True, None), (True, "chatml"))
+    return tuple(
+        writing_pattern(task, names, instruct=instruct, chat=chat) for names in known for instruct, chat in forms
+    )
 
 
 def word_forms(label: str) -> tuple[str, ...]:
@@ -49,7 +90,9 @@ def word_forms(label: str) -> tuple[str, ...]:
 
 
 def candidate_words(experiment: Experiment, labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Every word whose tokens the compiler may ask for."""
+    """Every word whose tokens the compiler may ask for; none where the answer is a text."""
+    if experiment.task.writes:
+        return ()
     words = [form for label in labels for form in word_forms(label)]
     words += [word for table in SYNONYMS for word in table.values()]
     words += LETTERS[: len(labels)]
@@ -60,6 +103,8 @@ def candidate_words(experiment: Experiment, labels: tuple[str, ...]) -> tuple[st
 def candidate_patterns(experiment: Experiment, labels: tuple[str, ...]) -> tuple[str, ...]:
     """Every pattern whose fixed text the compiler may ask the length of."""
     own = experiment.task.patterns or ()
+    if experiment.task.writes:
+        return tuple(dict.fromkeys((*writing_patterns(experiment.task), *own)))
     return tuple(dict.fromkeys((head_pattern(experiment), default_pattern(experiment, labels), *own)))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fewtune.compiler.plan import Arm, Recipe
+from fewtune.specs.evaluation import Metric
 from fewtune.specs.frozen import Frozen
 
 
@@ -13,8 +14,10 @@ class Row(Frozen):
 
     fields: dict[str, str]
     """Pattern field -> text."""
-    label: int
+    label: int = -1
     """Index into the task's labels; -1: none."""
+    target: str = ""
+    """The text that is to be written; empty where labels are given."""
 
 
 class Corpus(Frozen):
@@ -75,6 +78,8 @@ class Job(Frozen):
     """Label -> the word that stands for it."""
     tokens: dict[str, int]
     """Label -> the token it is recognised by."""
+    metric: Metric = "accuracy"
+    """What written texts are validated by."""
     fit: Fit | None
     """None: the state is given, or the arm needs none."""
     scores: tuple[Score, ...]
@@ -126,10 +131,12 @@ class Scored:
     fingerprint: str
     split: str
     rows: RowRef
-    predicted: tuple[int, ...]
+    predicted: tuple[int, ...] = ()
     """Label index for each row."""
-    probabilities: tuple[tuple[float, ...], ...]
+    probabilities: tuple[tuple[float, ...], ...] = ()
     """(rows, labels), normalised over the labels."""
+    texts: tuple[str, ...] = ()
+    """What was written for each row, where a text is asked for."""
     seconds: float
 
 

@@ -84,16 +84,23 @@ class Data(Frozen):
     unlabelled: Source | None = None
     """Text without labels. Only its overlap with the evaluation splits is checked in this version."""
     text: Column | None = None
-    """The column with the text (classification). Omitted: guessed, if there is only one sensible choice."""
+    """The column with the text (classification, summarisation, generation). Omitted: guessed, if there is only one
+    sensible choice; so are the other columns."""
     premise: Column | None = None
     """The column with the first text (pair classification)."""
     hypothesis: Column | None = None
     """The column with the second text (pair classification)."""
+    question: Column | None = None
+    """The column with the question (question-answering)."""
+    context: Column | None = None
+    """The column with the text that holds the answer (question-answering). Omitted and not there: questions alone."""
     label: Column | None = None
     """The column with the label."""
+    target: Column | None = None
+    """The column with the text that is to be written (summarisation, question-answering, generation)."""
     label_budget: LabelBudget = "all"
-    """How many labels a trial may see, validation included: a number, a list for a learning curve, {per_class = 8},
-    or "all"."""
+    """How many labels (or targets) a trial may see, validation included: a number, a list for a learning curve,
+    {per_class = 8}, or "all"."""
 
     @field_validator("train", "validation", "test", "unlabelled", mode="before")
     @classmethod

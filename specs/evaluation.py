@@ -6,7 +6,10 @@ from pydantic import Field
 
 from fewtune.specs.frozen import Frozen
 
-Metric = Literal["accuracy", "macro_f1", "mcc"]
+Metric = Literal["accuracy", "macro_f1", "mcc", "rouge_l", "exact_match", "token_f1"]
+LABEL_METRICS: tuple[Metric, ...] = ("accuracy", "macro_f1", "mcc")
+TEXT_METRICS: tuple[Metric, ...] = ("rouge_l", "exact_match", "token_f1")
+"""Metrics of predicted labels, and of written texts."""
 Validation = Literal["held-out", "fixed-schedule"]
 
 
@@ -14,8 +17,9 @@ class Evaluation(Frozen):
     """Metric, seeds, folds and how arms are chosen."""
 
     metric: Metric | None = None
-    """What arms are chosen and compared by; all three are reported. Omitted: accuracy; where one label
-    dominates, MCC (two labels) or macro-F1."""
+    """What arms are chosen and compared by; all three of the task's kind are reported. Labels: accuracy, macro_f1, mcc;
+    omitted: accuracy, or where one label dominates, MCC (two labels) or macro-F1. Written texts: rouge_l, exact_match,
+    token_f1; omitted: token_f1 for question-answering, else rouge_l."""
     data_seeds: Annotated[int, Field(ge=1, le=200, strict=True)] | None = None
     """How many different samples of labelled examples (without a test split: fold assignments)."""
     model_seeds: Annotated[int, Field(ge=1, le=50, strict=True)] | None = None

@@ -5,10 +5,6 @@ what does a similar job today; an unknown name is refused as a misspelling.
 """
 
 TASKS: dict[str, str] = {
-    "summarisation": "text generation",
-    "summarization": "text generation",
-    "question-answering": "text generation",
-    "generation": "text generation",
     "sequence-labelling": "one label for each token",
     "sequence-labeling": "one label for each token",
     "multi-label": "several labels for one text; today: one yes/no classification for each label",
@@ -37,6 +33,5 @@ METHODS: dict[str, str] = {
     "top-layers": "training the last layers only",
     "setfit": "contrastive tuning of a sentence encoder",
     "distillation": "context and few-shot distillation",
-    "generation": "free generation",
 }
 """Adaptations and formulations for later -> what they are."""

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewtune.specs.data import FIELD
+from fewtune.specs.data import FIELD, PerClass
 from fewtune.specs.diagnostic import Diagnostic, SpecError
+from fewtune.specs.evaluation import LABEL_METRICS, TEXT_METRICS
 from fewtune.specs.experiment import Experiment
 from fewtune.specs.findings import findings
+from fewtune.specs.methods import METHODS, MethodName, suits
 from fewtune.specs.parse import Document, Format, format_of, parse
+from fewtune.specs.task import FIELDS, OPTIONAL
 
-PATTERN_FIELDS = {"classification": {"text"}, "pair-classification": {"premise", "hypothesis"}}
+COLUMNS = ("text", "premise", "hypothesis", "context", "question", "label", "target")
 
 
 @dataclass(frozen=True)
@@ -79,35 +82,77 @@ def _syntax(code: str, message: str, line: int, column: int, remedy: str, pointe
 def _meanings(document: Document) -> list[Diagnostic]:
     """What the types cannot see."""
     experiment = Experiment.model_validate(document.tree)
-    return _columns(experiment) + _patterns(experiment)
+    return [*_columns(experiment), *_patterns(experiment), *_answers(experiment), *_methods(experiment)]
 
 
 def _columns(experiment: Experiment) -> list[Diagnostic]:
-    """Columns of the other task."""
-    pair = experiment.task.type == "pair-classification"
-    foreign = ("text",) if pair else ("premise", "hypothesis")
-    own = "premise and hypothesis" if pair else "text"
+    """Columns of another task."""
+    task = experiment.task
+    own = {*FIELDS[task.type], task.answer}
+    foreign = [name for name in COLUMNS if name not in own and getattr(experiment.data, name) is not None]
     return [
-        Diagnostic(code="E-conflict", message=f"{experiment.task.type} has {own}, not {name}", pointer=f"/data/{name}")
+        Diagnostic(code="E-conflict", message=f"{task.type} has {_own(experiment, name)}, not {name}",
+                   pointer=f"/data/{name}")
         for name in foreign
-        if getattr(experiment.data, name) is not None
-    ]
+    ]  # fmt: skip
+
+
+def _own(experiment: Experiment, name: str) -> str:
+    """What the task has in the place of a column of another task."""
+    return experiment.task.answer if name in ("label", "target") else " and ".join(FIELDS[experiment.task.type])
 
 
 def _patterns(experiment: Experiment) -> list[Diagnostic]:
     """Patterns name each field of the task once at least, and no other."""
-    wanted = PATTERN_FIELDS[experiment.task.type]
+    wanted = set(FIELDS[experiment.task.type])
+    more = set() if experiment.task.writes else {"labels"}
     faults: list[Diagnostic] = []
     for index, pattern in enumerate(experiment.task.patterns or ()):
         named = set(FIELD.findall(pattern))
-        absent = [f"the pattern does not say where {{{name}}} goes" for name in sorted(wanted - named)]
-        foreign = sorted(named - wanted - {"labels"})
+        absent = [f"the pattern does not say where {{{name}}} goes" for name in sorted(wanted - OPTIONAL - named)]
+        foreign = sorted(named - wanted - more)
         messages = absent + [f"the pattern names {{{name}}}, which this task does not have" for name in foreign]
-        faults += [_pattern_fault(index, message, wanted) for message in messages]
+        faults += [_pattern_fault(index, message, wanted, more) for message in messages]
     return faults
 
 
-def _pattern_fault(index: int, message: str, wanted: set[str]) -> Diagnostic:
+def _answers(experiment: Experiment) -> list[Diagnostic]:
+    """Settings about labels where texts are written, and the other way round."""
+    task, found = experiment.task, list[Diagnostic]()
+    foreign = ("labels", "verbalizer", "question") if task.writes else ("instruction",)
+    what = "the answer is a text, not a label" if task.writes else "the answer is a label, not a text"
+    for name in foreign:
+        if getattr(task, name) is not None:
+            message = f"{name} has no effect on {task.type}: {what}"
+            remedy = "task.instruction says what is to be written" if name == "question" else "remove it"
+            found.append(Diagnostic(code="E-no-effect", message=message, pointer=f"/task/{name}", remedy=remedy))
+    metric, known = experiment.evaluation.metric, TEXT_METRICS if task.writes else LABEL_METRICS
+    if metric is not None and metric not in known:
+        message = f"{metric} does not measure {task.type}: {what}"
+        remedy = f"the metrics are {', '.join(known)}"
+        found.append(Diagnostic(code="E-conflict", message=message, pointer="/evaluation/metric", remedy=remedy))
+    if task.writes and isinstance(experiment.data.label_budget, PerClass):
+        message = f"per_class counts labels, and {task.type} has none"
+        remedy = "give a number of rows"
+        found.append(Diagnostic(code="E-conflict", message=message, pointer="/data/label_budget", remedy=remedy))
+    return found
+
+
+def _methods(experiment: Experiment) -> list[Diagnostic]:
+    """Methods that cannot give the task's answer."""
+    task, wanted = experiment.task, experiment.methods
+    places: list[tuple[str, MethodName]] = [(f"/methods/include/{i}", name) for i, name in enumerate(wanted.include)]
+    places += [(f"/methods/exclude/{i}", name) for i, name in enumerate(wanted.exclude)]
+    places += [(f"/methods/arms/{i}/method", arm.method) for i, arm in enumerate(wanted.arms)]
+    remedy = f"its methods are {', '.join(name for name in METHODS if suits(name, task.type))}"
+    return [
+        Diagnostic(code="E-conflict", message=f"{name} is no method of {task.type}", pointer=place, remedy=remedy)
+        for place, name in places
+        if not suits(name, task.type)
+    ]
+
+
+def _pattern_fault(index: int, message: str, wanted: set[str], more: set[str]) -> Diagnostic:
     fields = ", ".join(f"{{{name}}}" for name in sorted(wanted))
     return Diagnostic(code="E-pattern", message=message, pointer=f"/task/patterns/{index}",
-                      remedy=f"the fields are {fields} and, if wanted, {{labels}}")  # fmt: skip
+                      remedy=f"the fields are {fields}" + (" and, if wanted, {labels}" if more else ""))  # fmt: skip

@@ -6,9 +6,12 @@ from pydantic import Field, StrictBool, StringConstraints, field_validator, mode
 from pydantic_core import PydanticCustomError
 
 from fewtune.specs.frozen import Frozen
+from fewtune.specs.task import WRITTEN, TaskType
 
-Formulation = Literal["majority", "tfidf", "encoder", "probe", "in-context", "pattern", "head"]
-"""How the task is posed. majority, tfidf and encoder do without the language model."""
+Formulation = Literal[
+    "majority", "tfidf", "encoder", "probe", "lead", "in-context", "pattern", "head", "generation"
+]  # fmt: skip
+"""How the task is posed. majority, tfidf, encoder and lead do without the language model."""
 Adaptation = Literal["none", "full", "lora", "qlora"]
 """Which parameters move; qlora: LoRA on a base whose linear layers are held in four bits."""
 LOW_RANK: tuple[Adaptation, ...] = ("lora", "qlora")
@@ -16,6 +19,7 @@ LOW_RANK: tuple[Adaptation, ...] = ("lora", "qlora")
 MethodName = Literal[
     "majority", "tfidf", "encoder", "probe", "zero-shot", "in-context",
     "pattern+lora", "pattern+qlora", "pattern+full", "head+lora", "head+qlora", "head+full",
+    "lead", "generate+lora", "generate+qlora", "generate+full",
 ]  # fmt: skip
 Schedule = Literal["linear", "cosine", "constant"]
 
@@ -32,8 +36,25 @@ METHODS: dict[MethodName, tuple[Formulation, Adaptation]] = {
     "head+lora": ("head", "lora"),
     "head+qlora": ("head", "qlora"),
     "head+full": ("head", "full"),
+    "lead": ("lead", "none"),
+    "generate+lora": ("generation", "lora"),
+    "generate+qlora": ("generation", "qlora"),
+    "generate+full": ("generation", "full"),
 }
-"""Method name -> its two independent choices."""
+"""Method name -> its two independent choices; where a text is to be written, zero-shot is a generation, too."""
+WRITING: tuple[MethodName, ...] = ("lead", "generate+lora", "generate+qlora", "generate+full")
+"""Methods that write a text and give no label; zero-shot and in-context do either."""
+EITHER: tuple[MethodName, ...] = ("zero-shot", "in-context")
+
+
+def suits(method: MethodName, task: TaskType) -> bool:
+    """Whether the method can give the task's answer."""
+    if task not in WRITTEN:
+        return method not in WRITING
+    if method == "lead":
+        return task != "question-answering"
+    return method in WRITING or method in EITHER
+
 
 Rank = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Alpha = Annotated[float, Field(gt=0, le=4096, strict=True)]
@@ -44,6 +65,7 @@ Batch = Annotated[int, Field(ge=1, le=4096, strict=True)]
 Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
 Penalty = Annotated[float, Field(gt=0, le=1e9, strict=True)]
 Shots = Annotated[int, Field(ge=1, le=256, strict=True)]
+NewTokens = Annotated[int, Field(ge=1, le=4096, strict=True)]
 Target = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*$", max_length=80)]
 
 
@@ -53,7 +75,7 @@ def _several(value: Any) -> Any:
 
 
 class Pins(Frozen):
-    """Values for the trained arms. A list makes an arm of each value."""
+    """Values for the arms that they apply to. A list makes an arm of each value."""
 
     rank: Annotated[tuple[Rank, ...], Field(min_length=1, max_length=50)] | None = None
     """Rank r of the LoRA matrices."""
@@ -85,6 +107,8 @@ class Pins(Frozen):
     """Examples in the prompt of an in-context arm."""
     penalty: Annotated[tuple[Penalty, ...], Field(min_length=1, max_length=20)] | None = None
     """L2 penalty of a probe's logistic regression on standardised features."""
+    max_new_tokens: NewTokens | None = None
+    """Tokens after which a written text ends in any case."""
 
     @field_validator(
         "rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations", "penalty", mode="before"

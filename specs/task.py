@@ -1,4 +1,4 @@
-"""What is to be decided about a text."""
+"""What is to be decided about a text, or written from it."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,19 @@ from pydantic_core import PydanticCustomError
 
 from fewtune.specs.frozen import Frozen
 
-TaskType = Literal["classification", "pair-classification"]
+TaskType = Literal["classification", "pair-classification", "summarisation", "question-answering", "generation"]
+WRITTEN: frozenset[TaskType] = frozenset({"summarisation", "question-answering", "generation"})
+"""Tasks whose answer is a text, the target, instead of a label."""
+FIELDS: dict[TaskType, tuple[str, ...]] = {
+    "classification": ("text",),
+    "pair-classification": ("premise", "hypothesis"),
+    "summarisation": ("text",),
+    "question-answering": ("context", "question"),
+    "generation": ("text",),
+}
+"""Task -> the fields of its patterns, in their order."""
+OPTIONAL = frozenset({"context"})
+"""Fields that the data need not have."""
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=60)]
 Pattern = Annotated[str, StringConstraints(min_length=3, max_length=2000)]
@@ -17,16 +29,30 @@ class Task(Frozen):
     """The task: its type, and optionally how it is put into words."""
 
     type: TaskType
-    """classification: one label for a text. pair-classification: one label for two texts (entailment, paraphrase)."""
+    """classification: one label for a text. pair-classification: one label for two texts (entailment, paraphrase).
+    summarisation: a short text that says what a long one says. question-answering: an answer in words to a question,
+    with or without a context to find it in. generation: any text that follows from another one."""
     labels: tuple[Label, ...] | None = Field(default=None, min_length=2, max_length=500)
     """The labels in their order. Omitted: those of the training data, sorted."""
     verbalizer: dict[Label, Word] | None = None
     """A word for each label, one token of the model. Omitted: the rules choose."""
     patterns: tuple[Pattern, ...] | None = Field(default=None, min_length=1, max_length=8)
-    """Texts with {text} (or {premise} and {hypothesis}, and optionally {labels}), to be continued by the label's
-    word. Several make an arm each. Omitted: the rules choose."""
+    """Texts with {text} (or {premise} and {hypothesis}, or {question} and {context}; with labels optionally {labels}),
+    to be continued by the label's word or the target. Several make an arm each. Omitted: the rules choose."""
     question: Annotated[str, StringConstraints(min_length=3, max_length=300)] | None = None
     """The question that the label answers, in one sentence; it goes into the pattern."""
+    instruction: Annotated[str, StringConstraints(min_length=3, max_length=1000)] | None = None
+    """What is to be written, in a sentence or two, where the answer is a text; it goes into the pattern."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether the answer is a text instead of a label."""
+        return self.type in WRITTEN
+
+    @property
+    def answer(self) -> Literal["label", "target"]:
+        """What the data call the answer."""
+        return "target" if self.writes else "label"
 
     @field_validator("labels")
     @classmethod

@@ -13,6 +13,7 @@ from fewtune.compiler.plan import Compiled
 from fewtune.compiler.wording import candidate_patterns, candidate_words, fields, fixed_text, word_forms
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
+from fewtune.specs.task import OPTIONAL
 
 
 def _linears(count: int, **shapes: tuple[int, int]) -> tuple[Linear, ...]:
@@ -45,6 +46,7 @@ def _opt(place: str, hidden: int, layers: int, embedding: int, extra: int) -> Mo
         tokenizer_hash=fingerprint("tokenizer", place), parameters=parameters, embedding_parameters=embeddings,
         hidden=hidden, layers=layers, heads=hidden // 64, kv_heads=hidden // 64, intermediate=4 * hidden,
         vocabulary=50272, max_positions=2048, tied=True, instruct=False, linears=linears, stored_bytes=2 * parameters,
+        end_tokens=(2,),
         word_tokens={}, pattern_tokens={},
     )  # fmt: skip
 
@@ -52,7 +54,7 @@ def _opt(place: str, hidden: int, layers: int, embedding: int, extra: int) -> Mo
 SMALL = _llama(
     "smollm2-135m-instruct", 576, 30, 192, 1536, source="embedded", parameters=134_515_008,
     embedding_parameters=28_311_552, heads=9, kv_heads=3, vocabulary=49_152, max_positions=8192, tied=True,
-    instruct=True, stored_bytes=269_030_016,
+    instruct=True, stored_bytes=269_030_016, chat="chatml", end_tokens=(2,),
 )  # fmt: skip
 LLAMA_7B = _llama(
     "meta-llama/Llama-2-7b-hf", 4096, 32, 4096, 11008, source="hub", revision="main", parameters=6_738_415_616,
@@ -112,15 +114,20 @@ def split(
     labels: int = 2,
     counts: Sequence[int] | None = None,
     tokens: int | Sequence[int] = 20,
+    target_tokens: int | Sequence[int] = (),
 ) -> SplitFacts:
-    """A split of different texts: labels in turn, or `counts` of each in blocks."""
+    """A split of different texts: labels in turn, or `counts` of each in blocks; targets of so many tokens, if any."""
     in_turn = islice(cycle(range(labels)), rows)
     in_blocks = chain.from_iterable(repeat(label, count) for label, count in enumerate(counts or ()))
     keys = tuple(fingerprint("text", f"{name} {row}")[:16] for row in range(rows))
     lengths = (tokens,) if isinstance(tokens, int) else tuple(tokens)
+    written = (target_tokens,) if isinstance(target_tokens, int) else tuple(target_tokens)
+    targets: dict[str, Any] = {}
+    if written:
+        targets = {"targets": keys, "target_tokens": tuple(islice(cycle(written), len(keys)))}
     return SplitFacts(
         name=name, place=f"{name}.csv", text_keys=keys, groups=keys, labels=tuple(in_blocks if counts else in_turn),
-        tokens=tuple(islice(cycle(lengths), len(keys))),
+        tokens=tuple(islice(cycle(lengths), len(keys))), **targets,
     )  # fmt: skip
 
 
@@ -131,6 +138,9 @@ def facts(
     labels: int | Sequence[str] = 4,
     counts: Sequence[int] | None = None,
     tokens: int | Sequence[int] = 20,
+    target_tokens: int | Sequence[int] = 12,
+    multiline_targets: int = 0,
+    context: bool = True,
     test_rows: int = 200,
     validation_rows: int = 0,
     ood: Mapping[str, int] | None = None,
@@ -148,6 +158,9 @@ def facts(
         labels: how many labels, or their names.
         counts: rows of each label, in blocks.
         tokens: tokens of the texts, repeated in turn.
+        target_tokens: the same of the targets, where the task has them.
+        multiline_targets: so many of the training targets have several lines.
+        context: whether questions have one.
         test_rows: 0: no test split, so cross-validation.
         validation_rows: 0: no validation split.
         ood: name -> rows.
@@ -158,14 +171,21 @@ def facts(
         blurred: whether the labels' names begin with the same token, however they are spelt.
     """
     spec = spec or experiment()
-    names = label_names(labels) if isinstance(labels, int) else tuple(labels)
-    train = split("train", sum(counts) if counts else n_rows, labels=len(names), counts=counts, tokens=tokens)
+    writes = spec.task.writes
+    names = () if writes else label_names(labels) if isinstance(labels, int) else tuple(labels)
+    how: dict[str, Any] = {
+        "labels": len(names) or 1,
+        "tokens": tokens,
+        "target_tokens": target_tokens if writes else (),
+    }
+    train = split("train", sum(counts) if counts else n_rows, counts=counts, **how)
+    train = train.model_copy(update={"multiline_targets": multiline_targets})
     sizes = {"test": test_rows, "validation": validation_rows, "unlabelled": unlabelled_rows, **(ood or {})}
-    others = {name: split(name, rows, labels=len(names), tokens=tokens) for name, rows in sizes.items() if rows}
+    others = {name: split(name, rows, **how) for name, rows in sizes.items() if rows}
     if "unlabelled" in others:
         others["unlabelled"] = others["unlabelled"].model_copy(update={"labels": (-1,) * unlabelled_rows})
-    pattern_fields = fields(spec)
-    columns = {name: name for name in (*pattern_fields, "label")}
+    pattern_fields = tuple(name for name in fields(spec) if context or name not in OPTIONAL)
+    columns = {name: name for name in (*pattern_fields, spec.task.answer)}
     shared = {form: (7, row) for row, name in enumerate(names) for form in word_forms(name)} if blurred else {}
     return Facts(
         data=DataFacts(fields=pattern_fields, columns=columns, labels=names, splits={"train": train, **others}),
@@ -276,6 +296,12 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "arms written out": (
         {"methods": {"arms": [{"method": "head+full", "steps": [10, 20]}, {"method": "in-context"}]}},
         {},
+    ),
+    "summaries": ({"task": {"type": "summarisation"}, "data": {"label_budget": 32}}, {}),
+    "answers, held out": ({"task": {"type": "question-answering"}, "data": {"label_budget": 160}}, {}),
+    "texts, cross-validation": (
+        {"task": {"type": "generation"}, "data": {"test": None}},
+        {"test_rows": 0, "n_rows": 60},
     ),
     "baselines only": (
         {"methods": {"exclude": ["pattern+lora", "pattern+full", "head+lora", "head+full"]}},

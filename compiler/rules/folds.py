@@ -14,11 +14,12 @@ def folds(s: Situation) -> Choice:
     train = s.facts.data.train
     texts = {(train.groups[row], train.labels[row]) for row in s.pool}
     counts = Counter(label for _, label in texts)
-    rarest = min((counts[index] for index in range(len(s.label_names))), default=0)
+    rarest = min((counts[index] for index in range(s.facts.data.strata)), default=0)
     value = max(2, min(USUAL, rarest))
     because = "no test split: every row is scored once for each seed, by a model that never saw it"
     if value < USUAL:
-        because += f"; the rarest label has {rarest} different texts, so {value} folds"
+        whose = "the training rows have" if s.writes else "the rarest label has"
+        because += f"; {whose} {rarest} different texts, so {value} folds"
     return Choice(
         value=value,
         because=because,

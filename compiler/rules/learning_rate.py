@@ -20,7 +20,7 @@ def _lora(s: RecipeSituation) -> Choice:
             value=5e-4,
             because=f"LoRA, {steps} steps, {size / 1e6:.0f}M parameters: short runs take up to fifteen times the "
             "rate of full fine-tuning, small models the upper end",
-            evidence=("M-001", "R-051", "R-049"),
+            evidence=("R-051", "R-049") if s.writes else ("M-001", "R-051", "R-049"),
             alternatives=(otherwise(2e-4, "the usual value; too slow for this few steps", "R-049"),),
             flips_when=f"{SHORT_RUN} steps or more, or a model of a billion parameters",
         )

@@ -4,13 +4,13 @@ from itertools import product
 from math import ceil
 from typing import Any
 
-from fewtune.compiler.cost import encoding_seconds, scoring_seconds
+from fewtune.compiler.cost import encoding_seconds, scoring_seconds, writing_seconds
 from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
 from fewtune.compiler.plan import PROBES
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import ArmIdea, Choice, Situation, otherwise
 from fewtune.compiler.wording import fields, head_pattern
-from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, ArmPin, MethodName, Pins
+from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, ArmPin, MethodName, Pins, suits
 
 SWEPT = ("rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations", "penalty")
 """Pins whose lists make an arm of each value."""
@@ -66,6 +66,8 @@ def left_out(s: Situation) -> dict[MethodName, Choice]:
 
 def _ruled(s: Situation) -> dict[MethodName, Choice]:
     """What the rules say of each method, in the rules' order."""
+    if s.writes:
+        return _ruled_writing(s)
     ruled: dict[MethodName, Choice] = {
         "majority": _yes("the least that any method must beat", "R-132"),
         "tfidf": _yes("a second of work, and the honest neighbour of every tuned small model", "M-002"),
@@ -77,6 +79,22 @@ def _ruled(s: Situation) -> dict[MethodName, Choice]:
     trained: list[MethodName] = [
         "pattern+lora", "pattern+qlora", "head+lora", "head+qlora", "pattern+full", "head+full",
     ]  # fmt: skip
+    for method in trained:
+        ruled[method] = _trained(s, method)
+    return ruled
+
+
+def _ruled_writing(s: Situation) -> dict[MethodName, Choice]:
+    """The same where the answer is a text."""
+    task = s.experiment.task.type
+    ruled: dict[MethodName, Choice] = {}
+    if task == "summarisation":
+        ruled["lead"] = _yes("the first sentence, copied: a summary has to be better than that", "design")
+    elif suits("lead", task):
+        ruled["lead"] = _no("the first sentence of a text answers a summarisation only", "design")
+    ruled["zero-shot"] = _zero_shot(s)
+    ruled["in-context"] = _in_context(s)
+    trained: list[MethodName] = ["generate+lora", "generate+qlora", "generate+full"]
     for method in trained:
         ruled[method] = _trained(s, method)
     return ruled
@@ -103,19 +121,23 @@ def _probe(s: Situation) -> Choice:
 
 
 def _zero_shot(s: Situation) -> Choice:
+    if s.writes:
+        return _impossible(s, None) or _yes("what the model writes without any example", "design")
     if s.verbalizer is None:
         return _no("there is no verbalizer", "R-072")
     return _impossible(s, None) or _yes("what the model knows without any label", "R-132", "R-003")
 
 
 def _in_context(s: Situation) -> Choice:
-    if s.verbalizer is None:
+    if s.verbalizer is None and not s.writes:
         return _no("there is no verbalizer", "R-072")
     impossible = _impossible(s, None, prompt_tokens=CONTEXT)
     if impossible is not None:
         return impossible
-    if 4 * s.usual_length > s.facts.model.max_positions:
+    if 4 * (s.usual_length + s.usual_target) > s.facts.model.max_positions:
         return _no("four examples do not fit into the model's context", "fact")
+    if s.writes:
+        return _yes("the same examples in the prompt instead of in the weights", "R-005")
     return _yes("the same labels in the prompt instead of in the weights", "R-003", "R-005")
 
 
@@ -130,6 +152,14 @@ def _trained(s: Situation, method: MethodName) -> Choice:
         return _full(s, formulation)
     if adaptation == "qlora":
         return _four_bit(s)
+    if formulation == "generation":
+        return Choice(
+            value=True,
+            because=f"n = {s.largest_n}: the model learns form and length of the targets, and low-rank updates match "
+            "full fine-tuning on decoders",
+            evidence=("R-023", "R-008"),
+            alternatives=(otherwise("4-bit base", "16 bit fits", "R-145"),),
+        )
     if formulation == "pattern":
         return Choice(
             value=True,
@@ -196,7 +226,8 @@ def _too_slow(takes: float, limit: str) -> Choice:
 def item_seconds(s: Situation, prompt_tokens: int = 0) -> float:
     """Predicted seconds for one text of usual length; a cached prompt is attended to, not read again."""
     tokens = s.usual_length + 16 + prompt_tokens / 8
-    return LATENCY_OVERHEAD + scoring_seconds(s.facts.model, s.facts.device, s.precision, tokens)
+    seconds = LATENCY_OVERHEAD + scoring_seconds(s.facts.model, s.facts.device, s.precision, tokens)
+    return seconds + writing_seconds(s.facts.model, s.facts.device, s.precision, 1, s.usual_target)
 
 
 def fits(s: Situation, adaptation: Adaptation) -> bool:
@@ -207,7 +238,7 @@ def fits(s: Situation, adaptation: Adaptation) -> bool:
 def least_bytes(s: Situation, adaptation: Adaptation) -> int:
     """Predicted peak of the smallest trial of this adaptation."""
     model, device = s.facts.model, s.facts.device
-    tokens = min(512, (s.lengths[-1] if s.lengths else 1) + 64)
+    tokens = min(512, (s.lengths[-1] if s.lengths else 1) + 64 + s.usual_target)
     every = tuple(linear.name for linear in model.linears)
     low_rank = lora_parameters(model, 8, every) if adaptation in LOW_RANK else 0
     trainable = model.parameters if adaptation == "full" else low_rank
@@ -246,9 +277,10 @@ def _variants(
 ) -> list[ArmIdea]:
     """One arm for each combination of listed pins and patterns."""
     formulation = METHODS[method][0]
+    prompted = formulation in ("pattern", "in-context", "generation")
     swept = [pin for pin in SWEPT if getattr(pins, pin) is not None and applies(pin, method)]
     texts: tuple[str | None, ...] = (None,)
-    if formulation in ("pattern", "in-context"):
+    if prompted:
         texts = s.patterns
     elif formulation == "probe":
         texts = s.patterns[:1]
@@ -272,6 +304,7 @@ def _variants(
                 own_pins=own,
                 variant=tuple(variant),
                 choice=choice,
+                writes=s.writes,
             )
         )
     return ideas

@@ -7,7 +7,9 @@ IMBALANCED = 0.6
 
 
 def metric(s: Situation) -> Choice:
-    """Accuracy, unless one label dominates the training pool."""
+    """Accuracy, unless one label dominates the training pool; for texts what the task's literature reports."""
+    if s.writes:
+        return _of_texts(s)
     counts = [s.facts.data.train.labels.count(index) for index in range(len(s.label_names))]
     share = max(counts) / max(1, sum(counts))
     if share < IMBALANCED:
@@ -26,3 +28,23 @@ def metric(s: Situation) -> Choice:
         alternatives=(otherwise("accuracy", f"the majority class alone reaches {share:.2f}", "R-132"),),
         flips_when=f"the largest label falls below {IMBALANCED:.0%}",
     )
+
+
+def _of_texts(s: Situation) -> Choice:
+    if s.experiment.task.type == "question-answering":
+        return Choice(
+            value="token_f1",
+            because="answers of a few words: the words shared with the target, a half-right answer counts in part",
+            evidence=("design",),
+            alternatives=(otherwise("exact_match", "reported beside it; all or nothing, so noisier"),
+                          otherwise("rouge_l", "reported beside it")),
+            flips_when="evaluation.metric is given",
+        )  # fmt: skip
+    return Choice(
+        value="rouge_l",
+        because="texts of a sentence or more: the longest common run of words with the target, in its order",
+        evidence=("design",),
+        alternatives=(otherwise("token_f1", "reported beside it; blind to the order of words"),
+                      otherwise("exact_match", "reported beside it; hardly ever met by a sentence")),
+        flips_when="evaluation.metric is given",
+    )  # fmt: skip

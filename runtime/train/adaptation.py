@@ -43,9 +43,9 @@ class Tuned:
     readout: Readout
     shares_beginnings: bool
 
-    def logits(self, rows: Sequence[Tokens], prefix: Prefix | None = None) -> Tensor:
-        """A logit of each label: (rows, labels)."""
-        return self.readout(self.reader.read(rows, prefix))
+    def logits(self, rows: Sequence[Tokens], prefix: Prefix | None = None, last: Sequence[int] | None = None) -> Tensor:
+        """A logit of each label (or token) at each row's last tokens, `last` of them, else one: (places, labels)."""
+        return self.readout(self.reader.read(rows, prefix, last))
 
 
 def sites(model: Any, targets: Sequence[str]) -> list[tuple[str, AnyLinear]]:
@@ -138,6 +138,8 @@ def tuned(base: Base, arm: Arm, tokens: Sequence[int], tensors: Mapping[str, Ten
         wrap_sites(model, lora.targets, low_rank)
     if arm.formulation == "head":
         readout = head_readout(tensors[score_key(arm)])
+    elif arm.generation is not None:
+        readout = token_readout(model)
     else:
         readout = label_readout(model, tokens, base.device)
     return Tuned(base.reader(model), readout, base.shares_beginnings)
@@ -158,6 +160,12 @@ def label_readout(model: Any, tokens: Sequence[int], device: torch.device) -> Re
         return nn.functional.linear(hidden.to(wide), weight.to(wide), None if bias is None else bias.to(wide))
 
     return logits
+
+
+def token_readout(model: Any) -> Readout:
+    """Hidden state times the whole output embedding, in the model's own precision: a logit of each token."""
+    output = model.get_output_embeddings()
+    return lambda hidden: output(hidden).to(_wide(hidden))
 
 
 def _wide(hidden: Tensor) -> torch.dtype:

@@ -16,7 +16,7 @@ class Demonstrations:
     """The examples that stand before every query."""
 
     texts: tuple[str, ...]
-    """Filled patterns with their label's word, in the prompt's order."""
+    """Filled patterns with their label's word or target, in the prompt's order."""
     labels: tuple[int, ...]
     asked: int
     """How many the recipe wanted."""
@@ -39,19 +39,19 @@ class Demonstrations:
 def chosen(
     encoder: Encoder,
     template: Template,
-    words: Sequence[str],
+    answers: Sequence[str],
     rows: Sequence[Row],
     count: int,
     limit: int,
     room: int,
     seed: int,
 ) -> Demonstrations:
-    """Choose demonstrations balanced over the labels, then shuffle them.
+    """Choose demonstrations balanced over the labels if there are any, then shuffle them.
 
     Args:
         encoder: counts their tokens.
         template: the pattern that query and demonstrations share.
-        words: label index -> word.
+        answers: what follows the pattern of each row: its label's word, or its target.
         rows: the training rows.
         count: how many are wanted.
         limit: tokens of one demonstration, which is cut like a query.
@@ -63,7 +63,7 @@ def chosen(
     for place in balanced([row.label for row in rows], seed)[:count]:
         row = rows[place]
         fields, _ = encoder.fitting(template, row.fields, limit)
-        text = f"{template.filled(fields)} {words[row.label]}"
+        text = template.filled(fields) + answers[place]
         if len(encoder.ids("".join(shown + BLANK for shown in [*texts, text]))) <= room:
             texts.append(text)
             labels.append(row.label)

@@ -26,7 +26,7 @@ THREAD_SETTINGS = {"GOMP_SPINCOUNT": "1000000", "TOKENIZERS_PARALLELISM": "false
 halves the rate on virtual machines, where waking is slow; spinning beside a busy neighbour is what `Threads` avoids."""
 
 
-KINDS = {"majority": "words", "tfidf": "words", "encoder": "encoder", "probe": "probe"}
+KINDS = {"majority": "words", "tfidf": "words", "lead": "lead", "encoder": "encoder", "probe": "probe"}
 """Formulation -> the method that fits it, where it is not the tuner."""
 
 
@@ -149,12 +149,19 @@ class Engine:
             return self._bag_of_words()
         if kind == "model":
             return self._tuner
+        if kind == "lead":
+            return self._lead()
         return self._encoder() if kind == "encoder" else self._probe()
 
     def _bag_of_words(self) -> Method:
         from fewtune.runtime.train.bag_of_words import BagOfWords
 
         return BagOfWords(self.corpus)
+
+    def _lead(self) -> Method:
+        from fewtune.runtime.train.lead import Lead
+
+        return Lead(self.corpus)
 
     def _encoder(self) -> Method:
         from fewtune.runtime.train.probe import Probe
@@ -191,8 +198,7 @@ def _score(predictor: Predictor, job: Job, outcomes: list[Outcome]) -> None:
             fingerprint=score.fingerprint,
             split=score.split,
             rows=score.rows,
-            predicted=prediction.predicted,
-            probabilities=prediction.probabilities,
             seconds=prediction.seconds,
+            **prediction.columns,
         )
         outcomes.append(scored)

@@ -1,14 +1,15 @@
 """The training loop: one for every method, and for one trial as for many that share their steps.
 
 What moves and how it is read out is the learner's business. Each trial has an AdamW of its own on one flat vector, its
-own data order, schedule and gradient norm, and is validated by accuracy with the loss breaking ties. Steps are those of
-the optimizer. Dropout is off: the base stays in evaluation mode.
+own data order, schedule and gradient norm, and is validated by accuracy with the loss breaking ties, or by its texts'
+metric. Steps are those of the optimizer. Dropout is off: the base stays in evaluation mode.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,14 +18,10 @@ from torch.nn import functional
 from fewtune.compiler.plan import Recipe
 from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.order import batches
-from fewtune.runtime.train.prediction import Prediction
+from fewtune.runtime.train.prediction import Prediction, Written
 from fewtune.runtime.train.pulse import Pulse
-from fewtune.runtime.train.reading import Tokens
 from fewtune.runtime.train.schedule import factor
 from fewtune.runtime.train.weights import Weights
-
-Logits = Callable[[Sequence[Sequence[Tokens]]], Tensor]
-"""Rows of tokens of each trial to a logit of each label, one trial's rows after the other's: (rows, labels)."""
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -34,10 +31,24 @@ LOGGED = 50
 
 @dataclass(frozen=True)
 class Example:
-    """One training example."""
+    """One training example; what it is to answer is read out at its last tokens, one answer at each."""
 
     tokens: Sequence[int]
-    label: int
+    """What is read; of a target all but the last token."""
+    label: int = -1
+    """Index of the label; -1 where a target is to be written."""
+    target: Sequence[int] = ()
+    """Tokens of the target, its end included."""
+
+    @property
+    def answers(self) -> Sequence[int]:
+        """The label alone, or each token of the target."""
+        return self.target or (self.label,)
+
+
+Logits = Callable[[Sequence[Sequence[Example]]], Tensor]
+"""Examples of each trial to a logit of each label (or token), one trial's answers after the other's: (answers, labels).
+"""
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,9 @@ class Learner:
 class Validation:
     """How validation rows are predicted, and what is right."""
 
-    predict: Callable[[], Prediction]
-    labels: Sequence[int]
+    predict: Callable[[], Prediction | Written]
+    labels: Sequence[Any]
+    """Label indices, or targets."""
 
 
 @dataclass
@@ -74,8 +86,8 @@ class Course:
     validation: list[tuple[int, float]] = field(default_factory=list)
     tokens: int = 0
     best: tuple[float, float] = (-math.inf, -math.inf)
-    """(accuracy, minus loss) of the best validation."""
-    prediction: Prediction | None = None
+    """Quality of the best validation."""
+    prediction: Prediction | Written | None = None
     """The best validation's."""
     stale: int = 0
     """Validations since the best one."""
@@ -174,8 +186,11 @@ class Training:
 def train(training: Training) -> Course:
     """Train one trial alone."""
 
-    def logits(rows: Sequence[Sequence[Tokens]]) -> Tensor:
-        return training.learner.tuned.logits(rows[0])
+    def logits(parts: Sequence[Sequence[Example]]) -> Tensor:
+        (examples,) = parts
+        return training.learner.tuned.logits(
+            [example.tokens for example in examples], last=[len(example.answers) for example in examples]
+        )
 
     while not training.over:
         step([training], logits)
@@ -191,17 +206,18 @@ def step(trainings: Sequence[Training], logits: Logits) -> None:
 
 
 def backward(batches: Sequence[Sequence[Sequence[Example]]], logits: Logits) -> Tensor:
-    """Add the gradients of each trial's mean loss over its batch; returns the losses, one for each trial.
+    """Add the gradients of each trial's mean loss over its batch's answers; returns the losses, one for each trial.
 
-    The trials' first micro-batches go together, then their second ones, and so on. Each row's loss is divided by the
-    size of its own trial's batch, so that neither neighbours nor the size of micro-batches change more than rounding.
+    The trials' first micro-batches go together, then their second ones, and so on. Each answer's loss is divided by the
+    number of answers in its own trial's batch, so that neither neighbours nor the size of micro-batches change more
+    than rounding, and a long target counts by its tokens.
     """
-    sizes = [sum(map(len, parts)) for parts in batches]
+    sizes = [sum(len(example.answers) for example in chain(*parts)) for parts in batches]
     losses: list[Tensor] = []
     for parts in zip_longest(*batches, fillvalue=()):
-        scores = logits([[example.tokens for example in part] for part in parts])
-        owners = [owner for owner, part in enumerate(parts) for _ in part]
-        labels = torch.tensor([example.label for example in chain(*parts)], device=scores.device)
+        scores = logits(parts)
+        owners = [owner for owner, part in enumerate(parts) for example in part for _ in example.answers]
+        labels = torch.tensor([answer for example in chain(*parts) for answer in example.answers], device=scores.device)
         shares = torch.tensor([1.0 / sizes[owner] for owner in owners], dtype=scores.dtype, device=scores.device)
         rows = functional.cross_entropy(scores, labels, reduction="none") * shares
         rows.sum().backward()  # type: ignore[no-untyped-call]
@@ -214,10 +230,10 @@ def judge(course: Course, learner: Learner, validation: Validation, pulse: Pulse
     """Validate, and keep the state if it is the best so far."""
     pulse.beat("validating", 0, len(validation.labels))
     prediction = validation.predict()
-    accuracy, loss = prediction.accuracy(validation.labels), prediction.loss(validation.labels)
-    course.validation.append((course.steps, accuracy))
-    if (accuracy, -loss) > course.best:
-        course.best, course.stale = (accuracy, -loss), 0
+    quality = prediction.quality(validation.labels)
+    course.validation.append((course.steps, quality[0]))
+    if quality > course.best:
+        course.best, course.stale = quality, 0
         course.best_step, course.prediction, course.result = course.steps, prediction, learner.snapshot()
     else:
         course.stale += 1

@@ -18,11 +18,10 @@ from fewtune.compiler.packing import key
 from fewtune.compiler.plan import Arm
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.adaptation import PEFT
-from fewtune.runtime.train.loop import Course, Learner, Training, step
+from fewtune.runtime.train.loop import Course, Example, Learner, Training, step
 from fewtune.runtime.train.lora import PackedLinear, Route
 from fewtune.runtime.train.model import Base
 from fewtune.runtime.train.quantised import AnyLinear
-from fewtune.runtime.train.reading import Tokens
 from fewtune.runtime.train.weights import Bank, Weights
 
 T = TypeVar("T")
@@ -77,7 +76,7 @@ class Pack:
         self._route.scales[slot] = arm.lora.scale
         return Learner(adaptation.tuned(self.base, arm, self.tokens, weights.working), weights, keeps_masters=True)
 
-    def logits(self, rows: Sequence[Sequence[Tokens]], slots: Sequence[int]) -> Tensor:
+    def logits(self, rows: Sequence[Sequence[Example]], slots: Sequence[int]) -> Tensor:
         """A logit of each label, for the rows of these slots one after the other: (rows, labels).
 
         Args:
@@ -87,7 +86,7 @@ class Pack:
         counts = [0] * self.slots
         for slot, part in zip(slots, rows, strict=True):
             counts[slot] = len(part)
-        flat = list(chain(*rows))
+        flat = [example.tokens for example in chain(*rows)]
         self._route.lay(self._reader.occupied(flat, counts), self.base.dtype, self.base.device)
         hidden = self._reader.read(flat)
         if self._head is None:

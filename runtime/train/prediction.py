@@ -1,10 +1,13 @@
-"""What a classifier says of some rows."""
+"""What an arm says of some rows: labels with probabilities, or texts."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fewtune.runtime.job import RowRef
+from fewtune.specs.evaluation import Metric
+from fewtune.store.text_metrics import item_scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +32,36 @@ class Prediction:
         chosen = [row[label] for row, label in zip(self.probabilities, labels, strict=True)]
         return sum(-math.log(p) if p > 0 else math.inf for p in chosen) / max(1, len(chosen))
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What is reported of each row, as `Scored` names it."""
+        return {"predicted": self.predicted, "probabilities": self.probabilities}
 
-Predictor = Callable[[RowRef], Prediction]
+    def quality(self, labels: Sequence[int]) -> tuple[float, float]:
+        """What states are ranked by, higher is better: accuracy, and the loss where that is equal."""
+        return self.accuracy(labels), -self.loss(labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Texts of some rows, in their order."""
+
+    texts: tuple[str, ...]
+    metric: Metric
+    """What they are ranked by."""
+    seconds: float
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What is reported of each row, as `Scored` names it."""
+        return {"texts": self.texts}
+
+    def quality(self, targets: Sequence[str]) -> tuple[float, float]:
+        """What states are ranked by, higher is better: the mean score; of equals the first one stays."""
+        return sum(item_scores(self.metric, self.texts, targets)) / max(1, len(targets)), 0.0
+
+
+Predictor = Callable[[RowRef], Prediction | Written]
 
 
 def finite_rows(rows: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:

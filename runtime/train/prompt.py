@@ -28,6 +28,11 @@ class Template:
     opening: str = ""
     """Text before the pattern: demonstrations."""
 
+    @property
+    def gap(self) -> str:
+        """What stands between the pattern and what continues it: a space, nothing after a line break."""
+        return "" if self.pattern[-1:].isspace() else " "
+
     def filled(self, fields: Fields) -> str:
         """The prompt of one row. All fields are replaced in one pass, so braces in a text mean nothing."""
         known = {"labels": self.options, **fields}
@@ -88,6 +93,11 @@ class Encoder:
                 f"the pattern alone takes {len(ids)} tokens, and {limit} are allowed: {template.pattern!r}"
             )
         return {**fields, **short}, ids
+
+    def continuation(self, text: str) -> list[int]:
+        """Token ids of a text that continues another one."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text, with the special tokens that the tokenizer adds; an empty one is read as a newline."""

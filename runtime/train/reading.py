@@ -1,4 +1,4 @@
-"""Rows of tokens in, hidden states at each row's last token out.
+"""Rows of tokens in, hidden states at each row's last token (or last few) out.
 
 Two layouts: end to end (no padding outside the attention; position ids and segments are passed along) and padded on the
 right. A causal model never looks at what comes after a token, so padding on the right needs no mask. Which layout a
@@ -7,6 +7,7 @@ model can take is found out by probes when it is loaded.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -52,21 +53,24 @@ class Reader:
             start += count
         return found
 
-    def read(self, rows: Sequence[Tokens], prefix: Prefix | None = None) -> Tensor:
-        """Hidden states at the last token of each row: (rows, hidden).
+    def read(self, rows: Sequence[Tokens], prefix: Prefix | None = None, last: Sequence[int] | None = None) -> Tensor:
+        """Hidden states at the last tokens of each row, one row's after the other's: (rows, hidden) or (all, hidden).
 
         Args:
             rows: token ids, without the prefix; the time is least when they are sorted by length.
             prefix: what all rows begin with.
+            last: how many tokens of each row; omitted: its last one.
         """
         lengths = [len(row) for row in rows]
         if self.end_to_end:
             hidden = self._end_to_end(rows, lengths, prefix)
-            last = torch.tensor(lengths).cumsum(0) - 1
+            ends = list(accumulate(lengths))
         else:
             hidden = self._padded(rows, lengths, prefix)
-            last = torch.tensor(lengths) - 1 + torch.arange(len(rows)) * max(lengths)
-        return hidden.flatten(0, 1).index_select(0, last.to(self.device))
+            ends = [length + place * max(lengths) for place, length in enumerate(lengths)]
+        counts = last or [1] * len(rows)
+        places = [place for end, count in zip(ends, counts, strict=True) for place in range(end - count, end)]
+        return hidden.flatten(0, 1).index_select(0, torch.tensor(places, device=self.device))
 
     def features(self, rows: Sequence[Tokens]) -> Tensor:
         """What each row is to the model: (rows, 2 hidden), in fp32.

@@ -44,7 +44,7 @@ def predict(tuned: Tuned, rows: Sequence[Tokens], pulse: Pulse, phase: Phase = "
     """Probabilities of each row's labels, in the order of `rows`."""
     start = time.perf_counter()
     pulse.beat(phase, 0, len(rows))
-    shared = _shared(tuned, rows)
+    shared = shared_tokens(tuned, rows)
     prefix = tuned.reader.prefix(rows[0][:shared]) if shared else None
     rests = [row[shared:] for row in rows]
     found: dict[int, list[float]] = {}
@@ -57,7 +57,7 @@ def predict(tuned: Tuned, rows: Sequence[Tokens], pulse: Pulse, phase: Phase = "
     return Prediction(probabilities=tuple(probabilities), seconds=time.perf_counter() - start)
 
 
-def _shared(tuned: Tuned, rows: Sequence[Tokens]) -> int:
+def shared_tokens(tuned: Tuned, rows: Sequence[Tokens]) -> int:
     """Tokens that are read once for all rows; every row keeps at least its last one."""
     if len(rows) < 2 or not tuned.shares_beginnings:
         return 0

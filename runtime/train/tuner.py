@@ -1,7 +1,7 @@
-"""The arms that use the language model: pattern, head and in-context, with nothing, LoRA or everything moving."""
+"""The arms that use the language model: pattern, head, generation and in-context, with nothing, LoRA or all moving."""
 
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,19 +12,24 @@ import torch
 from fewtune.compiler.plan import Precision
 from fewtune.runtime.job import Batch, Corpus, Fit, Fitted, Job, ModelRef, Notify, RowRef
 from fewtune.runtime.train import adaptation, demonstrations
+from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.demonstrations import Demonstrations
+from fewtune.runtime.train.generation import Ending, write
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, train
 from fewtune.runtime.train.memory import PeakMemory, free_bytes, release
 from fewtune.runtime.train.model import Base, load
 from fewtune.runtime.train.pack import Pack, train_packed
-from fewtune.runtime.train.prediction import Prediction, Predictor
+from fewtune.runtime.train.prediction import Prediction, Predictor, Written
 from fewtune.runtime.train.probe import Vector
 from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
-from fewtune.runtime.train.pulse import Pulse
+from fewtune.runtime.train.pulse import Phase, Pulse
+from fewtune.runtime.train.reading import Tokens
 from fewtune.runtime.train.scoring import features, predict
 from fewtune.runtime.train.state import about, facts_only
 from fewtune.runtime.train.threads import Threads
 
+Sayer = Callable[[Sequence[Tokens], Phase], Prediction | Written]
+"""Rows of tokens to what the arm says of them."""
 ROOM = 4
 """Sizes of the model's files that must be free beside the other bases: a base in fp32 takes two of them, and the work
 on it some more."""
@@ -36,7 +41,7 @@ class _Seen:
 
     state: bytes
     rows: RowRef
-    prediction: Prediction
+    prediction: Prediction | Written
 
 
 class Tuner:
@@ -152,14 +157,14 @@ class Tuner:
         """A training that is ready for its first step."""
         template, limit = self._template(job), self._limit(base, job)
         rows = self.encoder.rows(template, limit, self.corpus, fit.train)
-        examples = [Example(*each) for each in zip(rows, self._labels(fit.train), strict=True)]
+        examples = self._examples(job, rows, fit.train)
         if not examples:
             raise ValueError("there are no training rows")
         validation = None
         if fit.validation is not None and fit.validation.rows and job.recipe.evaluate_every:
             unseen = self.encoder.rows(template, limit, self.corpus, fit.validation)
-            ask = partial(predict, learner.tuned, unseen, pulse, "validating")
-            validation = Validation(ask, self._labels(fit.validation))
+            say = self._sayer(job, learner.tuned, pulse)
+            validation = Validation(lambda: say(unseen, "validating"), self._answers(job, fit.validation))
         return Training(learner, job.recipe, examples, fit.order_seed, validation, pulse)
 
     def _shown(self, base: Base, job: Job, fit: Fit) -> bytes:
@@ -167,14 +172,23 @@ class Tuner:
         chosen = demonstrations.chosen(
             self.encoder,
             self._template(job),
-            self._words(job),
+            self._shown_answers(job, fit.train),
             [self.corpus.splits[fit.train.split][row] for row in fit.train.rows],
             count=job.recipe.demonstrations,
             limit=self._limit(base, job),
-            room=base.positions - self._limit(base, job),
+            room=self._room(base, job) - self._limit(base, job),
             seed=fit.order_seed,
         )
         return facts_only({**self._facts(job), **chosen.facts()})
+
+    def _shown_answers(self, job: Job, ref: RowRef) -> list[str]:
+        """What follows each row's pattern where it is shown: its label's word, or its target and how that ends."""
+        if job.arm.generation is None:
+            words = self._words(job)
+            return [f" {words[label]}" for label in self._answers(job, ref)]
+        gap, ends = self._template(job).gap, job.arm.generation.end_tokens
+        end = "" if job.arm.generation.stop_at_newline or not ends else self.encoder.tokenizer.id_to_token(ends[0])
+        return [f"{gap}{target.strip()}{end or ''}" for target in self._answers(job, ref)]
 
     def predictor(self, job: Job, state: bytes | None, pulse: Pulse) -> Predictor:
         """What predicts rows from a state, or from none where the arm needs none.
@@ -190,14 +204,15 @@ class Tuner:
         template, limit = self._template(job), self._limit(base, job)
         if arm.formulation == "in-context" and state:
             template = self._template(job, Demonstrations.of(about(state)).opening)
-            limit = min(base.positions, len(self.encoder.ids(template.opening)) + limit)
+            limit = min(self._room(base, job), len(self.encoder.ids(template.opening)) + limit)
 
         seen, self._seen = self._seen, None
+        say = self._sayer(job, tuned, pulse)
 
-        def predict_rows(ref: RowRef) -> Prediction:
+        def predict_rows(ref: RowRef) -> Prediction | Written:
             if seen is not None and seen.state is state and seen.rows == ref:
                 return seen.prediction
-            return predict(tuned, self.encoder.rows(template, limit, self.corpus, ref), pulse)
+            return say(self.encoder.rows(template, limit, self.corpus, ref), "scoring")
 
         return predict_rows
 
@@ -212,6 +227,29 @@ class Tuner:
         rows = self.encoder.rows(self._template(job), self._limit(base, job), self.corpus, ref)
         return [vector.numpy() for vector in features(base.reader(base.model), rows, pulse)]
 
+    def _sayer(self, job: Job, tuned: Tuned, pulse: Pulse) -> Sayer:
+        """What predicts labels for rows of tokens, or writes texts."""
+        if job.arm.generation is None:
+            return lambda rows, phase: predict(tuned, rows, pulse, phase)
+        ending = Ending(job.arm.generation, self.encoder.tokenizer)
+
+        def written(rows: Sequence[Tokens], phase: Phase) -> Written:
+            texts, seconds = write(tuned, rows, ending, pulse, phase)
+            return Written(texts=texts, metric=job.metric, seconds=seconds)
+
+        return written
+
+    def _examples(self, job: Job, rows: Sequence[Tokens], ref: RowRef) -> list[Example]:
+        """Rows with their labels; or with their targets behind them, cut where texts end, and the end-of-text token."""
+        if job.arm.generation is None:
+            return [Example(*each) for each in zip(rows, self._answers(job, ref), strict=True)]
+        most, ends, gap = job.arm.generation.max_new_tokens, job.arm.generation.end_tokens, self._template(job).gap
+        examples = []
+        for row, text in zip(rows, self._answers(job, ref), strict=True):
+            target = [*self.encoder.continuation(gap + text.strip()), *ends[:1]][:most]
+            examples.append(Example([*row, *target[:-1]], target=target))
+        return examples
+
     def _template(self, job: Job, opening: str = "") -> Template:
         if job.arm.pattern is None:
             raise ValueError(f"{job.arm.name}: the arm has no pattern")
@@ -225,11 +263,18 @@ class Tuner:
         """The token of each label; none for a head."""
         return [] if job.arm.formulation == "head" else [job.tokens[label] for label in self.corpus.labels]
 
-    def _limit(self, base: Base, job: Job) -> int:
-        return min(job.arm.max_tokens or base.positions, base.positions)
+    def _room(self, base: Base, job: Job) -> int:
+        """Tokens that may be read: what is written needs positions, too."""
+        return base.positions - (job.arm.generation.max_new_tokens if job.arm.generation else 0)
 
-    def _labels(self, ref: RowRef) -> Sequence[int]:
-        return [self.corpus.splits[ref.split][row].label for row in ref.rows]
+    def _limit(self, base: Base, job: Job) -> int:
+        room = self._room(base, job)
+        return min(job.arm.max_tokens or room, room)
+
+    def _answers(self, job: Job, ref: RowRef) -> list[Any]:
+        """The label of each row, or its target."""
+        rows = [self.corpus.splits[ref.split][row] for row in ref.rows]
+        return [row.target if job.arm.generation else row.label for row in rows]
 
     def _facts(self, job: Job) -> dict[str, Any]:
         """What a reader of the state must know."""
@@ -243,7 +288,7 @@ class Tuner:
             "labels": self.corpus.labels,
             "words": self._words(job),
             "tokens": self._tokens(job),
-        }
+        } | ({"generation": arm.generation.model_dump(mode="json")} if arm.generation else {})
 
 
 def _fit_of(job: Job) -> Fit:

@@ -25,6 +25,9 @@ CV: Tables = {"data": {"test": None}}
 TWO: Tables = {"labels": 2}
 PAIR: Tables = {"task": {"type": "pair-classification"}}
 NLI: Tables = {"labels": ["entailment", "neutral", "contradiction"]}
+SUMMARY: Tables = {"task": {"type": "summarisation"}}
+PATTERN_OF_BOTH: Tables = {"task": {"type": "question-answering", "patterns": ["{context} {question}"]}}
+PATTERN_OF_ONE: Tables = {"task": {"type": "question-answering", "patterns": ["{question}"]}}
 WORDS = {"billing": "bill", "delivery": "post", "refund": "back", "account": "user"}
 
 
@@ -47,6 +50,12 @@ BY_SPEC: list[tuple[str, tuple[Tables, Tables], tuple[Tables, Tables]]] = [
      ({"evaluation": {"data_seeds": 7}}, {**TWO, "n_rows": 12})),
     ("E-one-class", ({}, {"labels": 1, "n_rows": 40}), ({}, {"labels": 2, "n_rows": 40})),
     ("E-label-unknown", ({}, {"labels": 3, "counts": [40, 40]}), ({}, {"labels": 3, "counts": [40, 40, 40]})),
+    ("E-model", (SUMMARY, {"model": "llama-7b", "device": "h100"}), (SUMMARY, {"model": "opt-125m"})),
+    ("E-pattern", (PATTERN_OF_BOTH, {"context": False}), (PATTERN_OF_BOTH, {})),
+    ("E-pattern", (PATTERN_OF_ONE, {}), (PATTERN_OF_ONE, {"context": False})),
+    ("E-too-few-rows", (SUMMARY | CV, cv(1)), (SUMMARY | CV, cv(20))),
+    ("E-no-effect", ({"methods": {"pin": {"max_new_tokens": 8}}}, {}),
+     (SUMMARY | {"methods": {"pin": {"max_new_tokens": 8}}}, {})),
     ("W-rare-label", ({}, {**TWO, "counts": [40, 2]}), ({}, {**TWO, "counts": [40, 3]})),
     ("E-validation-empty", ({"data": {"validation": "v.csv"}}, {"validation_rows": 1}),
      ({"data": {"validation": "v.csv"}}, {"validation_rows": 2})),

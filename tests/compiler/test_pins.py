@@ -27,6 +27,7 @@ PINNED: dict[str, tuple[Any, str, Any]] = {
     "early_stopping": (False, "/recipes/0/patience", None),
     "demonstrations": (8, "/recipes/0/demonstrations", 8),
     "penalty": (1.0, "/recipes/0/penalty", 1.0),
+    "max_new_tokens": (40, "/generation/max_new_tokens", 40),
 }
 
 
@@ -46,8 +47,11 @@ def test_every_pin_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", PINNED)
 def test_a_pin_wins_and_keeps_what_the_rules_would_say(name: str, where: str) -> None:
     written, pointer, value = PINNED[name]
-    method = {"demonstrations": "in-context", "penalty": "probe"}.get(name, "pattern+lora")
-    base = {"data": {"label_budget": 64}, "evaluation": {"validation": "held-out", "validation_fraction": 0.25}}
+    special = {"demonstrations": "in-context", "penalty": "probe", "max_new_tokens": "generate+lora"}
+    method = special.get(name, "pattern+lora")
+    base: Tables = {"data": {"label_budget": 64}, "evaluation": {"validation": "held-out", "validation_fraction": 0.25}}
+    if method == "generate+lora":
+        base["task"] = {"type": "summarisation"}
     methods: Tables = {"pin": {name: written}, "arms": [{"method": method, name: written}]}
     ruled = arm_decisions(compiled(base).plan, method)[pointer]
     plan = compiled(base | {"methods": {where: methods[where]}}).plan

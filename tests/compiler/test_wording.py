@@ -20,7 +20,7 @@ from fewtune.compiler.wording import (
 )
 from fewtune.specs.data import FIELD
 from fewtune.specs.experiment import Experiment
-from fewtune.specs.load import PATTERN_FIELDS
+from fewtune.specs.task import FIELDS
 
 PLAIN = experiment()
 PAIR = experiment(task={"type": "pair-classification"})
@@ -40,7 +40,7 @@ NAMES = st.lists(
 def test_a_default_pattern_has_the_fields_of_its_task(asked: Experiment, labels: tuple[str, ...]) -> None:
     pattern = default_pattern(asked, labels)
     assert FIELD.findall(pattern) == list(fields(asked))
-    assert set(fields(asked)) == PATTERN_FIELDS[asked.task.type]
+    assert fields(asked) == FIELDS[asked.task.type]
     assert pattern == pattern.strip(), "the label's word follows after one space"
     if asked.task.question:
         assert asked.task.question in pattern

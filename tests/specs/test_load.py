@@ -261,6 +261,48 @@ def test_patterns_of_pairs() -> None:
     assert "{hypothesis}" in one.message
 
 
+WRITTEN = [
+    ("summarisation", "[evaluation]\nmetric = 'accuracy'", "E-conflict", "/evaluation/metric", "rouge_l"),
+    ("classification", "[evaluation]\nmetric = 'rouge_l'", "E-conflict", "/evaluation/metric", "mcc"),
+    ("generation", "label = 'x'", "E-conflict", "/data/label", None),
+    ("classification", "target = 'x'", "E-conflict", "/data/target", None),
+    ("question-answering", "text = 'x'", "E-conflict", "/data/text", None),
+    ("generation", "label_budget = {per_class = 4}", "E-conflict", "/data/label_budget", "number of rows"),
+    ("summarisation", "[methods]\ninclude = ['majority']", "E-conflict", "/methods/include/0", "generate+lora"),
+    ("question-answering", "[methods]\ninclude = ['lead']", "E-conflict", "/methods/include/0", "in-context"),
+    ("classification", "[methods]\nexclude = ['lead']", "E-conflict", "/methods/exclude/0", "tfidf"),
+    ("summarisation", "[[methods.arms]]\nmethod = 'head+lora'", "E-conflict", "/methods/arms/0/method", "generate"),
+]
+
+
+@pytest.mark.parametrize(("task", "line", "code", "pointer", "remedy"), WRITTEN)
+def test_labels_and_texts_are_different_answers(
+    task: str, line: str, code: str, pointer: str, remedy: str | None
+) -> None:
+    (one,) = refused((MINIMAL.replace('"classification"', f'"{task}"') + line + "\n").encode())
+    assert (one.code, one.pointer) == (code, pointer)
+    assert remedy is None or remedy in (one.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("task", "key"),
+    [("summarisation", "labels = ['a', 'b']"), ("generation", "verbalizer = {a = 'b'}"),
+     ("question-answering", "question = 'What is it?'"), ("classification", "instruction = 'Write it down.'")],
+)  # fmt: skip
+def test_what_only_the_other_kind_of_answer_feels(task: str, key: str) -> None:
+    text = MINIMAL.replace('"classification"', f'"{task}"').replace("[data]", f"{key}\n[data]")
+    (one,) = refused(text.encode())
+    assert (one.code, one.pointer) == ("E-no-effect", f"/task/{key.split()[0]}")
+
+
+def test_patterns_of_answers() -> None:
+    answers = MINIMAL.replace('"classification"', '"question-answering"')
+    for pattern in ("{context} {question}", "{question}"):
+        load(answers.replace("[data]", f'patterns = ["{pattern}"]\n[data]').encode())
+    (one,) = refused(answers.replace("[data]", 'patterns = ["{context} {labels} {question}"]\n[data]').encode())
+    assert "{labels}" in one.message
+
+
 def test_findings_of_later_steps_get_their_place() -> None:
     loaded: Loaded = load(FULL.encode())
     lines = FULL.split("\n")
