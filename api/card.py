@@ -9,6 +9,8 @@ from fewtune.specs.diagnostic import StoreError
 from fewtune.specs.model import EMBEDDED
 from fewtune.store.reader import LeaderboardRow
 
+WRITES = "What it writes can be wrong, and it does not say so: the score measures words shared with targets, not truth."
+
 
 def model_card(workspace: Path, model: Chosen, *, merged: bool, precision: str, agreement: str) -> str:
     """The card as Markdown."""
@@ -32,7 +34,8 @@ def model_card(workspace: Path, model: Chosen, *, merged: bool, precision: str, 
 
 def _front_matter(model: Chosen, merged: bool) -> str:
     library = "transformers" if merged else "peft"
-    return f"---\nlibrary_name: {library}\nbase_model: {model.plan.facts.model}\npipeline_tag: text-classification\n---"
+    tag = "text-classification" if model.plan.labels else "text-generation"
+    return f"---\nlibrary_name: {library}\nbase_model: {model.plan.facts.model}\npipeline_tag: {tag}\n---"
 
 
 def _what(model: Chosen, merged: bool, precision: str) -> str:
@@ -47,8 +50,9 @@ def _what(model: Chosen, merged: bool, precision: str) -> str:
             else "; `predict.py` loads it so. On the base as it is, predictions differ."
         )
     labels = ", ".join(f"`{label}`" for label in plan.labels)
+    answers = f" with {len(plan.labels)} labels ({labels})" if plan.labels else ""
     return (
-        f"A {plan.experiment.task.type} model with {len(plan.labels)} labels ({labels}), as {kind}. "
+        f"A {plan.experiment.task.type} model{answers}, as {kind}. "
         f"Base model: `{plan.facts.model}`, weights `{plan.facts.model_hash}`.{four_bit}"
     )
 
@@ -100,7 +104,8 @@ def _data(model: Chosen) -> str:
     labels = ", ".join(f"{name}: {count}" for name, count in facts.labels.items())
     return (
         f"Source of the training rows: `{model.plan.experiment.data.train.place}`. Rows by split: {rows}. "
-        f"Training pool by label: {labels}. Labels used: {model.plan.final_n}."
+        + (f"Training pool by label: {labels}. Labels used: " if labels else "Targets used: ")
+        + f"{model.plan.final_n}."
     )
 
 
@@ -129,14 +134,14 @@ def _use(model: Chosen, merged: bool) -> str:
     if model.arm.four_bit and not merged:
         needs = "transformers, peft and bitsandbytes"
     base = "" if merged else " [folder or name of the base model]"
-    fields = ", ".join(f'"{field}": "..."' for field in model.plan.facts.columns if field != "label")
+    fields = ", ".join(f'"{field}": "..."' for field in model.plan.facts.fields)
     return f"`predict.py` needs only {needs}:\n\n```\necho '{{{fields}}}' | python predict.py{base}\n```"
 
 
 def _limits(model: Chosen, agreement: str) -> str:
     said = [
         f"Trained on {model.plan.final_n} labelled texts; other sources, lengths and languages were not tested.",
-        "The probabilities are not calibrated.",
+        "The probabilities are not calibrated." if model.plan.labels else WRITES,
         "`predict.py` computes in fp32; `fewtune predict` computes as trained "
         f"({model.arm.precision}) unless told otherwise. {agreement}".rstrip(),
     ]

@@ -307,7 +307,7 @@ def results(
 def compare(
     a: Annotated[str, typer.Argument(help="An arm of the latest run, or RUN/ARM.")],
     b: Annotated[str, typer.Argument(help="Another one.")],
-    metric: Annotated[str | None, typer.Option(help="accuracy, macro_f1 or mcc [the plan's].")] = None,
+    metric: Annotated[str | None, typer.Option(help="A metric of the leaderboard [the plan's].")] = None,
     split: Annotated[str | None, typer.Option(help="Which split [test, or cv].")] = None,
     n: Annotated[int | None, typer.Option(help="Which data size [the largest].")] = None,
     workspace: Workspace = None,

@@ -2,12 +2,12 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from fewtune.compiler.expand import CV, VALIDATION
 from fewtune.compiler.plan import Plan
 from fewtune.specs.diagnostic import Diagnostic, StoreError
-from fewtune.specs.evaluation import Metric
+from fewtune.specs.evaluation import LABEL_METRICS, TEXT_METRICS, Metric
 from fewtune.store.history import Run
 from fewtune.store.reader import Reader
 from fewtune.store.statistics import Comparison, compare
@@ -70,14 +70,17 @@ def compare_arms(
     (plan_a, arm_a), (plan_b, arm_b) = _find(reader, a), _find(reader, b)
     split = split or ("test" if "test" in plan_a.facts.rows else CV)
     n = n or plan_a.final_n
-    chosen = _metric(metric or plan_a.metric)
+    chosen = _metric(metric or plan_a.metric, plan_a)
     for plan in (plan_a, plan_b):
         known = sorted({stage.split for stage in plan.stages if stage.split and stage.split != VALIDATION})
         if split not in known:
             message = f"{plan.experiment_name} has no split {split!r} that arms are compared on"
             remedy = f"there are {', '.join(known)}"
             raise StoreError(Diagnostic(code="E-not-found", message=message, remedy=remedy), exit_status=7)
-    first, second = arm_runs(reader, plan_a, arm_a, n, split), arm_runs(reader, plan_b, arm_b, n, split)
+    if plan_a.experiment.task.writes != plan_b.experiment.task.writes:
+        message = f"{a} and {b} do not answer alike: one gives labels, the other texts"
+        raise StoreError(Diagnostic(code="E-conflict", message=message), exit_status=7)
+    first, second = (arm_runs(reader, plan, arm, n, split, chosen) for plan, arm in ((plan_a, arm_a), (plan_b, arm_b)))
     if first.labels.tolist() != second.labels.tolist() or first.rows.tolist() != second.rows.tolist():
         message = f"{a} and {b} were not scored on the same items of {split}"
         raise StoreError(Diagnostic(code="E-conflict", message=message), exit_status=7)
@@ -85,11 +88,12 @@ def compare_arms(
     return Compared(a, b, chosen, split, n, compare(chosen, first.labels, first.runs, second.runs, level))
 
 
-def _metric(name: str) -> Metric:
-    if name not in ("accuracy", "macro_f1", "mcc"):
-        message = f"--metric {name}: expected accuracy, macro_f1 or mcc"
+def _metric(name: str, plan: Plan) -> Metric:
+    known = TEXT_METRICS if plan.experiment.task.writes else LABEL_METRICS
+    if name not in known:
+        message = f"--metric {name}: expected {', '.join(known[:-1])} or {known[-1]}"
         raise StoreError(Diagnostic(code="E-usage", message=message), exit_status=2)
-    return cast(Metric, name)
+    return name
 
 
 def _find(reader: Reader, name: str) -> tuple[Plan, str]:

@@ -51,7 +51,8 @@ def show_plan(out: Console, planned: Planned, *, full: bool = False) -> None:
 def _headline(out: Console, plan: Plan) -> None:
     curve = ", ".join(str(level.n) for level in plan.levels)
     facts = plan.facts
-    title = f"{plan.experiment_name}: {plan.experiment.task.type}, {len(plan.labels)} labels, n = {curve}"
+    kinds = f", {len(plan.labels)} labels" if plan.labels else ""
+    title = f"{plan.experiment_name}: {plan.experiment.task.type}{kinds}, n = {curve}"
     out.print(Text(safe(title), style="bold"))
     out.print(f"{facts.model} ({facts.parameters / 1e6:.0f}M parameters) on {facts.devices} x {facts.device}")
     scored = f"{facts.rows['test']} test rows" if "test" in facts.rows else f"{plan.folds}-fold cross-validation"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.compiler.compilation import compile_plan
-from fewtune.runtime.probe.columns import label_column, pair_columns, text_column
+from fewtune.runtime.probe.columns import label_column, pair_columns, text_column, writing_task
 from fewtune.runtime.probe.probing import probe
 from fewtune.runtime.probe.rows import Table, cells, read_table
 from fewtune.specs.data import Source
@@ -74,6 +74,13 @@ def guess(table: Table, data: Path, *, label: str | None = None, text: str | Non
             remedy = f"the columns are {', '.join(table.columns)}"
             message = f"{data.name} has no column {column!r}"
             raise PlanError(Diagnostic(code="E-column", message=message, remedy=remedy))
+    written = None if label else writing_task(table)
+    if written is not None:
+        task, columns = written
+        return {
+            "task": task, "columns": columns | ({"text": text} if text else {}), "label": None, "labels": [],
+            "rows": len(table), "test": _test_file(data),
+        }  # fmt: skip
     pair = None if text else pair_columns(table)
     label = label or label_column(table)
     text = None if pair else text or text_column(table, label)
@@ -119,7 +126,8 @@ def spec_text(data: Path, target: Path, guesses: dict[str, Any]) -> str:
     if guesses["test"]:
         lines.append(f"test = {named(data.with_name(guesses['test']))}")
     lines += [f"{field} = {_quoted(column)}" for field, column in guesses["columns"].items()]
-    lines += [f"label = {_quoted(guesses['label'])}", "", "[constraints]", 'wall_time = "30 min"', ""]
+    lines += [f"label = {_quoted(guesses['label'])}"] if guesses["label"] else []
+    lines += ["", "[constraints]", 'wall_time = "30 min"', ""]
     return "\n".join(lines)
 
 

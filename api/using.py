@@ -24,7 +24,7 @@ CHECKED = 200
 
 @dataclass(frozen=True)
 class Predicted:
-    """A label for each row."""
+    """A label, or a text, for each row."""
 
     run: str
     arm: str
@@ -34,15 +34,26 @@ class Predicted:
     names: tuple[str, ...]
     """The task's labels."""
     labels: list[str]
+    """What was predicted: labels, or texts."""
     probabilities: list[tuple[float, ...]]
+    """Of each label; empty where texts were written."""
+
+    @property
+    def written(self) -> bool:
+        """Whether texts were written: the task has no labels."""
+        return not self.names
 
     def columns(self, probabilities: bool) -> list[str]:
         """Names of the output's columns."""
+        if self.written:
+            return [*self.fields.values(), "prediction"]
         extra = [f"p_{name}" for name in self.names] if probabilities else []
         return [*self.fields.values(), "label", "probability", *extra]
 
     def rows(self, probabilities: bool) -> list[list[Any]]:
         """The output's cells."""
+        if self.written:
+            return [[*row.values(), text] for row, text in zip(self.inputs, self.labels, strict=True)]
         return [
             [
                 *(row[field] for field in self.fields),
@@ -85,31 +96,27 @@ def predict_source(
             Diagnostic(code="E-usage", message=f"--precision {precision}: expected bf16 or fp32"), exit_status=2
         )
     model = chosen(Reader(workspace), run=run, arm=arm)
-    if model.arm.formulation != "majority":
+    if model.arm.formulation not in ("majority", "lead"):
         refuse_without_libraries([model.arm])
     inputs = _from_lines(model.plan, sys.stdin.read()) if source == "-" else _from_file(model.plan, Path(source))
     return predicted(model, inputs, precision)
 
 
 def predicted(model: Chosen, inputs: list[dict[str, str]], precision: str | None = None) -> Predicted:
-    """Ask the model for a label of each input."""
-    names, fields = model.plan.labels, _fields(model.plan)
+    """Ask the model for a label, or a text, for each input."""
+    names, fields = model.plan.labels, model.plan.facts.fields
     if not inputs:
         return Predicted(model.run.id, model.arm.name, fields, [], names, [], [])
     scored = ask(model, inputs, device_facts(), precision=precision)
-    labels = [names[index] if index >= 0 else "" for index in scored.predicted]
+    labels = list(scored.texts) or [names[index] if index >= 0 else "" for index in scored.predicted]
     return Predicted(model.run.id, model.arm.name, fields, inputs, names, labels, list(scored.probabilities))
-
-
-def _fields(plan: Plan) -> dict[str, str]:
-    return {field: column for field, column in plan.facts.columns.items() if field != "label"}
 
 
 def _from_file(plan: Plan, path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         raise PlanError(Diagnostic(code="E-file-missing", message=f"there is no file {path}", remedy="or - for stdin"))
     table = read_table(path, Source(path=path.name))
-    columns = {field: _column(plan, field, table) for field in _fields(plan)}
+    columns = {field: _column(plan, field, table) for field in plan.facts.fields}
     values = [cells(table.columns[column]) for column in columns.values()]
     return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
 
@@ -126,7 +133,7 @@ def _column(plan: Plan, field: str, table: Table) -> str:
 
 def _from_lines(plan: Plan, text: str) -> list[dict[str, str]]:
     """One input on each line that is not empty: JSON objects, or plain texts where the task has one text."""
-    fields = _fields(plan)
+    fields = plan.facts.fields
     inputs = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -191,7 +198,8 @@ def _agreement(model: Chosen) -> str:
         return "How often both agree was not measured: the data are no longer there."
     first, second = (predicted(model, table, precision).labels for precision in ("bf16", "fp32"))
     same = sum(a == b for a, b in zip(first, second, strict=True))
-    return f"On {len(table)} rows of the spec's data the labels of both agree for {same / len(table):.1%}."
+    what = "labels" if model.plan.labels else "texts"
+    return f"On {len(table)} rows of the spec's data the {what} of both agree for {same / len(table):.1%}."
 
 
 def _scored_rows(model: Chosen) -> list[dict[str, str]]:
@@ -199,6 +207,6 @@ def _scored_rows(model: Chosen) -> list[dict[str, str]]:
     source = data.test or data.train
     path = data_path(source.path, model.base) if source.path else read_lock(model.base).data_file(source)
     table = read_table(path, source)
-    columns = {field: _column(model.plan, field, table) for field in _fields(model.plan)}
+    columns = {field: _column(model.plan, field, table) for field in model.plan.facts.fields}
     values = [cells(table.columns[column])[:CHECKED] for column in columns.values()]
     return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]

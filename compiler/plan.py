@@ -12,6 +12,7 @@ from typing import Any, Literal
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.specs.diagnostic import Diagnostic
+from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import DESCRIPTIVE, Experiment
 from fewtune.specs.frozen import Frozen
 from fewtune.specs.methods import Adaptation, Formulation, MethodName, Schedule
@@ -246,7 +247,7 @@ class Plan(Frozen):
     experiment: Experiment
     facts: FactsDigest
     labels: tuple[str, ...]
-    metric: str
+    metric: Metric
     verbalizer: Verbalizer | None
     levels: tuple[Level, ...]
     folds: int | None

@@ -12,6 +12,7 @@ from fewtune.compiler.decision import Alternative, Decision
 from fewtune.compiler.evidence import EVIDENCE, GIVEN
 from fewtune.compiler.facts import Facts
 from fewtune.compiler.plan import Level, Precision, Verbalizer
+from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import Experiment
 from fewtune.specs.methods import METHODS, Adaptation, Formulation, MethodName, Pins
 
@@ -61,7 +62,7 @@ class Situation:
     """Rows of the train split that may be sampled: no duplicates, nothing of an evaluation split."""
     lengths: tuple[int, ...] = ()
     """Tokens of these rows' texts, in rising order."""
-    metric: str = "accuracy"
+    metric: Metric = "accuracy"
     precision: Precision = "fp32"
     verbalizer: Verbalizer | None = None
     patterns: tuple[str, ...] = ()

@@ -100,7 +100,7 @@ def _nothing(message: str, remedy: str) -> StoreError:
 
 
 def ask(model: Chosen, rows: Sequence[dict[str, str]], device: DeviceFacts, *, precision: str | None = None) -> Scored:
-    """Predict a label for each row.
+    """Predict a label, or write a text, for each row.
 
     Args:
         model: what to ask.
@@ -114,7 +114,7 @@ def ask(model: Chosen, rows: Sequence[dict[str, str]], device: DeviceFacts, *, p
     from fewtune.runtime.train.engine import Engine
 
     arm = model.arm if precision is None else model.arm.model_copy(update={"precision": precision})
-    corpus = Corpus(labels=model.plan.labels, splits={"ask": tuple(Row(fields=row, label=-1) for row in rows)})
+    corpus = Corpus(labels=model.plan.labels, splits={"ask": tuple(Row(fields=row) for row in rows)})
     threads, steady = threads_each(device.cores)
     engine = Engine(_reference(model), corpus, device=device.kind, threads=threads, steady=steady)
     score = Score(stage="ask", fingerprint="", split="ask", rows=RowRef(split="ask", rows=tuple(range(len(rows)))))
@@ -122,6 +122,7 @@ def ask(model: Chosen, rows: Sequence[dict[str, str]], device: DeviceFacts, *, p
     job = Job(
         id="ask", arm=arm, recipe=refit_recipe(arm.recipe(model.plan.final_n)),
         words=verbalizer.words if verbalizer else {}, tokens=verbalizer.tokens if verbalizer else {},
+        metric=model.plan.metric,
         fit=None, scores=(score,),
     )  # fmt: skip
     return _only(engine.run(job, state=model.state))

@@ -61,6 +61,38 @@ for line in sys.stdin:
 '''
 """What uses the exported model, in at most 30 lines."""
 
+WRITING_SCRIPT = '''"""Texts for JSON lines on standard input: python predict.py [BASE] < rows.jsonl"""
+import json, re, sys
+from pathlib import Path
+import torch
+from transformers import AutoTokenizer, AutoModelForCausalLM
+{imports}
+here = Path(__file__).resolve().parent
+card = json.loads((here / "fewtune.json").read_text(encoding="utf-8"))
+how = card["generation"]
+{base}
+tokenizer = AutoTokenizer.from_pretrained(base)
+{load}
+for line in sys.stdin:
+    row = json.loads(line)
+    def encode():
+        known = {{field: row[field] for field in card["fields"]}}
+        names = "|".join(map(re.escape, known))
+        text = re.sub("[{{](" + names + ")[}}]", lambda found: known[found[1]], card["pattern"])
+        return tokenizer(text, return_tensors="pt")
+    while (excess := encode().input_ids.shape[1] - card["max_tokens"]) > 0:
+        longest = max(card["fields"], key=lambda field: len(row[field]))
+        row[longest] = row[longest][: -max(1, excess)]
+    rows = encode()
+    with torch.inference_mode():
+        ids = model.generate(
+            input_ids=rows.input_ids, attention_mask=rows.attention_mask, do_sample=False,
+            max_new_tokens=how["max_new_tokens"], eos_token_id=how["end_tokens"], pad_token_id=how["end_tokens"][0])
+    text = tokenizer.decode(ids[0, rows.input_ids.shape[1] :], skip_special_tokens=True).strip()
+    print(json.dumps({{"text": text.split("\\n")[0].strip() if how["stop_at_newline"] else text}}))
+'''
+"""The same for a model that writes texts."""
+
 
 def export(model: Chosen, folder: Path, *, merged: bool, precision: str) -> list[str]:
     """Write the model's files into a new folder.
@@ -107,13 +139,14 @@ def _card(model: Chosen) -> dict[str, Any]:
         "base": str(model.model_folder) if plan.facts.model.startswith("smollm2") else plan.facts.model,
         "base_name": plan.facts.model,
         "base_weights_hash": plan.facts.model_hash,
-        "fields": [field for field in plan.facts.columns if field != "label"],
+        "fields": list(plan.facts.fields),
         "labels": list(plan.labels),
         "pattern": arm.pattern,
         "words": verbalizer.words if verbalizer else None,
         "options": [plan.verbalizer.words[label] for label in plan.labels] if plan.verbalizer else list(plan.labels),
         "tokens": [verbalizer.tokens[label] for label in plan.labels] if verbalizer else None,
         "max_tokens": arm.max_tokens,
+        **({"generation": arm.generation.model_dump(mode="json")} if arm.generation else {}),
         "trained_in": arm.precision,
         "base_quantisation": FOUR_BITS if arm.four_bit else None,
         "plan_hash": plan.hash,
@@ -133,6 +166,9 @@ def _script(model: Chosen, merged: bool) -> str:
         base = 'base = sys.argv[1] if len(sys.argv) > 1 else card["base"]'
         imports = "from peft import PeftModel" + ("\nfrom transformers import BitsAndBytesConfig" if held else "")
         load = f"model = PeftModel.from_pretrained({made}, here).eval()" + (EXACT if held else "")
+    if model.arm.generation is not None:
+        lines = WRITING_SCRIPT.format(imports=imports, base=base, load=load).splitlines()
+        return "\n".join(line for line in lines if line) + "\n"
     scores = "logits[0]" if head else 'logits[0, -1, card["tokens"]]'
     lines = SCRIPT.format(auto=auto, imports=imports, base=base, load=load, scores=scores).splitlines()
     return "\n".join(line for line in lines if line) + "\n"

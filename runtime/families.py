@@ -83,6 +83,7 @@ class JobMaker:
             recipe=recipe,
             words=verbalizer.words if verbalizer else {},
             tokens=verbalizer.tokens if verbalizer else {},
+            metric=self.plan.metric,
             fit=self._fit(family.fit) if fit and family.fit else None,
             scores=tuple(self._score(stage) for stage in scores),
             attempt=attempt,

@@ -1,6 +1,7 @@
 """A worker's answer as events and artefacts for the journal."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from fewtune.compiler.plan import Plan
 from fewtune.runtime.families import Family, JobMaker
@@ -8,6 +9,7 @@ from fewtune.runtime.job import Answer, Corpus, Fitted, Scored
 from fewtune.store import event as happened
 from fewtune.store.artefacts import STATE, Artefact
 from fewtune.store.predictions import Predictions
+from fewtune.store.writings import Writings
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,13 @@ class Recorder:
 
     def _scored(self, attempt: str, outcome: Scored) -> tuple[happened.Evaluated, Artefact]:
         rows = self.corpus.splits[outcome.rows.split]
+        told: dict[str, Any] = {
+            "fingerprint": outcome.fingerprint, "attempt": attempt, "seconds": outcome.seconds,
+            "content": self.maker.content(outcome.rows),
+        }  # fmt: skip
+        if self.plan.experiment.task.writes:
+            targets = tuple(rows[row].target for row in outcome.rows.rows)
+            return Writings.scored(outcome.split, outcome.rows.rows, targets, outcome.texts).evaluated(**told)
         predictions = Predictions(
             split=outcome.split,
             names=self.plan.labels,
@@ -68,9 +77,4 @@ class Recorder:
             predicted=outcome.predicted,
             probabilities=outcome.probabilities,
         )
-        return predictions.evaluated(
-            fingerprint=outcome.fingerprint,
-            attempt=attempt,
-            seconds=outcome.seconds,
-            content=self.maker.content(outcome.rows),
-        )
+        return predictions.evaluated(**told)

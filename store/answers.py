@@ -3,12 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from fewtune.specs.evaluation import TEXT_METRICS, Metric
 from fewtune.store.database import Connection
+from fewtune.store.evaluations import answer_columns
 from fewtune.store.statistics import Runs
 
 IntArray = npt.NDArray[np.int64]
@@ -28,7 +30,8 @@ class Answered(NamedTuple):
 class _Column(NamedTuple):
     rows: IntArray
     labels: IntArray
-    predicted: IntArray
+    answers: dict[Metric, npt.NDArray[Any]]
+    """Metric -> predicted labels, or the scores of texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,24 +51,32 @@ class Contest:
         """The right label of each row that all trials scored."""
         return self._table[0]
 
-    def runs(self, arm: str) -> Runs:
-        """What the arm's trials answered on these rows."""
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics of these answers."""
+        return tuple(next(iter(self._table[1].values())))
+
+    def runs(self, arm: str, metric: Metric) -> Runs:
+        """What the arm's trials answered on these rows, as the metric takes it."""
         trials = self.arms[arm]
         seeds = tuple(trial.data_seed for trial in trials if trial.data_seed is not None)
         return Runs(
-            predicted=np.stack([self._table[1][trial.trial] for trial in trials]),
+            predicted=np.stack([self._table[1][trial.trial][metric] for trial in trials]),
             data_seeds=seeds if len(seeds) == len(trials) else None,
         )
 
     @cached_property
-    def _table(self) -> tuple[IntArray, dict[str, IntArray]]:
-        """Labels, and trial -> predictions; read when first needed."""
+    def _table(self) -> tuple[IntArray, dict[str, dict[Metric, npt.NDArray[Any]]]]:
+        """Labels, and trial -> answers; read when first needed."""
         wanted = {trial.trial for trials in self.arms.values() for trial in trials}
         columns = {t: c for t, c in _columns(self.connection, self.run, self.split) if t in wanted}
         common = reduce(np.intersect1d, [column.rows[column.labels >= 0] for column in columns.values()])
-        predicted = {t: c.predicted[np.searchsorted(c.rows, common)] for t, c in columns.items()}
+        answers = {
+            trial: {metric: each[np.searchsorted(column.rows, common)] for metric, each in column.answers.items()}
+            for trial, column in columns.items()
+        }
         first = next(iter(columns.values()))
-        return first.labels[np.searchsorted(first.rows, common)], predicted
+        return first.labels[np.searchsorted(first.rows, common)], answers
 
 
 def contests(connection: Connection, run: str) -> list[Contest]:
@@ -121,8 +132,8 @@ def _diverged(connection: Connection, run: str) -> dict[tuple[str, int], int]:
 def _columns(connection: Connection, run: str, split: str) -> Iterable[tuple[str, _Column]]:
     """Trial -> its predictions on the split, by row."""
     table = connection.execute(
-        """
-        SELECT t.place, p.row_index, p.label, p.predicted
+        f"""
+        SELECT t.place, p.row_index, p.label, p.predicted, {", ".join(f"p.{metric}" for metric in TEXT_METRICS)}
         FROM private.plan_stage s
         JOIN private.plan_trial t ON t.run = s.run AND t.trial = s.trial
         JOIN private.last_evaluated e ON e.fingerprint = s.fingerprint
@@ -134,5 +145,20 @@ def _columns(connection: Connection, run: str, split: str) -> Iterable[tuple[str
     ).fetchnumpy()
     places, starts = np.unique(table["place"], return_index=True)
     names = dict(connection.execute("SELECT place, trial FROM private.plan_trial WHERE run = ?", [run]).fetchall())
-    values = [np.split(np.asarray(table[name]), starts[1:]) for name in ("row_index", "label", "predicted")]
-    return [(names[int(place)], _Column(*column)) for place, *column in zip(places, *values, strict=True)]
+    answers = answer_columns(table)
+
+    def parts(name: str) -> list[npt.NDArray[Any]]:
+        return np.split(np.asarray(table[name]), starts[1:])
+
+    by_trial = {name: parts(name) for name in ("row_index", "label", *answers.values())}
+    return [
+        (
+            names[int(place)],
+            _Column(
+                by_trial["row_index"][at],
+                by_trial["label"][at],
+                {metric: by_trial[name][at] for metric, name in answers.items()},
+            ),
+        )
+        for at, place in enumerate(places)
+    ]

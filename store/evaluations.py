@@ -4,21 +4,19 @@ The folds of a cross-validation are scored as one set of rows: each row was pred
 it, and a mean of fold scores would be another statistic (for F1 and MCC a biased one).
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewtune.specs.evaluation import Metric
+from fewtune.specs.evaluation import LABEL_METRICS, TEXT_METRICS, Metric
 from fewtune.store.database import Connection, insert
 from fewtune.store.event_rows import Row
 from fewtune.store.metrics import BOUNDS, score
 
-METRICS: tuple[Metric, ...] = tuple(BOUNDS)
-
-_COMPLETE = """
+_COMPLETE = f"""
     SELECT s.run, s.trial, s.split, count(*) AS stages, max(e.seq) AS last_seq, sum(e.items) AS items,
-        sum(e.seconds) AS seconds, any_value(e.accuracy) AS accuracy, any_value(e.macro_f1) AS macro_f1,
-        any_value(e.mcc) AS mcc
+        sum(e.seconds) AS seconds, {", ".join(f"any_value(e.{metric}) AS {metric}" for metric in BOUNDS)}
     FROM private.plan_stage s
     LEFT JOIN private.last_evaluated e ON e.fingerprint = s.fingerprint
     LEFT JOIN (SELECT seq, count(*) AS found FROM private.prediction GROUP BY seq) p ON p.seq = e.seq
@@ -51,9 +49,9 @@ def refresh_evaluations(connection: Connection) -> None:
         """
     )
     connection.execute(
-        """
-        INSERT INTO private.evaluation (run, trial, split, last_seq, accuracy, macro_f1, mcc, items, seconds)
-        SELECT run, trial, split, last_seq, accuracy, macro_f1, mcc, items, seconds FROM fresh WHERE stages = 1
+        f"""
+        INSERT INTO private.evaluation (run, trial, split, last_seq, {", ".join(BOUNDS)}, items, seconds)
+        SELECT run, trial, split, last_seq, {", ".join(BOUNDS)}, items, seconds FROM fresh WHERE stages = 1
         """
     )
     folded = "SELECT run, trial, split, last_seq, items, seconds FROM fresh WHERE stages > 1 ORDER BY ALL"
@@ -69,8 +67,8 @@ def refresh_evaluations(connection: Connection) -> None:
 def _pooled(connection: Connection, pair: _Pair) -> Row:
     """Score all folds of a trial as one set of rows."""
     columns = connection.execute(
-        """
-        SELECT p.label, p.predicted
+        f"""
+        SELECT p.label, p.predicted, {", ".join(f"p.{metric}" for metric in TEXT_METRICS)}
         FROM private.plan_stage s
         JOIN private.last_evaluated e ON e.fingerprint = s.fingerprint
         JOIN private.prediction p ON p.seq = e.seq
@@ -78,7 +76,16 @@ def _pooled(connection: Connection, pair: _Pair) -> Row:
         """,
         list(pair),
     ).fetchnumpy()
-    labels, predicted = np.asarray(columns["label"]), np.asarray(columns["predicted"])
+    labels = np.asarray(columns["label"])
     if labels.size < 2:
         return {}
-    return {metric: float(score(metric, labels, predicted)) for metric in METRICS}
+    return {
+        metric: float(score(metric, labels, np.asarray(columns[answer])))
+        for metric, answer in answer_columns(columns).items()
+    }
+
+
+def answer_columns(columns: Mapping[str, Any]) -> dict[Metric, str]:
+    """Metric -> the column of predictions that it is computed from: labels have three metrics, texts have three."""
+    written = not np.ma.getmaskarray(np.ma.asarray(columns["rouge_l"])).all()
+    return {m: m for m in TEXT_METRICS} if written else dict.fromkeys(LABEL_METRICS, "predicted")

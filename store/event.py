@@ -154,11 +154,14 @@ class Fitted(Event):
 
 
 class Scores(_Value):
-    """The three metrics of one set of predictions."""
+    """The metrics of one set of predictions: three of labels, or three of texts; None for the others."""
 
-    accuracy: Number
-    macro_f1: Number
-    mcc: Number
+    accuracy: Number = None
+    macro_f1: Number = None
+    mcc: Number = None
+    rouge_l: Number = None
+    exact_match: Number = None
+    token_f1: Number = None
 
 
 class Evaluated(Event):

@@ -1,8 +1,9 @@
-"""Scores of predicted classes, and what each item adds to its score.
+"""Scores of predicted classes and of texts, and what each item adds to its score.
 
 A report needs the variance of a score over items. Accuracy is a mean of items; macro-F1 and MCC are not, so
 `contributions` writes every metric as a mean of items through delete-one jackknife pseudo-values. They are exact and
 take one pass over the items, because deleting one moves at most two of the counts that a metric is made of.
+A metric of texts is a mean of items by itself: what stands in the place of the predicted classes are the items' scores.
 
 Array shapes: labels `(items,)`, predicted `(..., items)`. A prediction below zero is "no valid answer": always wrong,
 and no class of its own, so it enters no F1.
@@ -14,12 +15,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fewtune.specs.evaluation import Metric
+from fewtune.specs.evaluation import TEXT_METRICS, Metric
 
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float64]
+Answers = npt.NDArray[Any]
+"""Predicted classes; for a metric of texts the scores of the items."""
 
-BOUNDS: dict[Metric, tuple[float, float]] = {"accuracy": (0.0, 1.0), "macro_f1": (0.0, 1.0), "mcc": (-1.0, 1.0)}
+BOUNDS: dict[Metric, tuple[float, float]] = {
+    "accuracy": (0.0, 1.0), "macro_f1": (0.0, 1.0), "mcc": (-1.0, 1.0),
+    "rouge_l": (0.0, 1.0), "exact_match": (0.0, 1.0), "token_f1": (0.0, 1.0),
+}  # fmt: skip
 """The lowest and the highest value of each metric."""
 
 
@@ -38,7 +44,7 @@ class _Answers(NamedTuple):
         return counts[:, self.gold], np.take_along_axis(counts, self.predicted, axis=1)
 
 
-def score(metric: Metric, labels: IntArray, predicted: IntArray) -> FloatArray:
+def score(metric: Metric, labels: IntArray, predicted: Answers) -> FloatArray:
     """Score each run of `predicted` (..., items) against `labels` (items,).
 
     As scikit-learn has them: macro-F1 averages over the classes that occur in the labels or in the run's valid
@@ -47,18 +53,23 @@ def score(metric: Metric, labels: IntArray, predicted: IntArray) -> FloatArray:
     Returns:
         One value for each run, shape (...).
     """
+    if metric in TEXT_METRICS:
+        means: FloatArray = predicted.mean(axis=-1)
+        return means
     answers = _answers(labels, predicted)
     scores: FloatArray = _WHOLE[metric](answers).reshape(predicted.shape[:-1])
     return scores
 
 
-def contributions(metric: Metric, labels: IntArray, predicted: IntArray) -> FloatArray:
+def contributions(metric: Metric, labels: IntArray, predicted: Answers) -> FloatArray:
     """Write the score of each run as a mean over items: shape (..., items), the mean over items is `score`.
 
     For accuracy these are the zeros and ones. Otherwise they are the jackknife pseudo-values
     n * whole - (n - 1) * without_item of Tukey (1958), moved by a constant to have the score as their mean: the
     variance of their mean estimates the variance of the score over items (Efron and Stein 1981).
     """
+    if metric in TEXT_METRICS:
+        return predicted.astype(np.float64)
     answers = _answers(labels, predicted)
     if metric == "accuracy":
         return answers.hit.astype(np.float64).reshape(predicted.shape)
@@ -68,7 +79,7 @@ def contributions(metric: Metric, labels: IntArray, predicted: IntArray) -> Floa
     return values.reshape(predicted.shape)
 
 
-def _answers(labels: IntArray, predicted: IntArray) -> _Answers:
+def _answers(labels: IntArray, predicted: Answers) -> _Answers:
     if labels.ndim != 1 or labels.size < 2:
         raise ValueError(f"expected labels of at least two items in one dimension, got the shape {labels.shape}")
     if predicted.shape[-1:] != labels.shape:

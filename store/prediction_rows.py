@@ -7,9 +7,11 @@ import numpy.typing as npt
 
 from fewtune.specs.diagnostic import StoreError
 from fewtune.store.artefacts import Artefacts
-from fewtune.store.database import Connection
+from fewtune.store.database import Connection, insert
 from fewtune.store.event import Evaluated
+from fewtune.store.event_rows import Row
 from fewtune.store.predictions import Predictions, parse_predictions
+from fewtune.store.writings import Writings
 
 Frame = dict[str, npt.NDArray[np.generic]]
 
@@ -33,12 +35,17 @@ def replace_predictions(
         """,
         [list(evaluated)],
     )
-    frames = []
+    frames: list[Frame] = []
+    written: list[Row] = []
     for seq, event in evaluated.values():
         try:
-            frames.append(_frame(seq, parse_predictions(artefacts.read(event.artefact))))
+            found = parse_predictions(artefacts.read(event.artefact))
         except StoreError:
             continue
+        if isinstance(found, Writings):
+            written += _rows(seq, found)
+        else:
+            frames.append(_frame(seq, found))
     if frames:
         whole = {column: np.concatenate([frame[column] for frame in frames]) for column in frames[0]}
         connection.register("frame", whole)
@@ -50,6 +57,16 @@ def replace_predictions(
             """
         )
         connection.unregister("frame")
+    insert(connection, "prediction", written)
+
+
+def _rows(seq: int, found: Writings) -> list[Row]:
+    """Texts; a label of 0 for each, as every row has a target."""
+    return [
+        {"seq": seq, "row_index": row, "label": 0, "target": target, "text": text}
+        | {metric: each[place] for metric, each in found.items.items()}
+        for place, (row, target, text) in enumerate(zip(found.rows, found.targets, found.texts, strict=True))
+    ]
 
 
 def _frame(seq: int, found: Predictions) -> Frame:

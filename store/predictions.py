@@ -14,6 +14,7 @@ from fewtune.specs.frozen import Frozen
 from fewtune.store.artefacts import PREDICTIONS, Artefact, foreign
 from fewtune.store.event import Evaluated, Number, Scores
 from fewtune.store.metrics import score
+from fewtune.store.writings import Writings
 
 PREDICTIONS_VERSION = 1
 DECIMALS = 6
@@ -83,13 +84,14 @@ class Predictions(Frozen):
         return event, artefact
 
 
-def parse_predictions(content: bytes) -> Predictions:
-    """Read the file again.
+def parse_predictions(content: bytes) -> Predictions | Writings:
+    """Read the file again, of labels or of texts.
 
     Raises:
         StoreError: E-artefact where another version of fewtune wrote it in another form.
     """
     try:
-        return Predictions.model_validate_json(content)
+        kind = Writings if b'"texts":' in content else Predictions
+        return kind.model_validate_json(content)
     except ValidationError as error:
         raise foreign(PREDICTIONS, error) from error

@@ -4,7 +4,17 @@ from fewtune.store.view import View
 from fewtune.store.work_views import ARM, DATA_SEED, EXPERIMENT, MODEL_SEED, RUN, TRIAL, N
 
 SPLIT = "test, a named out-of-domain split, or cv (rows of the training data, scored by models that never saw them)."
-METRIC = "accuracy, macro_f1 (both 0 to 1) or mcc (-1 to 1); higher is better."
+METRIC = (
+    "Labels: accuracy, macro_f1 (both 0 to 1) or mcc (-1 to 1). Texts: rouge_l, exact_match or token_f1 (0 to 1). "
+    "Higher is better."
+)
+TEXTS = {
+    "rouge_l": "F1 of the longest common subsequence of words with the target, 0 to 1; higher is better.",
+    "exact_match": "Whether text and target are the same words but for case, punctuation and articles, 0 to 1; higher "
+    "is better.",
+    "token_f1": "F1 of the words shared with the target, 0 to 1; higher is better.",
+}
+"""Columns of the metrics of texts."""
 CI = "end of the interval for the arm's expected score over data seeds, model seeds and items; null: too few items."
 BASIS = "seeds_and_items: the interval covers both variances. items_only: nothing is known of the variance over seeds."
 
@@ -52,10 +62,11 @@ EVALUATIONS = View(
         "items": "Rows that were scored.",
         "seconds": "How long scoring took.",
         "diverged": "Whether the loss was not finite; such trials are in no leaderboard.",
+        **{name: f"Mean over the items. {said} Null: labels are predicted." for name, said in TEXTS.items()},
     },
     query="""
     SELECT r.experiment, v.run, v.trial, t.arm, t.n, t.data_seed, t.model_seed, v.split, v.accuracy, v.macro_f1, v.mcc,
-        v.items, v.seconds, p.diverged
+        v.items, v.seconds, p.diverged, v.rouge_l, v.exact_match, v.token_f1
     FROM private.evaluation v
     JOIN private.run_started r ON r.run = v.run
     JOIN private.plan_trial t ON t.run = v.run AND t.trial = v.trial
@@ -81,11 +92,15 @@ PREDICTIONS = View(
         "label": "The right label; null: the row has none.",
         "predicted": "The predicted label; null: no valid answer.",
         "probability": "Probability of the predicted label, 0 to 1; null: none was given.",
-        "correct": "Whether the predicted label is the right one.",
+        "correct": "Whether the predicted label is the right one; null where a text was written.",
+        "target": "The text that was to be written; null: a label was to be predicted.",
+        "text": "The text that was written; null: a label was to be predicted.",
+        **{name: f"{said} Null: a label was to be predicted." for name, said in TEXTS.items()},
     },
     query="""
     SELECT r.experiment, s.run, s.trial, t.arm, t.n, t.data_seed, t.model_seed, s.split, s.fold,
-        p.row_index + 1 AS row_number, l.label, g.label AS predicted, p.probability, p.label = p.predicted AS correct
+        p.row_index + 1 AS row_number, l.label, g.label AS predicted, p.probability, p.label = p.predicted AS correct,
+        p.target, p.text, p.rouge_l, p.exact_match, p.token_f1
     FROM private.plan_stage s
     JOIN private.run_started r ON r.run = s.run
     JOIN private.plan_trial t ON t.run = s.run AND t.trial = s.trial

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.store.answers import Answered, Contest, contests
 from fewtune.store.database import Connection, insert
-from fewtune.store.evaluations import METRICS
 from fewtune.store.event_rows import Row
 from fewtune.store.statistics import compare_family, score_interval
 
@@ -54,12 +53,12 @@ def _standings(connection: Connection, table: str) -> Standings:
 
 def _intervals(contest: Contest, level: float, before: Standings) -> list[Row]:
     rows: list[Row] = []
-    for metric in METRICS:
+    for metric in contest.metrics:
         for arm, trials in contest.arms.items():
             evidence = _evidence(metric, level, [trials])
             row = before.get(evidence)
             if row is None and contest.labels.size >= 2:
-                runs = contest.runs(arm)
+                runs = contest.runs(arm, metric)
                 row = asdict(score_interval(metric, contest.labels, runs.predicted, runs.data_seeds, level))
             if row is not None:
                 counts = {"trials": len(trials), "diverged": contest.diverged[arm]}
@@ -73,16 +72,16 @@ def _contrasts(contest: Contest, level: float, chosen: str | None, before: Stand
     if chosen not in contest.arms or not others:
         return []
     rows: list[Row] = []
-    for metric in METRICS:
+    for metric in contest.metrics:
         family = _evidence(metric, level, [contest.arms[chosen], *(contest.arms[arm] for arm in others)])
         names = [f"{family}-{place}" for place in range(len(others))]
         found = [before[name] for name in names if name in before]
         if len(found) < len(others) and contest.labels.size >= 2:
-            rivals = [contest.runs(arm) for arm in others]
-            found = [asdict(c) for c in compare_family(metric, contest.labels, contest.runs(chosen), rivals, level)]
+            rivals, own = [contest.runs(arm, metric) for arm in others], contest.runs(chosen, metric)
+            found = [asdict(each) for each in compare_family(metric, contest.labels, own, rivals, level)]
         for arm, name, row in zip(others, names, found, strict=False):
-            own = {"metric": metric, "chosen": chosen, "arm": arm, "evidence": name}
-            rows.append(row | _place(contest) | own)
+            names_of = {"metric": metric, "chosen": chosen, "arm": arm, "evidence": name}
+            rows.append(row | _place(contest) | names_of)
     return rows
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from scipy import special
 
 from fewtune.specs.evaluation import Metric
-from fewtune.store.metrics import BOUNDS, FloatArray, IntArray, contributions
+from fewtune.store.metrics import BOUNDS, Answers, FloatArray, IntArray, contributions
 
 Basis = Literal["seeds_and_items", "items_only"]
 Verdict = Literal["better", "worse", "cannot tell"]
@@ -89,8 +89,8 @@ class Comparison:
 class Runs:
     """What the runs of one arm answered."""
 
-    predicted: IntArray
-    """(runs, items); below zero for "no valid answer"."""
+    predicted: Answers
+    """(runs, items); below zero for "no valid answer". For a metric of texts: the scores of the items."""
     data_seeds: tuple[int, ...] | None
     """Of each run; runs that share one differ in the model seed. None for an arm without training: one run."""
 
@@ -128,7 +128,7 @@ class Contrast:
 
 
 def score_interval(
-    metric: Metric, labels: IntArray, predicted: IntArray, data_seeds: Sequence[int] | None, level: float = 0.95
+    metric: Metric, labels: IntArray, predicted: Answers, data_seeds: Sequence[int] | None, level: float = 0.95
 ) -> Interval:
     """Bound the expected score of an arm.
 

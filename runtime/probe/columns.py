@@ -1,12 +1,24 @@
 """Which column is what: the spec's word, or the one sensible guess."""
 
+from typing import Literal
+
 from fewtune.runtime.probe.rows import Table
 from fewtune.specs.data import Data
 from fewtune.specs.diagnostic import Diagnostic, PlanError
+from fewtune.specs.task import FIELDS, OPTIONAL, TaskType
 
 TEXTS = ("text", "sentence", "clause", "content", "review", "question", "document", "message", "body", "title",
          "description", "input", "utterance", "comment")  # fmt: skip
 LABELS = ("label", "labels", "class", "category", "type", "target", "topic", "intent", "sentiment", "gold")
+TARGETS = ("target", "summary", "answer", "response", "output", "completion", "reference", "highlights", "abstract",
+           "headline", "reply", "gold")  # fmt: skip
+"""Columns that hold a text to be written."""
+SUMMARIES = ("summary", "highlights", "abstract", "headline")
+SOURCES = ("text", "document", "report", "article", "passage", "note", "dialogue", "input", "prompt", "question",
+           "message", "body", "content", "source", "email")  # fmt: skip
+"""Columns that hold the text that it is written from."""
+QUESTIONS = ("question", "query", "prompt")
+CONTEXTS = ("context", "passage", "paragraph", "excerpt", "document", "text", "source", "article")
 PAIRS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("text_a", "text_b"), ("text1", "text2"),
          ("question1", "question2"), ("sentence_a", "sentence_b"))  # fmt: skip
 FEW = 0.5
@@ -51,6 +63,58 @@ def text_column(table: Table, label: str | None) -> str | None:
     return None
 
 
+def written_columns(table: Table, fields: tuple[str, ...], target: str | None) -> dict[str, str | None]:
+    """The columns of a task whose answer is a text, by their names; or by their lengths, where these leave one choice.
+
+    Args:
+        table: the training rows.
+        fields: of the task.
+        target: the column of the answer, where it is known.
+    """
+    target = target or named_like(table, TARGETS)
+    others = [column for column in table.columns if column != target]
+    if fields == ("text",):
+        return {"text": _text_to_write_from(table, others), "target": target or _shorter(table)}
+    question = next((column for column in others if column.lower() in QUESTIONS), None)
+    rest = [column for column in others if column != question]
+    return {
+        "question": question,
+        "context": next((column for name in CONTEXTS for column in rest if column.lower() == name), None),
+        "target": target,
+    }
+
+
+def writing_task(table: Table) -> tuple[TaskType, dict[str, str]] | None:
+    """The task and its columns, where one of them is named like a text to be written and hardly repeats itself."""
+    target = named_like(table, TARGETS)
+    if target is None or _few_values(table, target):
+        return None
+    asked = [column for column in table.columns if column.lower() in QUESTIONS and column != target]
+    if target.lower() in SUMMARIES:
+        task: TaskType = "summarisation"
+    else:
+        task = "question-answering" if asked and asked[0].lower() != "prompt" else "generation"
+    found = written_columns(table, FIELDS[task], target)
+    columns = {field: column for field, column in found.items() if column}
+    return (task, columns) if columns.keys() | OPTIONAL >= {*FIELDS[task], "target"} else None
+
+
+def _text_to_write_from(table: Table, others: list[str]) -> str | None:
+    named = next((column for name in SOURCES for column in others if column.lower() == name), None)
+    by_length = sorted(others, key=lambda column: -_mean_length(table, column))
+    clear = len(by_length) == 1 or (
+        len(by_length) > 1 and _mean_length(table, by_length[0]) > 2 * _mean_length(table, by_length[1])
+    )
+    return named or (by_length[0] if clear else None)
+
+
+def _shorter(table: Table) -> str | None:
+    """Of two columns the one that is not the text."""
+    text = _text_to_write_from(table, list(table.columns))
+    rest = [column for column in table.columns if column != text]
+    return rest[0] if text and len(rest) == 1 else None
+
+
 def _few_values(table: Table, column: str) -> bool:
     values = [value for value in table.columns[column] if value]
     distinct = set(values)
@@ -62,17 +126,31 @@ def _mean_length(table: Table, column: str) -> float:
     return sum(map(len, values)) / max(1, len(values))
 
 
-def columns_of(data: Data, fields: tuple[str, ...], table: Table) -> dict[str, str]:
-    """Pattern field (and "label") -> column.
+def columns_of(
+    data: Data, fields: tuple[str, ...], table: Table, answer: Literal["label", "target"] = "label"
+) -> dict[str, str]:
+    """Pattern field (and "label" or "target") -> column; an optional field without one is left out.
 
     Raises:
-        PlanError: E-column, for every field without a column.
+        PlanError: E-column, for every other field without a column.
     """
+    if answer == "target":
+        return _with_target(data, fields, table)
     label = data.label or label_column(table)
     guessed = dict(zip(fields, pair_columns(table) or (), strict=False))
     if fields == ("text",):
         guessed = {"text": text_column(table, label) or ""}
     chosen = {field: getattr(data, field) or guessed.get(field, "") for field in fields} | {"label": label or ""}
+    faults = [_fault(field, column, table) for field, column in chosen.items() if column not in table.columns]
+    if faults:
+        raise PlanError(faults)
+    return chosen
+
+
+def _with_target(data: Data, fields: tuple[str, ...], table: Table) -> dict[str, str]:
+    guessed = written_columns(table, fields, data.target)
+    wanted = {field: getattr(data, field) or guessed.get(field) or "" for field in (*fields, "target")}
+    chosen = {field: column for field, column in wanted.items() if column or field not in OPTIONAL}
     faults = [_fault(field, column, table) for field, column in chosen.items() if column not in table.columns]
     if faults:
         raise PlanError(faults)

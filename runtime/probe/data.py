@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Literal, TypeVar
 
 from fewtune.compiler.facts import DataFacts, SplitFacts
 from fewtune.compiler.wording import fields as fields_of
@@ -30,6 +30,8 @@ class ReadData:
     columns: dict[str, str]
     tables: dict[str, Table]
     labels: tuple[str, ...]
+    answer: Literal["label", "target"]
+    """What the answer is: a label, or a text."""
 
 
 def sources(experiment: Experiment) -> dict[str, Source]:
@@ -65,11 +67,14 @@ def read(experiment: Experiment, paths: dict[str, Path]) -> ReadData:
     tables, faults = _each(experiment, lambda name, source: read_table(paths[name], source))
     if faults:
         raise PlanError(faults)
-    fields = fields_of(experiment)
-    columns = columns_of(experiment.data, fields, tables["train"])
-    _same_columns(columns, tables)
-    labels = experiment.task.labels or tuple(_sorted_labels(cells(tables["train"].columns[columns["label"]])))
-    return ReadData(fields, columns, tables, labels)
+    answer = experiment.task.answer
+    columns = columns_of(experiment.data, fields_of(experiment), tables["train"], answer)
+    fields = tuple(field for field in columns if field != answer)
+    _same_columns(columns, tables, answer)
+    labels = experiment.task.labels or ()
+    if answer == "label" and not labels:
+        labels = tuple(_sorted_labels(cells(tables["train"].columns[columns["label"]])))
+    return ReadData(fields, columns, tables, labels, answer)
 
 
 def _each(
@@ -87,10 +92,10 @@ def _each(
     return found, faults
 
 
-def _same_columns(columns: dict[str, str], tables: dict[str, Table]) -> None:
+def _same_columns(columns: dict[str, str], tables: dict[str, Table], answer: str) -> None:
     faults = []
     for name, table in tables.items():
-        needed = [column for field, column in columns.items() if field != "label" or name != "unlabelled"]
+        needed = [column for field, column in columns.items() if field != answer or name != "unlabelled"]
         for column in needed:
             if column not in table.columns:
                 message = f"{table.place} has no column {column!r}, which the training rows have"
@@ -134,13 +139,17 @@ def _texts(table: Table, found: ReadData) -> list[tuple[str, ...]]:
     return list(zip(*(cells(table.columns[found.columns[field]]) for field in found.fields), strict=True))
 
 
-def _label_cells(table: Table, found: ReadData) -> list[str]:
-    column = table.columns.get(found.columns["label"])
+def _answer_cells(table: Table, found: ReadData) -> list[str]:
+    column = table.columns.get(found.columns[found.answer])
     return [value.strip() for value in cells(column)] if column is not None else [""] * len(table)
 
 
 def _split(name: str, table: Table, found: ReadData, index: dict[str, int], count: TokenCounter) -> SplitFacts:
-    texts, labels = _texts(table, found), _label_cells(table, found)
+    texts, labels = _texts(table, found), _answer_cells(table, found)
+    if found.answer == "target":
+        targets, index, unknown = _target_facts(labels, count), dict.fromkeys(filter(None, labels), 0), set[str]()
+    else:
+        targets, unknown = {}, {label for label in labels if label and label not in index}
     return SplitFacts(
         name=name,
         place=table.place,
@@ -148,10 +157,19 @@ def _split(name: str, table: Table, found: ReadData, index: dict[str, int], coun
         groups=tuple(_hash("\x1f".join(map(normalised, fields))) for fields in texts),
         labels=tuple(index.get(label, -1) for label in labels),
         tokens=tuple(count(["\n".join(fields) for fields in texts])),
-        unknown_labels=tuple(sorted({label for label in labels if label and label not in index})),
+        unknown_labels=tuple(sorted(unknown)),
         missing_text=tuple(n for n, fields in enumerate(texts, 1) if not all(part.strip() for part in fields)),
         missing_label=tuple(n for n, label in enumerate(labels, 1) if not label),
+        **targets,
     )
+
+
+def _target_facts(targets: list[str], count: TokenCounter) -> dict[str, Any]:
+    return {
+        "targets": tuple(map(_hash, targets)),
+        "target_tokens": tuple(count([f" {target}" for target in targets])),
+        "multiline_targets": sum("\n" in target for target in targets),
+    }
 
 
 def corpus(found: ReadData) -> Corpus:
@@ -159,9 +177,13 @@ def corpus(found: ReadData) -> Corpus:
     index = {label: position for position, label in enumerate(found.labels)}
     splits = {}
     for name, table in found.tables.items():
-        rows = zip(_texts(table, found), _label_cells(table, found), strict=True)
+        rows = zip(_texts(table, found), _answer_cells(table, found), strict=True)
         splits[name] = tuple(
-            Row(fields=dict(zip(found.fields, fields, strict=True)), label=index.get(label, -1))
-            for fields, label in rows
+            Row(
+                fields=dict(zip(found.fields, fields, strict=True)),
+                label=index.get(answer, -1),
+                target=answer if found.answer == "target" else "",
+            )
+            for fields, answer in rows
         )
     return Corpus(labels=found.labels, splits=splits)

@@ -18,6 +18,8 @@ from fewtune.specs.model import EMBEDDED, Model
 EMBEDDED_FACTS = Path(__file__).resolve().parent.parent / "embedded" / "facts.json"
 BLOCK = re.compile(r"\.(?:layers|h|blocks)\.\d+\.")
 """A tensor of a transformer block."""
+CHATML = "<|im_start|>"
+"""What every turn of a chat of that form begins with."""
 NOT_LINEAR = frozenset({"gpt2", "gpt_bigcode", "imagegpt"})
 """Architectures whose projections are Conv1D modules."""
 
@@ -120,6 +122,8 @@ def shape_of(folder: Path) -> dict[str, Any]:
         "max_positions": int(config.get("max_position_embeddings", 2048)),
         "tied": tied,
         "instruct": (folder / "chat_template.jinja").exists() or _has_template(folder),
+        "chat": "chatml" if CHATML in _template(folder) else None,
+        "end_tokens": _end_tokens(folder, config),
         "linears": [linear.model_dump() for linear in linears],
         "stored_bytes": sum(tensor.end - tensor.start for tensor in tensors.values()),
     }
@@ -130,6 +134,20 @@ def _size(tensor: Tensor) -> int:
     for length in tensor.shape:
         size *= length
     return size
+
+
+def _template(folder: Path) -> str:
+    """The text of the chat template, wherever it stands; empty where there is none."""
+    names = ("chat_template.jinja", "tokenizer_config.json")
+    return "".join((folder / name).read_text(encoding="utf-8") for name in names if (folder / name).exists())
+
+
+def _end_tokens(folder: Path, config: dict[str, Any]) -> tuple[int, ...]:
+    """Tokens that end a text: those of the generation settings, else of the configuration."""
+    path = folder / "generation_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    given = settings.get("eos_token_id", config.get("eos_token_id"))
+    return tuple(given) if isinstance(given, list) else () if given is None else (int(given),)
 
 
 def _has_template(folder: Path) -> bool:

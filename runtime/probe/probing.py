@@ -22,7 +22,7 @@ from fewtune.specs.data import pointer_of
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
 
-MEASURES = 1
+MEASURES = 2
 """Rises when the same files are measured differently: it keeps facts of earlier versions from being recalled."""
 
 
