@@ -58,6 +58,18 @@ def _truncation(resolution: Resolution) -> Iterator[Diagnostic]:
         if long > 0.05 * len(facts.data.train):
             message = f"{long} of {len(facts.data.train)} training texts are cut to {limit} tokens"
             yield finding("W-truncated", message, "/data/train", remedy="shorter texts say the same, if you have them")
+        yield from _cut_targets(resolution.situation, resolved.arm)
+
+
+def _cut_targets(s: Situation, arm: Arm) -> Iterator[Diagnostic]:
+    """Targets that end where the arm has to stop, before their own end."""
+    if arm.generation is None:
+        return
+    most = arm.generation.max_new_tokens
+    long = sum(tokens >= most for tokens in s.target_lengths)
+    if long > 0.05 * len(s.target_lengths):
+        message = f"{long} of {len(s.target_lengths)} targets are cut to {most} tokens"
+        yield finding("W-truncated", message, "/data/train", remedy="methods.pin.max_new_tokens allows more")
 
 
 def _validation(resolution: Resolution) -> Iterator[Diagnostic]:

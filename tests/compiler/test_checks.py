@@ -97,6 +97,7 @@ BY_SPEC: list[tuple[str, tuple[Tables, Tables], tuple[Tables, Tables]]] = [
      ({"methods": {"pin": {"warmup_ratio": 0.1, "steps": 2}}}, {})),
     ("E-target-truncated", ({"task": {"patterns": ["{text}" + " a" * 504]}}, {"tokens": 600}),
      ({"task": {"patterns": ["{text}" + " a" * 503]}}, {"tokens": 600})),
+    ("W-truncated", (SUMMARY, {"target_tokens": [300, *[20] * 18]}), (SUMMARY, {"target_tokens": [300, *[20] * 20]})),
     ("W-truncated", ({}, {"tokens": [600, *[20] * 18]}), ({}, {"tokens": [600, *[20] * 20]})),
     ("E-memory", ({"constraints": {"gpu_memory": "4 GB"}}, {"model": "llama-7b", "device": "h100"}),
      ({"constraints": {"gpu_memory": "8 GB"}}, {"model": "llama-7b", "device": "h100"})),

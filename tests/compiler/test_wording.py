@@ -1,5 +1,7 @@
 """Patterns and label words: everything that a rule may ask the model about is measured."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,10 +19,12 @@ from fewtune.compiler.wording import (
     fixed_text,
     head_pattern,
     word_forms,
+    writing_pattern,
+    writing_patterns,
 )
 from fewtune.specs.data import FIELD
 from fewtune.specs.experiment import Experiment
-from fewtune.specs.task import FIELDS
+from fewtune.specs.task import FIELDS, WRITTEN, Task
 
 PLAIN = experiment()
 PAIR = experiment(task={"type": "pair-classification"})
@@ -127,3 +131,28 @@ def test_the_fixed_text_of_a_pattern(pattern: str, text: str) -> None:
 
 def test_a_label_with_braces_is_part_of_the_fixed_text() -> None:
     assert fixed_text("{labels}: {text}", ("{cat}", "dogs")) == "{cat}, dogs: "
+
+
+@pytest.mark.parametrize("kind", sorted(WRITTEN))
+@pytest.mark.parametrize(("instruct", "chat"), [(False, None), (True, None), (True, "chatml")])
+def test_a_pattern_to_write_from_has_the_fields_and_ends_open(kind: Any, instruct: bool, chat: str | None) -> None:
+    task = Task(type=kind)
+    pattern = writing_pattern(task, FIELDS[kind], instruct=instruct, chat=chat)
+    assert FIELD.findall(pattern) == list(FIELDS[kind])
+    assert pattern.endswith("<|im_start|>assistant\n" if chat else ":")
+    assert pattern in writing_patterns(task), "its length is measured"
+    asked = writing_pattern(
+        Task(type=kind, instruction="Say it in French."), FIELDS[kind], instruct=instruct, chat=chat
+    )
+    assert "Say it in French." in asked
+
+
+def test_a_question_may_have_no_context() -> None:
+    task = Task(type="question-answering")
+    pattern = writing_pattern(task, ("question",), instruct=True, chat="chatml")
+    assert FIELD.findall(pattern) == ["question"]
+    assert pattern in writing_patterns(task)
+
+
+def test_texts_need_no_words() -> None:
+    assert candidate_words(experiment(task={"type": "summarisation"}), ()) == ()
