@@ -256,12 +256,20 @@ class Application:
             if family.id in busy or self.troubles.get(family.id, Trouble()).given_up:
                 continue
             if family.fit is not None and family.fit.kind == "refit":
-                if self._wanted(family):
+                if self._wanted(family) and not self._comes_otherwise(family):
                     yield family, (), True
                 continue
             scores = pending(family, self.done)
             if scores:
                 yield family, scores, family.fit is not None and not self.done[family.fit.id]
+
+    def _comes_otherwise(self, refit: Family) -> bool:
+        """Whether a trial is the same training, and is still to come or at work."""
+        return any(
+            refit.fit and other.fit and other.id != refit.id and other.fit.fingerprint == refit.fit.fingerprint
+            and not self.done[other.fit.id] and not self.troubles.get(other.id, Trouble()).given_up
+            for other in self.families.values()
+        )  # fmt: skip
 
     def _hand_out(self, run: str, executor: Executor) -> bool:
         """Give ready jobs to idle workers; whether any was given."""
