@@ -153,7 +153,7 @@ def _estimate(resolution: Resolution, expanded: Expanded) -> Estimate:
         peak_memory_bytes=max((cost.peak_memory_bytes for cost in costs), key=lambda peak: peak.high),
         disk_bytes=Range(low=round(0.5 * disk), mid=disk, high=round(1.5 * disk) + 2_000_000),
         arms=costs,
-        packing=tuple(costing.packings.values()),
+        packing=(*costing.packings.values(), *costing.alone),
         stage_seconds=_stage_seconds(costing, expanded),
     )
 

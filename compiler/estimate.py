@@ -18,7 +18,7 @@ from fewtune.compiler.cost import (
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import SplitFacts
 from fewtune.compiler.memory import HEADROOM, Load, element_bytes, limit_bytes, peak_bytes
-from fewtune.compiler.packing import Key, Shape, key, packing
+from fewtune.compiler.packing import Key, Shape, key, packing, why_alone
 from fewtune.compiler.plan import PROBES, Arm, ArmCost, Level, Packing, Range
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 
@@ -92,6 +92,19 @@ class Costing:
             if common is not None:
                 groups.setdefault(common, []).append(resolved)
         return {common: self._packing(members) for common, members in groups.items()}
+
+    @property
+    def alone(self) -> tuple[Packing, ...]:
+        """The trained arms that share nothing."""
+        arms = [resolved.arm for resolved in self.resolution.arms if resolved.arm.trained]
+        return tuple(self._apart(arm) for arm in arms if key(arm) is None)
+
+    def _apart(self, arm: Arm) -> Packing:
+        s = self.resolution.situation
+        each = self.runs(arm) * (s.folds or 1)
+        seconds = round(sum(each * self.fit_seconds(arm, level) for level in s.levels), 3)
+        return Packing(arms=(arm.name,), trials=each * len(s.levels), slots=1, alone_seconds=seconds,
+                       packed_seconds=seconds, because=why_alone(arm))  # fmt: skip
 
     def _packing(self, members: list[ResolvedArm]) -> Packing:
         s = self.resolution.situation

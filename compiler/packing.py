@@ -42,6 +42,13 @@ def key(arm: Arm) -> Key | None:
     return (arm.precision, arm.adaptation, arm.formulation, tuple(sorted(arm.lora.targets)))
 
 
+def why_alone(arm: Arm) -> str:
+    """Why an arm without a key trains alone."""
+    if arm.adaptation == "full":
+        return "it moves the base's own weights, which nobody else could share"
+    return "a text is read out at every token of it: such trainings do not share steps yet"
+
+
 def packing(
     model: ModelFacts,
     device: DeviceFacts,

@@ -79,10 +79,13 @@ def test_what_must_agree(one: Arm, other: Arm, *, same: bool) -> None:
     assert key(one.model_copy(update={"adaptation": "full", "lora": None})) is None
 
 
-def test_every_arm_with_a_frozen_base_is_in_one_group() -> None:
+def test_every_trained_arm_is_in_one_group() -> None:
     made = compiled({"methods": {"pin": {"rank": [2, 8]}}})
     grouped = [name for group in made.estimate.packing for name in group.arms]
-    assert sorted(grouped) == sorted(one.name for one in made.plan.arms if one.adaptation == "lora")
+    assert sorted(grouped) == sorted(one.name for one in made.plan.arms if one.trained)
+    full = next(group for group in made.estimate.packing if group.arms == ("pattern + full",))
+    assert (full.slots, full.packed_seconds) == (1, full.alone_seconds)
+    assert "own weights" in full.because
     for group in made.estimate.packing:
         assert group.trials == sum(trial.arm in group.arms for trial in made.plan.trials)
     assert limit_bytes(made.plan.experiment, CPU) > made.estimate.peak_memory_bytes.high
