@@ -26,6 +26,10 @@ from fewtune.runtime.train.scoring import batched, shared_tokens
 
 CACHE_BYTES = {"cpu": 250_000_000, "cuda": 4_000_000_000}
 """Keys and values of one batch, at most."""
+SIMILAR = 0.6
+"""A batch's shortest row is at least this share of its longest, less the slack: padding is read, too."""
+SLACK = 16
+"""Tokens."""
 MOST_ROWS = {"cpu": 48, "cuda": 256}
 """Rows of one batch; more of them share no more of the time in which the weights are read."""
 
@@ -99,12 +103,19 @@ def _usual_attention(backbone: Any) -> Iterator[None]:
 
 
 def _batches(tuned: Tuned, rows: Sequence[Tokens], shared: int, new: int) -> list[list[int]]:
-    """Places of the rows, longest first, in batches whose cache is bounded."""
+    """Places of the rows, longest first, in batches of similar length whose cache is bounded."""
     device = tuned.reader.device.type
     tokens = CACHE_BYTES.get(device, CACHE_BYTES["cpu"]) // token_bytes(tuned.reader.backbone)
     most = MOST_ROWS.get(device, MOST_ROWS["cpu"])
-    wide = batched([shared + len(row) + new for row in rows], tokens)
-    return [places[start : start + most] for places in wide for start in range(0, len(places), most)]
+    batches: list[list[int]] = []
+    for places in batched([shared + len(row) + new for row in rows], tokens):
+        batches.append([])
+        for place in places:
+            first = batches[-1][0] if batches[-1] else place
+            if len(batches[-1]) == most or len(rows[place]) + SLACK < SIMILAR * len(rows[first]):
+                batches.append([])
+            batches[-1].append(place)
+    return batches
 
 
 def token_bytes(backbone: Any) -> int:
