@@ -4,9 +4,9 @@
 
 ROUGE-L on test rows 1-100 with the interval of each arm: the chosen one, zero-shot and the first sentence; 64 labels,
 3 data seeds, full fine-tuning left out, at most 40 minutes. Then the chosen arm's model writes the same texts once in
-batches and once row by row, in fp32 and in alternation. Ends with 1 where the chosen arm's interval is not above zero-shot's, or
-where texts differ, or batches are not three times as fast. `--rows`, `--labels`, `--steps`, `--seeds` make it smaller,
-to try it: a smaller one claims nothing and ends with 0.
+batches and once row by row, in fp32 and in alternation. Ends with 1 where the chosen arm's interval is not above
+zero-shot's, or where texts differ, or batches are not three times as fast. `--rows`, `--labels`, `--steps`, `--seeds`
+make it smaller, to try it: a smaller one claims nothing and ends with 0.
 
 It takes about half an hour on two cores; run it where nothing else runs.
 """
