@@ -217,7 +217,7 @@ def table(cells: list[Cell], command: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", nargs="+", choices=("bf16", "fp32"), default=["bf16", "fp32"])
+    parser.add_argument("--precision", nargs="+", choices=("bf16", "fp32"), default=["bf16"])
     parser.add_argument("--output", type=Path)
     parser.add_argument("--seen", type=Path, help="keeps the measured cells, and takes a run up again")
     parser.add_argument("--cell", nargs=5, help=argparse.SUPPRESS)
