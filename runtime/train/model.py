@@ -80,8 +80,8 @@ def load(path: str, precision: Precision, device: str, *, four_bit: bool = False
         path: config.json and *.safetensors.
         precision: of the arithmetic.
         device: where it stays.
-        four_bit: the linear layers of the blocks are quantised one by one as they are read (nf4), and no second copy
-            of the model is ever held.
+        four_bit: the linear layers of the blocks are quantised one by one as they are read (nf4); usually no second
+            copy of the model is held, but one measured load in six peaked as if it were (tests/bench/memory.md).
 
     Raises:
         ValueError: for a model whose weights are incomplete or whose logits come about in another way.
