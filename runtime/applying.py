@@ -301,9 +301,9 @@ class Application:
         together = min(self.workers, len(self.held) + 1 + left)
         threads = max(1, self.cores // together) if self.cores else None
         events, held = [], dict[str, Held]()
-        for family, scores, fit in chosen:
+        names = self.store.attempt_names(len(chosen))
+        for attempt, (family, scores, fit) in zip(names, chosen, strict=True):
             trouble = self.troubles.setdefault(family.id, Trouble())
-            attempt = self.store.attempt_name()
             job = self.maker.job(
                 family, scores, fit=fit, micro_batch=trouble.micro_batch, attempt=trouble.lost + trouble.halvings + 1,
                 threads=threads,

@@ -137,9 +137,10 @@ class Store:
         self._lease.sign(run)
         return run
 
-    def attempt_name(self) -> str:
-        """A name for the next attempt of the run."""
-        return f"{self._run}-{self.history.attempts.get(self._run or '', 0) + 1}"
+    def attempt_names(self, count: int) -> list[str]:
+        """Names for the next attempts of the run, which are recorded together."""
+        known = self.history.attempts.get(self._run or "", 0)
+        return [f"{self._run}-{known + number}" for number in range(1, count + 1)]
 
     def record(self, *events: Event, artefacts: Sequence[Artefact] = ()) -> tuple[Record, ...]:
         """Record what happened; on return it is on the disk.

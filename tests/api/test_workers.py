@@ -46,6 +46,6 @@ def test_one_for_each_gpu_and_several_on_a_processor(
 
 def test_no_more_than_there_is_work_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    others = ["in-context", "pattern+lora", "head+lora", "pattern+full"]
+    others = ["in-context", "probe", "pattern+lora", "head+lora", "pattern+full"]
     alone = make_project(tmp_path, methods={"exclude": others, "pin": {}})
     assert workers_for(alone.plan(), How()) == 1

@@ -13,7 +13,7 @@ from fewtune.api.running import How, apply
 from fewtune.runtime.families import families
 from fewtune.runtime.job import Progress
 
-LM_ARMS = ["tfidf", "zero-shot", "in-context", "pattern+lora", "head+lora", "pattern+full"]
+LM_ARMS = ["tfidf", "encoder", "probe", "zero-shot", "in-context", "pattern+lora", "head+lora", "pattern+full"]
 
 
 def project(folder: Path) -> Project:

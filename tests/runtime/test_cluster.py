@@ -153,7 +153,7 @@ def test_a_grid_shares_its_steps_and_survives_a_killed_worker(tmp_path: Path, se
     attempts = [e["data"] for e in events(made) if e["kind"] == "attempt_started" and "lora" in str(e["data"])]
     lost = [e["data"] for e in events(made) if e["kind"] == "attempt_ended" and e["data"]["failure"] == "worker_lost"]  # type: ignore[index]
     assert lost
-    assert len(attempts) == len(trained) + len(lost)
+    assert len({attempt["attempt"] for attempt in attempts}) == len(attempts) == len(trained) + len(lost)  # type: ignore[index]
     assert {attempt["slots"] for attempt in attempts} >= {4}  # type: ignore[index]
     rows = json.loads(made.cli("sql", "SELECT count(*) FROM trials WHERE state = 'finished'", "--json").stdout)
     assert rows["data"]["rows"] == [[len(made.plan().plan.trials)]]

@@ -252,7 +252,7 @@ def run_job(store: Store, plan: Plan, trial: Trial, job: str, stages: Sequence[S
     missing = [s for s in stages if s.fingerprint not in (known.fitted if s.kind == "train" else known.evaluated)]
     if not missing:
         return
-    attempt = store.attempt_name()
+    (attempt,) = store.attempt_names(1)
     store.record(
         AttemptStarted(
             attempt=attempt, run=attempt.rpartition("-")[0], job=job, trial=trial.id, arm=trial.arm, worker="w1",

@@ -180,14 +180,14 @@ def test_a_run_that_nobody_ended_did_not_succeed(root: Path) -> None:
 def test_attempts_are_numbered_within_their_run(root: Path) -> None:
     with Store.open(root) as store:
         begin(store)
-        names = [store.attempt_name()]
+        names = store.attempt_names(1)
         store.record(started(store, names[0]))
-        names.append(store.attempt_name())
+        names += store.attempt_names(2)
         store.end_run("partial")
         begin(store)
-        names.append(store.attempt_name())
+        names += store.attempt_names(1)
         store.end_run("partial")
-    assert names == ["r0001-1", "r0001-2", "r0002-1"]
+    assert names == ["r0001-1", "r0001-2", "r0001-3", "r0002-1"]
 
 
 def test_the_holder_names_the_run(root: Path) -> None:
