@@ -267,7 +267,7 @@ class Application:
         """Whether a trial is the same training, and is still to come or at work."""
         return any(
             refit.fit and other.fit and other.id != refit.id and other.fit.fingerprint == refit.fit.fingerprint
-            and not self.done[other.fit.id] and not self.troubles.get(other.id, Trouble()).given_up
+            and self._wanted(other) and not self.troubles.get(other.id, Trouble()).given_up
             for other in self.families.values()
         )  # fmt: skip
 

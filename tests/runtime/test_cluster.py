@@ -63,7 +63,7 @@ def first_result(made: Project) -> None:
         time.sleep(0.1)
 
 
-def test_dead_worker_costs_one_attempt(tmp_path: Path) -> None:
+def test_dead_worker_costs_each_of_its_jobs_one_attempt(tmp_path: Path) -> None:
     made = slow_project(tmp_path, 150)
     process = start(made, "--workers", "2")
     os.kill(busy_worker(made), signal.SIGKILL)
@@ -73,9 +73,12 @@ def test_dead_worker_costs_one_attempt(tmp_path: Path) -> None:
     attempts = {e["data"]["attempt"]: e["data"] for e in events(made) if e["kind"] == "attempt_started"}  # type: ignore[index]
     ends = [e["data"] for e in events(made) if e["kind"] == "attempt_ended"]
     lost = [end for end in ends if end["failure"] == "worker_lost"]  # type: ignore[index]
-    assert len(lost) == 1
-    job = attempts[lost[0]["attempt"]]["job"]  # type: ignore[index]
-    assert Counter(a["job"] for a in attempts.values())[job] == 2  # type: ignore[index]
+    gone = [attempts[end["attempt"]] for end in lost]  # type: ignore[index]
+    assert len({attempt["worker"] for attempt in gone}) == 1, "one worker died, with all that it held"  # type: ignore[index]
+    assert all(attempt["slots"] == gone[0]["slots"] for attempt in gone)  # type: ignore[index]
+    tried = Counter(a["job"] for a in attempts.values())  # type: ignore[index]
+    assert {tried[attempt["job"]] for attempt in gone} == {2}  # type: ignore[index]
+    assert sum(tried.values()) == len(tried) + len(gone)
     found = Counter(e["data"]["fingerprint"] for e in events(made) if e["kind"] in ("fitted", "evaluated"))  # type: ignore[index]
     plan = made.plan().plan
     assert found == Counter(s.fingerprint for s in plan.stages if s.kind in ("train", "evaluate"))
