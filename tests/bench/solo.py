@@ -86,7 +86,7 @@ def fewtune(task: Task) -> Contestant:
 
     def run() -> float:
         pulse._last = 0.0  # every loss is told
-        loop.step([training], lambda rows: learner.tuned.logits(rows[0]))
+        loop.step([training], lambda parts: learner.tuned.logits([example.tokens for example in parts[0]]))
         return told.pop()
 
     return Contestant(run)
