@@ -42,7 +42,7 @@ def pull_spec(experiment: Experiment, base: Path, say: Say) -> dict[str, str]:
         locked = pull_model(model, lock, say)
         lock = lock.model_copy(update={"models": {**lock.models, model.place: locked}})
         pulled[model.place] = locked.folder
-    if "encoder" not in experiment.methods.exclude:
+    if "encoder" not in experiment.methods.exclude and not experiment.task.writes:
         pulled[ENCODER.name] = str(pull_encoder(say))
     for source in sources(experiment).values():
         if source.hub is not None:
