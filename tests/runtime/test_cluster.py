@@ -50,7 +50,9 @@ def busy_worker(made: Project) -> int:
 
 def _is_actor(entry: Path, made: Project) -> bool:
     try:
-        return b"ray::Worker.run" in (entry / "cmdline").read_bytes() and os.readlink(entry / "cwd") == str(made.folder)
+        title = (entry / "cmdline").read_bytes()  # run: until the first answer; more: until the next one
+        at_work = b"ray::Worker.run" in title or b"ray::Worker.more" in title
+        return at_work and os.readlink(entry / "cwd") == str(made.folder)
     except OSError:
         return False
 
@@ -153,10 +155,11 @@ def test_a_grid_shares_its_steps_and_survives_a_killed_worker(tmp_path: Path, se
     found = Counter(e["data"]["fingerprint"] for e in events(made) if e["kind"] in ("fitted", "evaluated"))  # type: ignore[index]
     plan = made.plan().plan
     assert found == Counter(s.fingerprint for s in plan.stages if s.kind in ("train", "evaluate"))
-    attempts = [e["data"] for e in events(made) if e["kind"] == "attempt_started" and "lora" in str(e["data"])]
+    attempts = [e["data"] for e in events(made) if e["kind"] == "attempt_started"]
     lost = [e["data"] for e in events(made) if e["kind"] == "attempt_ended" and e["data"]["failure"] == "worker_lost"]  # type: ignore[index]
     assert lost
-    assert len({attempt["attempt"] for attempt in attempts}) == len(attempts) == len(trained) + len(lost)  # type: ignore[index]
+    assert len({attempt["attempt"] for attempt in attempts}) == len(attempts)  # type: ignore[index]
+    assert len({attempt["job"] for attempt in attempts}) + len(lost) == len(attempts)  # type: ignore[index]
     assert {attempt["slots"] for attempt in attempts} >= {4}  # type: ignore[index]
     rows = json.loads(made.cli("sql", "SELECT count(*) FROM trials WHERE state = 'finished'", "--json").stdout)
     assert rows["data"]["rows"] == [[len(made.plan().plan.trials)]]
