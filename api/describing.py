@@ -6,13 +6,20 @@ from typing import Any
 from fewtune.specs.diagnostic import Diagnostic, RunError
 
 
+def pages() -> dict[str, str]:
+    """Topic -> its text, whose first line is its title."""
+    found = sorted(files("fewtune.api.topics").iterdir(), key=lambda page: page.name)
+    return {page.name[:-3]: page.read_text(encoding="utf-8") for page in found if page.name.endswith(".md")}
+
+
+def title(text: str) -> str:
+    """A page's title."""
+    return text.split("\n", 1)[0].removeprefix("# ")
+
+
 def topics() -> dict[str, str]:
     """Topic -> its title."""
-    pages = sorted(files("fewtune.api.topics").iterdir(), key=lambda page: page.name)
-    texts = {
-        page.name.removesuffix(".md"): page.read_text(encoding="utf-8") for page in pages if page.name.endswith(".md")
-    }
-    return {name: text.split("\n", 1)[0].removeprefix("# ") for name, text in texts.items()}
+    return {name: title(text) for name, text in pages().items()}
 
 
 def page(topic: str) -> dict[str, Any]:
@@ -21,10 +28,9 @@ def page(topic: str) -> dict[str, Any]:
     Raises:
         RunError: E-not-found.
     """
-    known = topics()
+    known = pages()
     if topic not in known:
         remedy = f"the topics are {', '.join(known)}"
         diagnostic = Diagnostic(code="E-not-found", message=f"there is no topic {topic!r}", remedy=remedy)
         raise RunError(diagnostic, exit_status=7)
-    text = (files("fewtune.api.topics") / f"{topic}.md").read_text(encoding="utf-8")
-    return {"topic": topic, "title": known[topic], "text": text}
+    return {"topic": topic, "title": title(known[topic]), "text": known[topic]}

@@ -14,7 +14,6 @@ class Encoder(Frozen):
     """Parameters of the linear layers of all blocks."""
     max_tokens: int
     """Longest input; the rest of a text is not read."""
-    stored_bytes: int
 
 
 ENCODER = Encoder(
@@ -23,6 +22,5 @@ ENCODER = Encoder(
     parameters=22_713_216,
     block_parameters=10_616_832,
     max_tokens=256,
-    stored_bytes=90_868_376,
 )
 """Sentence-BERT (arXiv 1908.10084) over MiniLM (arXiv 2002.10957): mean of the last layer's states, unit length."""

@@ -314,7 +314,7 @@ class Application:
                     attempt=attempt, run=run, job=family.id, trial=family.trial,
                     stages=tuple(stage.id for stage in stages),
                     fingerprints=tuple(stage.fingerprint for stage in stages), arm=family.arm.name, worker=worker,
-                    micro_batch=job.recipe.micro_batch, slots=slots,
+                    micro_batch=job.recipe.micro_batch,
                 )
             )  # fmt: skip
             held[job.id] = Held(family, job, attempt, time.monotonic(), slots)

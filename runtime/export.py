@@ -32,7 +32,7 @@ QUANTISED = (
 """How transformers loads a base in four bits."""
 EXACT = "\nfor layer in model.modules(): layer.support_avx512bf16_for_cpu = False"
 """Keeps bitsandbytes from rounding the scales once more, which it does for inference on some processors."""
-SCRIPT = '''"""Labels for JSON lines on standard input: python predict.py [BASE] < rows.jsonl"""
+SCRIPT = '''"""{what} for JSON lines on standard input: python predict.py [BASE] < rows.jsonl"""
 import json, re, sys
 from pathlib import Path
 import torch
@@ -53,45 +53,24 @@ for line in sys.stdin:
     while (excess := encode().input_ids.shape[1] - card["max_tokens"]) > 0:
         longest = max(card["fields"], key=lambda field: len(row[field]))
         row[longest] = row[longest][: -max(1, excess)]
-    with torch.inference_mode():
-        logits = model(**encode()).logits
+    rows = encode()
+{answer}'''
+"""What uses the exported model, in some 30 lines."""
+LABEL = """    with torch.inference_mode():
+        logits = model(**rows).logits
     scores = {scores}.float().softmax(-1).tolist()
     best = max(range(len(scores)), key=scores.__getitem__)
     print(json.dumps({{"label": card["labels"][best], "probability": round(scores[best], 6)}}))
-'''
-"""What uses the exported model, in at most 30 lines."""
-
-WRITING_SCRIPT = '''"""Texts for JSON lines on standard input: python predict.py [BASE] < rows.jsonl"""
-import json, re, sys
-from pathlib import Path
-import torch
-from transformers import AutoTokenizer, AutoModelForCausalLM
-{imports}
-here = Path(__file__).resolve().parent
-card = json.loads((here / "fewtune.json").read_text(encoding="utf-8"))
-how = card["generation"]
-{base}
-tokenizer = AutoTokenizer.from_pretrained(base)
-{load}
-for line in sys.stdin:
-    row = json.loads(line)
-    def encode():
-        known = {{field: row[field] for field in card["fields"]}}
-        names = "|".join(map(re.escape, known))
-        text = re.sub("[{{](" + names + ")[}}]", lambda found: known[found[1]], card["pattern"])
-        return tokenizer(text, return_tensors="pt")
-    while (excess := encode().input_ids.shape[1] - card["max_tokens"]) > 0:
-        longest = max(card["fields"], key=lambda field: len(row[field]))
-        row[longest] = row[longest][: -max(1, excess)]
-    rows = encode()
+"""
+TEXT = """    how = card["generation"]
     with torch.inference_mode():
         ids = model.generate(
             input_ids=rows.input_ids, attention_mask=rows.attention_mask, do_sample=False,
             max_new_tokens=how["max_new_tokens"], eos_token_id=how["end_tokens"], pad_token_id=how["end_tokens"][0])
     text = tokenizer.decode(ids[0, rows.input_ids.shape[1] :], skip_special_tokens=True).strip()
-    print(json.dumps({{"text": text.split("\\n")[0].strip() if how["stop_at_newline"] else text}}))
-'''
-"""The same for a model that writes texts."""
+    print(json.dumps({"text": text.split("\\n")[0].strip() if how["stop_at_newline"] else text}))
+"""
+"""How the script ends."""
 
 
 def export(model: Chosen, folder: Path, *, merged: bool, precision: str) -> list[str]:
@@ -166,11 +145,10 @@ def _script(model: Chosen, merged: bool) -> str:
         base = 'base = sys.argv[1] if len(sys.argv) > 1 else card["base"]'
         imports = "from peft import PeftModel" + ("\nfrom transformers import BitsAndBytesConfig" if held else "")
         load = f"model = PeftModel.from_pretrained({made}, here).eval()" + (EXACT if held else "")
-    if model.arm.generation is not None:
-        lines = WRITING_SCRIPT.format(imports=imports, base=base, load=load).splitlines()
-        return "\n".join(line for line in lines if line) + "\n"
     scores = "logits[0]" if head else 'logits[0, -1, card["tokens"]]'
-    lines = SCRIPT.format(auto=auto, imports=imports, base=base, load=load, scores=scores).splitlines()
+    writes = model.arm.generation is not None
+    what, answer = ("Texts", TEXT) if writes else ("Labels", LABEL.format(scores=scores))
+    lines = SCRIPT.format(what=what, auto=auto, imports=imports, base=base, load=load, answer=answer).splitlines()
     return "\n".join(line for line in lines if line) + "\n"
 
 

@@ -121,6 +121,8 @@ class Fitted:
     trainable_parameters: int = 0
     peak_memory_bytes: int
     micro_batch: int = 0
+    slots: int = 1
+    """Trainings that shared its steps, itself among them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,6 +55,7 @@ class Recorder:
             trainable_parameters=outcome.trainable_parameters,
             peak_memory_bytes=outcome.peak_memory_bytes,
             micro_batch=outcome.micro_batch,
+            slots=outcome.slots,
             device=answer.device,
             versions=answer.versions,
         )

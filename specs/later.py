@@ -17,7 +17,7 @@ KEYS: dict[str, str] = {
     "augmentation": "synthetic examples from a teacher model",
     "teacher": "synthetic examples from a teacher model",
     "distillation": "context and few-shot distillation",
-    "quantization": "4-bit base models",
+    "quantization": "a quantised base for every arm; today: the methods with qlora",
     "target": "planning for another machine's device profile",
 }
 """Top-level tables for later -> what they are."""

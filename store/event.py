@@ -113,8 +113,6 @@ class AttemptStarted(Event):
     arm: str
     worker: str = ""
     micro_batch: int = 0
-    slots: int = 1
-    """Trainings that shared its steps."""
 
 
 class AttemptEnded(Event):
@@ -149,6 +147,8 @@ class Fitted(Event):
     trainable_parameters: int
     peak_memory_bytes: int
     micro_batch: int
+    slots: int = 1
+    """Trainings that shared its steps, itself among them."""
     device: str = ""
     versions: dict[str, str] = {}
 

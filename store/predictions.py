@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.frozen import Frozen
@@ -84,6 +84,9 @@ class Predictions(Frozen):
         return event, artefact
 
 
+_EITHER: TypeAdapter[Predictions | Writings] = TypeAdapter(Predictions | Writings)
+
+
 def parse_predictions(content: bytes) -> Predictions | Writings:
     """Read the file again, of labels or of texts.
 
@@ -91,7 +94,6 @@ def parse_predictions(content: bytes) -> Predictions | Writings:
         StoreError: E-artefact where another version of fewtune wrote it in another form.
     """
     try:
-        kind = Writings if b'"texts":' in content else Predictions
-        return kind.model_validate_json(content)
+        return _EITHER.validate_json(content)
     except ValidationError as error:
         raise foreign(PREDICTIONS, error) from error

@@ -45,7 +45,6 @@ EVENT_TABLES: dict[str, dict[str, str]] = {
         "stages": "VARCHAR",
         "worker": "VARCHAR",
         "micro_batch": "INTEGER",
-        "slots": "INTEGER",
     },
     "attempt_ended": {
         "seq": "BIGINT",
@@ -70,6 +69,7 @@ EVENT_TABLES: dict[str, dict[str, str]] = {
         "trainable_parameters": "BIGINT",
         "peak_memory_bytes": "BIGINT",
         "micro_batch": "INTEGER",
+        "slots": "INTEGER",
         "device": "VARCHAR",
         "versions": "VARCHAR",
         "artefact_bytes": "BIGINT",

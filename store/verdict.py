@@ -87,8 +87,8 @@ def _gap(row: ComparisonRow, *, swap: bool = False) -> str:
 
 def _undecided(row: ComparisonRow) -> str:
     would = [
-        f"{row.more_seeds} more seeds" if row.more_seeds else "",
-        f"{row.more_items} more items" if row.more_items else "",
+        _count(row.more_seeds, "more seed") if row.more_seeds else "",
+        _count(row.more_items, "more item") if row.more_items else "",
     ]
     needed = " or ".join(part for part in would if part)
     said = f"against {row.arm}: cannot tell ({row.difference:+.2f} [{row.ci_low:.2f}, {row.ci_high:.2f}])"

@@ -127,14 +127,15 @@ ATTEMPTS = View(
         "seconds": "How long it took; null: it runs, or it was cut off.",
         "worker": "Where it ran.",
         "micro_batch": "Examples in one forward pass.",
-        "slots": "Trainings that shared its steps; 1: none.",
+        "slots": "Trainings that shared its steps, itself among them; null: nothing was fitted.",
     },
     query="""
     SELECT r.experiment, a.run, a.attempt, a.job, a.trial, a.arm, coalesce(e.state, 'running') AS state, e.failure,
-        e.message, a.ts AS started, e.seconds, a.worker, a.micro_batch, a.slots
+        e.message, a.ts AS started, e.seconds, a.worker, a.micro_batch, f.slots
     FROM private.attempt_started a
     JOIN private.run_started r ON r.run = a.run
     LEFT JOIN private.attempt_ended e ON e.attempt = a.attempt
+    LEFT JOIN private.fitted f ON f.attempt = a.attempt
     ORDER BY a.seq
     """,
 )

@@ -10,6 +10,7 @@ Shapes: N rows, L tokens of the longest of them, P tokens of the shared beginnin
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
@@ -19,10 +20,9 @@ from transformers.cache_utils import DynamicCache
 
 from fewtune.compiler.plan import Generation
 from fewtune.runtime.train.adaptation import Tuned
-from fewtune.runtime.train.memory import empty_cache, out_of_memory
 from fewtune.runtime.train.pulse import Phase, Pulse
 from fewtune.runtime.train.reading import Prefix, Tokens
-from fewtune.runtime.train.scoring import batched, shared_tokens
+from fewtune.runtime.train.scoring import batched, in_halves, shared_tokens
 
 CACHE_BYTES = {"cpu": 250_000_000, "cuda": 4_000_000_000}
 """Keys and values of one batch, at most."""
@@ -76,8 +76,9 @@ def generate(
     found: dict[int, list[int]] = {}
     with _usual_attention(tuned.reader.backbone):
         for places in _batches(tuned, rests, shared, ending.generation.max_new_tokens):
-            written = _written(tuned, [rests[place] for place in places], prefix, ending, pulse)
-            found.update(zip(places, written, strict=True))
+            batch = [rests[place] for place in places]
+            written = in_halves(lambda part: _greedy(tuned, part, prefix, ending, pulse), batch)
+            found.update(zip(places, chain(*written), strict=True))
             pulse.beat(phase, len(found), len(rows))
     return [found[place] for place in range(len(rows))]
 
@@ -124,23 +125,6 @@ def token_bytes(backbone: Any) -> int:
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return int(2 * config.num_hidden_layers * heads * width * parameter.element_size())
-
-
-def _written(
-    tuned: Tuned, rows: Sequence[Tokens], prefix: Prefix | None, ending: Ending, pulse: Pulse
-) -> list[list[int]]:
-    """The tokens after each row of a batch; in halves where memory is short."""
-    try:
-        return _greedy(tuned, rows, prefix, ending, pulse)
-    except Exception as error:
-        if len(rows) == 1 or not out_of_memory(error):
-            raise
-    empty_cache()
-    half = len(rows) // 2
-    return [
-        *_written(tuned, rows[:half], prefix, ending, pulse),
-        *_written(tuned, rows[half:], prefix, ending, pulse),
-    ]
 
 
 def _greedy(

@@ -6,6 +6,7 @@ with a long instruction gain too. A batch that does not fit into memory is halve
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from fewtune.runtime.train.prediction import Prediction, finite_rows
 from fewtune.runtime.train.prompt import shared_beginning
 from fewtune.runtime.train.pulse import Phase, Pulse
 from fewtune.runtime.train.reading import Reader, Tokens
+
+Found = TypeVar("Found")
 
 BUDGET = {"cpu": 1024, "cuda": 32768}
 """Tokens of one batch, padding included; about where larger ones are no faster."""
@@ -50,8 +53,8 @@ def predict(tuned: Tuned, rows: Sequence[Tokens], pulse: Pulse, phase: Phase = "
     found: dict[int, list[float]] = {}
     budget = BUDGET.get(tuned.reader.device.type, BUDGET["cpu"])
     for places in batched([len(rest) for rest in rests], budget, shared):
-        logits = _in_halves(lambda part: tuned.logits(part, prefix), [rests[place] for place in places])
-        found.update(zip(places, logits.softmax(dim=-1).tolist(), strict=True))
+        parts = in_halves(lambda part: tuned.logits(part, prefix), [rests[place] for place in places])
+        found.update(zip(places, torch.cat(parts).softmax(dim=-1).tolist(), strict=True))
         pulse.beat(phase, len(found), len(rows))
     probabilities = finite_rows([found[place] for place in range(len(rows))])
     return Prediction(probabilities=tuple(probabilities), seconds=time.perf_counter() - start)
@@ -70,18 +73,19 @@ def features(reader: Reader, rows: Sequence[Tokens], pulse: Pulse) -> list[Tenso
     """The features of each row, in the order of `rows`."""
     found: dict[int, Tensor] = {}
     for places in batched([len(row) for row in rows], BUDGET.get(reader.device.type, BUDGET["cpu"])):
-        found.update(zip(places, _in_halves(reader.features, [rows[place] for place in places]).cpu(), strict=True))
+        parts = in_halves(reader.features, [rows[place] for place in places])
+        found.update(zip(places, torch.cat(parts).cpu(), strict=True))
         pulse.beat("scoring", len(found), len(rows))
     return [found[place] for place in range(len(rows))]
 
 
-def _in_halves(read: Callable[[Sequence[Tokens]], Tensor], rows: Sequence[Tokens]) -> Tensor:
-    """What `read` gives for each row; in halves where memory is short."""
+def in_halves(work: Callable[[Sequence[Tokens]], Found], rows: Sequence[Tokens]) -> list[Found]:
+    """What `work` makes of the rows, in one piece; in halves of halves where memory is short."""
     try:
-        return read(rows)
+        return [work(rows)]
     except Exception as error:
         if len(rows) == 1 or not out_of_memory(error):
             raise
     empty_cache()
     half = len(rows) // 2
-    return torch.cat([_in_halves(read, rows[:half]), _in_halves(read, rows[half:])])
+    return [*in_halves(work, rows[:half]), *in_halves(work, rows[half:])]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,8 @@ class Tuner:
         with PeakMemory(self.device) as peak:
             for job, course, seconds in train_packed(pack, jobs, start):
                 state = adaptation.saved(course.result, self._facts(job))
-                yield job, self._fitted(job, course, state, counts[job.id], seconds=seconds, peak=peak.read())
+                fitted = self._fitted(job, course, state, counts[job.id], seconds=seconds, peak=peak.read())
+                yield job, replace(fitted, slots=slots)
 
     def _fitted(self, job: Job, course: Course, state: bytes, moved: int, *, seconds: float, peak: int) -> Fitted:
         fit = _fit_of(job)

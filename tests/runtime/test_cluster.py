@@ -77,7 +77,6 @@ def test_dead_worker_costs_each_of_its_jobs_one_attempt(tmp_path: Path) -> None:
     lost = [end for end in ends if end["failure"] == "worker_lost"]  # type: ignore[index]
     gone = [attempts[end["attempt"]] for end in lost]  # type: ignore[index]
     assert len({attempt["worker"] for attempt in gone}) == 1, "one worker died, with all that it held"  # type: ignore[index]
-    assert all(attempt["slots"] == gone[0]["slots"] for attempt in gone)  # type: ignore[index]
     tried = Counter(a["job"] for a in attempts.values())  # type: ignore[index]
     assert {tried[attempt["job"]] for attempt in gone} == {2}  # type: ignore[index]
     assert sum(tried.values()) == len(tried) + len(gone)
@@ -160,6 +159,6 @@ def test_a_grid_shares_its_steps_and_survives_a_killed_worker(tmp_path: Path, se
     assert lost
     assert len({attempt["attempt"] for attempt in attempts}) == len(attempts)  # type: ignore[index]
     assert len({attempt["job"] for attempt in attempts}) + len(lost) == len(attempts)  # type: ignore[index]
-    assert {attempt["slots"] for attempt in attempts} >= {4}  # type: ignore[index]
+    assert 4 in {e["data"]["slots"] for e in events(made) if e["kind"] == "fitted"}  # type: ignore[index]
     rows = json.loads(made.cli("sql", "SELECT count(*) FROM trials WHERE state = 'finished'", "--json").stdout)
     assert rows["data"]["rows"] == [[len(made.plan().plan.trials)]]

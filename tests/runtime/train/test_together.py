@@ -52,11 +52,12 @@ def test_together_is_as_alone(slots: int, formulation: str, job: Jobs, engine: C
     for one in given:
         fitted, scored = outcomes(engine().run(one))
         packed, predicted = together[one.id]
-        unequal = {"state", "seconds", "peak_memory_bytes", "losses", "validation"}
+        unequal = {"slots", "state", "seconds", "peak_memory_bytes", "losses", "validation"}
         same = {name: value for name, value in vars(fitted).items() if name not in unequal}
         assert {name: value for name, value in vars(packed).items() if name not in unequal} == same
         np.testing.assert_allclose([loss for _, loss in packed.losses], [loss for _, loss in fitted.losses], rtol=1e-4)
         np.testing.assert_allclose(np.array(packed.validation), np.array(fitted.validation))
+        assert packed.slots == min(slots, len(given)), "trained alone after all"
         theirs = load(packed.state)
         for name, value in load(fitted.state).items():
             np.testing.assert_allclose(theirs[name], value, atol=2e-4)
@@ -85,9 +86,8 @@ def test_what_fails_together_is_done_alone(
 
     monkeypatch.setattr(tuners, "Pack", Small)
     given = trials(job)
-    assert {answer.job: answer.failure for answer in engine().run_batch(batch(given, 4))} == {
-        one.id: None for one in given
-    }
+    found = {answer.job: outcomes(answer)[0] for answer in engine().run_batch(batch(given, 4))}
+    assert {name: fitted.slots for name, fitted in found.items()} == {one.id: 1 for one in given}
 
 
 def test_a_trial_that_cannot_begin_fails_by_itself(job: Jobs, engine: Callable[..., Engine]) -> None:
