@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import DeviceFacts, ModelFacts
 from fewtune.compiler.plan import Precision, Range
+from fewtune.specs.methods import Adaptation
 
 CPU_RATES: dict[str, tuple[float, float]] = {
     "cpu amx-bf16": (85.0, 135.0),
@@ -31,8 +32,6 @@ CUDA_RATES: tuple[tuple[str, float], ...] = (
 """Part of the device's name -> GFLOP/s of an eager bf16 step, about a third of the dense peak."""
 CUDA_STEP = 0.06
 """Seconds below which an eager training step does not fall: kernel launches (performance measurements of 30 layers)."""
-STEP_OVERHEAD = 0.04
-"""Seconds of a step on a processor that do not depend on its tokens: optimizer, schedule, batch."""
 LAYER_OVERHEAD = 1.1e-3
 """Seconds of a layer in a step on a processor that depend neither on tokens nor on trials."""
 SLOT_OVERHEAD = 0.5e-3
@@ -68,8 +67,6 @@ class Rates:
 
     train: float
     forward: float
-    step: float
-    """Seconds a training step takes at least, or on top (processors)."""
 
 
 def rates(device: DeviceFacts, precision: Precision) -> Rates:
@@ -77,12 +74,12 @@ def rates(device: DeviceFacts, precision: Precision) -> Rates:
     if device.kind == "cuda":
         flops = next(rate for part, rate in CUDA_RATES if part in device.name) * 1e9
         flops *= 1.0 if precision == "bf16" else 0.3
-        return Rates(train=flops, forward=1.5 * flops, step=CUDA_STEP)
+        return Rates(train=flops, forward=1.5 * flops)
     train, forward = CPU_RATES.get(device.name, CPU_RATES["cpu"])
     if precision == "fp32" and device.bf16:
         train, forward = FP32_CORE
     cores = min(device.cores, 32) ** 0.95
-    return Rates(train=train * 1e9 * cores, forward=forward * 1e9 * cores, step=STEP_OVERHEAD)
+    return Rates(train=train * 1e9 * cores, forward=forward * 1e9 * cores)
 
 
 def forward_flops(model: ModelFacts, tokens: float) -> float:
@@ -90,34 +87,28 @@ def forward_flops(model: ModelFacts, tokens: float) -> float:
     return 2.0 * model.block_parameters * tokens
 
 
-def training_seconds(
-    model: ModelFacts, device: DeviceFacts, precision: Precision, *, full: bool, steps: int, tokens_per_step: float
-) -> float:
-    """Seconds of so many optimizer steps."""
-    rate = rates(device, precision)
-    flops = (6.0 if full else 4.0) * model.block_parameters * tokens_per_step * PADDING
-    if full:
-        flops += 20.0 * model.parameters  # AdamW and the casts: about 20 operations a parameter, memory-bound
-    seconds = flops / rate.train
-    each = max(seconds, rate.step) if device.kind == "cuda" else seconds + rate.step
-    return steps * each
+def slower(adaptation: Adaptation) -> float:
+    """How many times as long a pass takes as on a base in its own precision."""
+    return FOUR_BITS if adaptation == "qlora" else 1.0
 
 
 def step_seconds(
-    model: ModelFacts, device: DeviceFacts, precision: Precision, *, slots: int, tokens: float, trainable: int
-) -> float:
-    """Seconds of one step that so many trials with a frozen base share.
+    model: ModelFacts, device: DeviceFacts, precision: Precision, adaptation: Adaptation, *,
+    tokens: float, trainable: int, slots: int = 1,
+) -> float:  # fmt: skip
+    """Seconds of one training step.
 
     Args:
         model: the base.
         device: where.
         precision: of the base.
-        slots: trials.
-        tokens: of the step, for each trial.
-        trainable: moving parameters of each trial.
+        adaptation: what moves.
+        tokens: of each training.
+        trainable: moving parameters of each training.
+        slots: trainings that share the step.
     """
-    rate = rates(device, precision)
-    products = 4.0 * model.block_parameters * tokens * PADDING * slots / rate.train
+    flops = (6.0 if adaptation == "full" else 4.0) * model.block_parameters * tokens * PADDING * slots
+    products = flops / rates(device, precision).train * slower(adaptation)
     if device.kind == "cuda":
         return max(products, CUDA_STEP * model.layers / 30) + slots * CUDA_SLOT
     return products + model.layers * LAYER_OVERHEAD + slots * (SLOT_OVERHEAD + trainable * MOVE)

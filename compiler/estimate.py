@@ -5,14 +5,14 @@ from functools import cached_property
 
 from fewtune.compiler.cost import (
     FINISH,
-    FOUR_BITS,
     REGRESSION_SECONDS,
     START,
     TFIDF_SECONDS,
     around,
     encoding_seconds,
     scoring_seconds,
-    training_seconds,
+    slower,
+    step_seconds,
     writing_seconds,
 )
 from fewtune.compiler.encoder import ENCODER
@@ -73,11 +73,12 @@ class Costing:
         each = self._tokens(arm, self.mean_train) + self.mean_target
         if arm.formulation == "in-context":
             return scoring_seconds(s.facts.model, s.facts.device, arm.precision, recipe.demonstrations * (each + 2))
-        full = arm.adaptation == "full"
-        seconds = training_seconds(
-            s.facts.model, s.facts.device, arm.precision,
-            full=full, steps=recipe.steps, tokens_per_step=recipe.batch_size * each,
-        ) * self._shared(arm) * _slower(arm)  # fmt: skip
+        slots = self._slots(arm)
+        step = step_seconds(
+            s.facts.model, s.facts.device, arm.precision, arm.adaptation,
+            tokens=recipe.batch_size * each, trainable=self.trainable[arm.name], slots=slots,
+        )  # fmt: skip
+        seconds = recipe.steps * step / slots
         if recipe.evaluate_every and level.validation:
             looks = recipe.steps // recipe.evaluate_every
             seconds += looks * self.score_seconds(arm, level.validation, self.mean_train)
@@ -123,13 +124,15 @@ class Costing:
             limit=limit_bytes(s.experiment, s.facts.device),
         )  # fmt: skip
 
-    def _shared(self, arm: Arm) -> float:
-        """Share of its own seconds that a training takes when it shares its steps as planned."""
+    def _slots(self, arm: Arm) -> int:
+        """Trainings that share a step of this arm."""
         common = key(arm)
-        if common is None:
-            return 1.0
-        found = self.packings[common]
-        return found.packed_seconds / found.alone_seconds if found.alone_seconds else 1.0
+        return 1 if common is None else self.packings[common].slots
+
+    @cached_property
+    def trainable(self) -> dict[str, int]:
+        """Arm -> its moving parameters."""
+        return {resolved.arm.name: resolved.trainable for resolved in self.resolution.arms}
 
     def score_seconds(self, arm: Arm, rows: int, mean_tokens: float) -> float:
         """Seconds of predicting so many rows."""
@@ -143,7 +146,7 @@ class Costing:
             tokens *= CACHED_PROMPT
         model, device = s.facts.model, s.facts.device
         written = writing_seconds(model, device, arm.precision, rows, self._written(arm))
-        return _slower(arm) * (scoring_seconds(model, device, arm.precision, tokens) + written)
+        return slower(arm.adaptation) * (scoring_seconds(model, device, arm.precision, tokens) + written)
 
     def split_seconds(self, arm: Arm, split: SplitFacts) -> float:
         """Seconds of predicting a whole split."""
@@ -249,8 +252,3 @@ class Costing:
             artefact_bytes=self.artefact_bytes(resolved),
             trials=self.runs(resolved.arm) * levels,
         )
-
-
-def _slower(arm: Arm) -> float:
-    """How many times as long as on a base in its own precision."""
-    return FOUR_BITS if arm.four_bit else 1.0

@@ -70,12 +70,14 @@ def packing(
         steps: of all of them together.
         limit: bytes that a device may take.
     """
-    precision = arms[0].precision
     fitting = [k for k in range(1, min(MOST, trials) + 1) if k == 1 or _peak(model, device, arms[0], shape, k) <= limit]
     each = {
-        k: step_seconds(model, device, precision, slots=k, tokens=shape.tokens, trainable=shape.trainable) / k
+        k: step_seconds(
+            model, device, arms[0].precision, arms[0].adaptation,
+            tokens=shape.tokens, trainable=shape.trainable, slots=k,
+        ) / k
         for k in fitting
-    }
+    }  # fmt: skip
     best = min(each.values())
     slots = next(k for k in fitting if each[k] <= NEAR * best)
     gain = each[1] / each[slots]
