@@ -118,7 +118,9 @@ def _arms(out: Console, planned: Planned) -> None:
         why = reasons[f"/arms/{index}/method"]
         rows.append((arm.name, arm.role, clock(costs[arm.name].seconds.mid), work, f"{why.because} [{_evidence(why)}]"))
     table(out, ("arm", "role", "about", "trials", "because"), rows, right=("about",))
-    gate = plan.gates[0]
+    gate, *others = plan.gates
+    for halving in (other for other in others if other.kind == "best-share"):
+        out.print(Text(safe(f"Halving: {halving.because}"), style="dim"))
     out.print(Text(safe(f"Chosen: {gate.because} ({', '.join(gate.arms)})"), style="dim"))
 
 

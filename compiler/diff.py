@@ -1,6 +1,9 @@
 """What a plan still needs, given what is known: create, reuse or retry."""
 
+from collections.abc import Mapping
 from typing import Literal
+
+from pydantic import Field
 
 from fewtune.compiler.plan import Plan, Stage
 from fewtune.specs.frozen import Frozen
@@ -19,6 +22,8 @@ class KnownWork(Frozen):
     """Fingerprints whose last attempt failed."""
     chosen: str | None = None
     """The arm that the plan's choice has already named."""
+    kept: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Halvings that are decided, by fingerprint -> the arms that go on."""
 
 
 class Changes(Frozen):
@@ -53,7 +58,22 @@ def diff(plan: Plan, known: KnownWork) -> Changes:
     return Changes(trials=actions, stages=stages)
 
 
+def is_dropped(stage: Stage, plan: Plan, kept: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether a halving keeps a trial's stage from being done.
+
+    Args:
+        stage: any.
+        plan: its plan.
+        kept: halvings that are decided, by fingerprint -> the arms that go on.
+    """
+    gate = plan.trial_index[stage.trial].gate if stage.trial else None
+    arms = kept.get(plan.stage_index[gate].fingerprint) if gate else None
+    return arms is not None and stage.arm not in arms
+
+
 def _missing(stage: Stage, plan: Plan, known: KnownWork) -> bool:
+    if is_dropped(stage, plan, known.kept):
+        return False
     if stage.kind == "evaluate":
         return stage.fingerprint not in known.scored
     if stage.kind == "train":

@@ -17,8 +17,9 @@ from fewtune.compiler.cost import (
 )
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import SplitFacts
+from fewtune.compiler.halving import share
 from fewtune.compiler.memory import HEADROOM, Load, element_bytes, limit_bytes, peak_bytes
-from fewtune.compiler.packing import Key, Shape, key, packing, why_alone
+from fewtune.compiler.packing import ALONE, Key, Shape, key, packing
 from fewtune.compiler.plan import PROBES, Arm, ArmCost, Level, Packing, Range
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 
@@ -28,6 +29,11 @@ WRITTEN_BYTES = 400
 """Bytes of a written text with its target and scores."""
 CACHED_PROMPT = 1.35
 """A query token beside cached demonstrations attends to them, too."""
+
+
+def new_tokens(arm: Arm) -> int:
+    """The most tokens that the arm writes for a row."""
+    return arm.generation.max_new_tokens if arm.generation else 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,10 @@ class Costing:
         """Mean tokens of one input of this arm."""
         fixed = self.resolution.situation.facts.model.pattern_tokens.get(arm.pattern or "", 0)
         return min(float(arm.max_tokens), mean + fixed)
+
+    def _trained_tokens(self, arm: Arm) -> float:
+        """Mean tokens of one training example, its target included."""
+        return self._tokens(arm, self.mean_train) + self.mean_target
 
     @cached_property
     def mean_target(self) -> float:
@@ -70,7 +80,7 @@ class Costing:
             return TFIDF_SECONDS
         if arm.formulation in PROBES:
             return REGRESSION_SECONDS + self.score_seconds(arm, level.train, self.mean_train)
-        each = self._tokens(arm, self.mean_train) + self.mean_target
+        each = self._trained_tokens(arm)
         if arm.formulation == "in-context":
             return scoring_seconds(s.facts.model, s.facts.device, arm.precision, recipe.demonstrations * (each + 2))
         slots = self._slots(arm)
@@ -105,17 +115,18 @@ class Costing:
         each = self.runs(arm) * (s.folds or 1)
         seconds = round(sum(each * self.fit_seconds(arm, level) for level in s.levels), 3)
         return Packing(arms=(arm.name,), trials=each * len(s.levels), slots=1, alone_seconds=seconds,
-                       packed_seconds=seconds, because=why_alone(arm))  # fmt: skip
+                       packed_seconds=seconds, because=ALONE)  # fmt: skip
 
     def _packing(self, members: list[ResolvedArm]) -> Packing:
         s = self.resolution.situation
         recipes = [(member.arm, recipe) for member in members for recipe in member.arm.recipes]
         trainings = {member.arm.name: self.runs(member.arm) * (s.folds or 1) for member in members}
         shape = Shape(
-            tokens=max(recipe.batch_size * self._tokens(arm, self.mean_train) for arm, recipe in recipes),
+            tokens=max(recipe.batch_size * self._trained_tokens(arm) for arm, recipe in recipes),
             micro_batch=max(recipe.micro_batch for _, recipe in recipes),
-            longest=max(member.arm.max_tokens for member in members),
+            longest=max(member.arm.max_tokens + new_tokens(member.arm) for member in members),
             trainable=max(member.trainable for member in members),
+            written=max(new_tokens(member.arm) for member in members),
         )
         return packing(
             s.facts.model, s.facts.device, [member.arm for member in members], shape,
@@ -157,13 +168,21 @@ class Costing:
         s = self.resolution.situation
         return s.data_seeds * (s.model_seeds if arm.trained else 1) if arm.seeded else 1
 
+    def _done(self, arm: Arm) -> float:
+        """The part of an arm's trials that will be done, any candidate being as good as any other."""
+        resolution, s = self.resolution, self.resolution.situation
+        factor = s.experiment.evaluation.halving
+        if factor is None or not resolution.rungs or arm.role != "candidate":
+            return 1.0
+        return share(len(resolution.candidates), s.data_seeds, factor)
+
     def arm_seconds(self, arm: Arm) -> float:
         """Seconds of all trials of an arm, one after another."""
         s = self.resolution.situation
         report = self._report_seconds(arm)
         if not arm.seeded:
             return report + self._unseeded_validation(arm)
-        runs = self.runs(arm)
+        runs = self.runs(arm) * self._done(arm)
         reports = 1 if arm.formulation in PROBES else runs * len(s.levels)  # frozen features are read once
         return reports * report + sum(runs * self._trial_seconds(arm, level) for level in s.levels)
 
@@ -236,7 +255,7 @@ class Costing:
         if arm.plain:
             return 0
         micro = max((recipe.micro_batch for recipe in arm.recipes), default=0) or 8
-        new = arm.generation.max_new_tokens if arm.generation else 0
+        new = new_tokens(arm)
         load = Load(arm.adaptation, arm.precision, resolved.trainable, micro, arm.max_tokens + new, new)
         return peak_bytes(s.facts.model, s.facts.device, load)
 

@@ -9,6 +9,7 @@ from typing import Any
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.fingerprint import fingerprint, seed
+from fewtune.compiler.halving import Rung
 from fewtune.compiler.naming import free
 from fewtune.compiler.plan import PROBES, Arm, Gate, Level, Recipe, Sample, Stage, Trial
 from fewtune.compiler.resolve import Resolution
@@ -168,6 +169,17 @@ class Expansion:
         """Whether validation rows choose the arm; then no report split is scored before the choice."""
         return self.resolution.situation.levels[-1].validation > 0
 
+    @cached_property
+    def rungs(self) -> dict[str, Rung]:
+        """Stage -> its halving, in their order."""
+        return {f"halve/{place}": rung for place, rung in enumerate(self.resolution.rungs, 1)}
+
+    def _gate(self, arm: Arm, data_seed: int) -> str | None:
+        """The halving that a trial waits for."""
+        if arm.role != "candidate":
+            return None
+        return next((stage for stage, rung in reversed(self.rungs.items()) if rung.seeds <= data_seed), None)
+
     def run(self) -> Expanded:
         """Expand everything."""
         self.stages += self._sample_stages()
@@ -176,7 +188,7 @@ class Expansion:
                 self._seeded(resolved.arm)
             else:
                 self._unseeded(resolved.arm)
-        gates = list(self._choice())
+        gates = [*self._choice(), *self._halvings()]
         samples = tuple(sample for drawn in self.samples.values() for sample in drawn)
         return Expanded(samples, tuple(self.trials), tuple(self.stages), tuple(gates))
 
@@ -201,31 +213,32 @@ class Expansion:
 
     def _trial(self, arm: Arm, shared: dict[str, Any], level: Level, data_seed: int, model_seed: int | None) -> None:
         trial = f"{self.slugs[arm.name]}/n{level.n}/d{data_seed}" + ("" if model_seed is None else f"/m{model_seed}")
-        fits = []
+        gate, fits = self._gate(arm, data_seed), []
+        waits = () if gate is None else (gate,)
         for sample in self.samples[level.n, data_seed]:
             fold = "" if sample.fold is None else f"/f{sample.fold}"
             fit = fit_fingerprint(shared, sample, model_seed)
             train = Stage(
-                id=f"train/{trial}{fold}", kind="train", fingerprint=fit, needs=(f"sample/{sample.id}",),
+                id=f"train/{trial}{fold}", kind="train", fingerprint=fit, needs=(f"sample/{sample.id}", *waits),
                 trial=trial, arm=arm.name, sample=sample.id, fold=sample.fold,
             )  # fmt: skip
             self.stages.append(train)
             for split, content in self.targets[sample.id]:
-                self._score(train, fit, split, content)
+                self._score(train, fit, split, content, waits)
             fits.append(fit)
         self.trials.append(
             Trial(
                 id=trial, arm=arm.name, n=level.n, data_seed=data_seed,
-                model_seed=model_seed, fingerprint=fingerprint("trial", fits),
+                model_seed=model_seed, gate=gate, fingerprint=fingerprint("trial", fits),
             )
         )  # fmt: skip
 
-    def _score(self, train: Stage, fit: str, split: str, content: str) -> None:
+    def _score(self, train: Stage, fit: str, split: str, content: str, waits: tuple[str, ...]) -> None:
         gated = ("select",) if split != VALIDATION and self.by_validation else ()
         self.stages.append(
             Stage(
                 id=f"{train.id.replace('train', 'evaluate', 1)}/{split}", kind="evaluate",
-                fingerprint=score_fingerprint(fit, split, content, self.metrics), needs=(train.id, *gated),
+                fingerprint=score_fingerprint(fit, split, content, self.metrics), needs=(train.id, *waits, *gated),
                 trial=train.trial, arm=train.arm, sample=train.sample, fold=train.fold, split=split,
             )
         )  # fmt: skip
@@ -279,11 +292,7 @@ class Expansion:
         s, level = self.resolution.situation, self.resolution.situation.levels[-1]
         candidates = self._candidates()
         names = tuple(arm.name for arm in candidates)
-        looked_at = [
-            stage for stage in self.stages
-            if stage.kind == "evaluate" and stage.split == VALIDATION and stage.arm in names
-            and (stage.sample or "").startswith(f"{level.n}/")
-        ]  # fmt: skip
+        looked_at = self._validations(names)
         needs = tuple(stage.id for stage in looked_at) if self.by_validation else ()
         chosen_by = fingerprint("select", {"arms": names, "metric": s.metric, "n": level.n, "scores": [
             stage.fingerprint for stage in looked_at] if self.by_validation else None})  # fmt: skip
@@ -298,6 +307,31 @@ class Expansion:
             stage = self._refit(arm, level)
             self.stages.append(stage)
             yield Gate(stage=stage.id, kind="is-chosen", because=f"only if {arm.name!r} is chosen", arms=(arm.name,))
+
+    def _validations(self, arms: tuple[str, ...], seeds: int | None = None) -> list[Stage]:
+        """Validation scores of these arms at the largest n, of the first data seeds or of all."""
+        n = self.resolution.situation.levels[-1].n
+        first = {trial.id for trial in self.trials if seeds is None or (trial.data_seed or 0) < seeds}
+        return [
+            stage for stage in self.stages
+            if stage.kind == "evaluate" and stage.split == VALIDATION and stage.arm in arms and stage.trial in first
+            and (stage.sample or "").startswith(f"{n}/")
+        ]  # fmt: skip
+
+    def _halvings(self) -> Iterator[Gate]:
+        """Who goes on to further data seeds."""
+        s, left = self.resolution.situation, len(self.resolution.candidates)
+        n, names = s.levels[-1].n, tuple(arm.name for arm in self.resolution.candidates)
+        for name, rung in self.rungs.items():
+            scores = self._validations(names, rung.seeds)
+            content = {"arms": names, "metric": s.metric, "n": n, "keep": rung.keep,
+                       "scores": [stage.fingerprint for stage in scores]}  # fmt: skip
+            needs = tuple(stage.id for stage in scores)
+            self.stages.append(Stage(id=name, kind="halve", fingerprint=fingerprint("halve", content), needs=needs))
+            after = "the first data seed" if rung.seeds == 1 else f"{rung.seeds} data seeds"
+            because = f"after {after} the best {rung.keep} of {left} go on, by mean {s.metric} on the validation rows"
+            yield Gate(stage=name, kind="best-share", because=because, metric=s.metric, n=n, arms=names, keep=rung.keep)
+            left = rung.keep
 
     def _candidates(self) -> list[Arm]:
         """Arms that may be chosen, in the rules' order: trained ones; every model arm when validation decides."""

@@ -17,6 +17,8 @@ from fewtune.specs.frozen import Frozen
 
 Key = tuple[object, ...]
 
+ALONE = "it moves the base's own weights, which nobody else could share"
+"""Why an arm without a key trains alone."""
 MOST = 32
 """Trials that share a step, at most."""
 WORTH = 1.1
@@ -33,20 +35,15 @@ class Shape(Frozen):
     micro_batch: int
     longest: int
     trainable: int
+    written: int = 0
+    """Tokens of a target whose logits are kept; 0 where labels are given."""
 
 
 def key(arm: Arm) -> Key | None:
     """What arms must agree on to share their steps; None: an arm that trains alone."""
-    if arm.lora is None or arm.generation is not None:
+    if arm.lora is None:
         return None
     return (arm.precision, arm.adaptation, arm.formulation, tuple(sorted(arm.lora.targets)))
-
-
-def why_alone(arm: Arm) -> str:
-    """Why an arm without a key trains alone."""
-    if arm.adaptation == "full":
-        return "it moves the base's own weights, which nobody else could share"
-    return "a text is read out at every token of it: such trainings do not share steps yet"
 
 
 def packing(
@@ -101,5 +98,6 @@ def packing(
 
 def _peak(model: ModelFacts, device: DeviceFacts, arm: Arm, shape: Shape, slots: int) -> int:
     """Predicted peak of a pack: the rows and the moving parameters of all its slots."""
-    load = Load(arm.adaptation, arm.precision, slots * shape.trainable, slots * shape.micro_batch, shape.longest)
+    moving, rows = slots * shape.trainable, slots * shape.micro_batch
+    load = Load(arm.adaptation, arm.precision, moving, rows, shape.longest, shape.written)
     return peak_bytes(model, device, load)

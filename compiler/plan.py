@@ -23,7 +23,7 @@ PLAIN = ("majority", "tfidf", "encoder", "lead")
 PROBES = ("encoder", "probe")
 """Formulations that fit a logistic regression on the frozen features of a network."""
 
-StageKind = Literal["sample", "train", "evaluate", "select", "refit"]
+StageKind = Literal["sample", "train", "evaluate", "halve", "select", "refit"]
 Scheme = Literal["fixed-schedule", "held-out", "validation-split"]
 Precision = Literal["bf16", "fp32"]
 
@@ -176,6 +176,8 @@ class Trial(Frozen):
     """0: the arm sees no labels."""
     data_seed: int | None
     model_seed: int | None
+    gate: str | None = None
+    """The halving that lets it run; None: it runs in any case."""
     fingerprint: str
 
 
@@ -199,12 +201,15 @@ class Gate(Frozen):
 
     stage: str
     """The stage that it opens or decides."""
-    kind: Literal["best-validation", "rules-order", "is-chosen"]
+    kind: Literal["best-validation", "rules-order", "is-chosen", "best-share"]
     because: str
     metric: str | None = None
     n: int | None = None
     arms: tuple[str, ...] = ()
-    """best-validation, rules-order: the candidates in the rules' order. is-chosen: the arm that must be chosen."""
+    """best-validation, rules-order, best-share: the candidates in the rules' order. is-chosen: the arm that must be
+    chosen."""
+    keep: int | None = None
+    """best-share: how many of the arms go on."""
 
 
 class Verbalizer(Frozen):

@@ -21,8 +21,8 @@ ROOM_FOR_TEXT = 8
 def check_resolution(resolution: Resolution) -> list[Diagnostic]:
     """Everything that the settled values show."""
     checks = (
-        _arms, _validation, _wordless, _memory, _latency, _untrained, _warmup, _truncation, _words, _seeds, _pins,
-        _weak_model,
+        _arms, _validation, _wordless, _memory, _latency, _untrained, _warmup, _truncation, _words, _seeds, _halving,
+        _pins, _weak_model,
     )  # fmt: skip
     return [found for check in checks for found in check(resolution)]
 
@@ -162,6 +162,21 @@ def _seeds(resolution: Resolution) -> Iterator[Diagnostic]:
     if resolution.situation.data_seeds == 1:
         message = "one data seed: intervals cover the scored items, not the choice of examples"
         yield finding("W-single-seed", message, "/evaluation/data_seeds", remedy="three at least, five are preferred")
+
+
+def _halving(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Whether there is anything to halve, and anything to halve by."""
+    s, at = resolution.situation, "/evaluation/halving"
+    if s.experiment.evaluation.halving is None or resolution.rungs:
+        return
+    if not s.levels[-1].validation:
+        message = f"nothing is held out at n = {s.largest_n}, so nothing says which arms are to go on"
+        remedy = 'evaluation.validation = "held-out", a validation split, or no halving'
+        yield finding("E-no-effect", message, at, remedy=remedy)
+    else:
+        arms = len(resolution.candidates)
+        message = f"halving has no effect: {arms} trained arm{'s' * (arms != 1)}, {s.data_seeds} data seed(s)"
+        yield finding("E-no-effect", message, at, remedy="remove it, or compare more arms on more seeds")
 
 
 def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from math import ceil
 from typing import Any, TypeVar
 
+from fewtune.compiler.halving import Rung, rungs
 from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
 from fewtune.compiler.naming import arm_name, free
 from fewtune.compiler.notes import LEFT_OUT, Noted, Notes, cut, pin
@@ -81,6 +82,20 @@ class Resolution:
     arms: tuple[ResolvedArm, ...]
     noted: tuple[Noted, ...]
     warnings: tuple[Diagnostic, ...]
+
+    @property
+    def candidates(self) -> tuple[Arm, ...]:
+        """The arms that are compared, in the rules' order; all others are what they are measured by."""
+        return tuple(resolved.arm for resolved in self.arms if resolved.arm.role == "candidate")
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """Where candidates are dropped; nowhere unless the spec asks for it and validation rows can decide."""
+        s = self.situation
+        factor = s.experiment.evaluation.halving
+        if factor is None or not s.levels[-1].validation:
+            return ()
+        return rungs(len(self.candidates), s.data_seeds, factor)
 
 
 def resolve(start: Situation, cuts: Cuts | None = None) -> Resolution:

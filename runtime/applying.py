@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from fewtune.compiler.diff import Changes, KnownWork, diff
+from fewtune.compiler.diff import Changes, KnownWork, diff, is_dropped
 from fewtune.compiler.facts import DataFacts
-from fewtune.compiler.plan import Arm, Compiled, Plan
+from fewtune.compiler.plan import Arm, Compiled, Gate, Plan
 from fewtune.runtime.batches import Batches, Work
 from fewtune.runtime.choosing import choose
 from fewtune.runtime.executor import Executor, Finished, Lost
@@ -118,10 +118,17 @@ class Application:
     def _note_known(self) -> None:
         tables: dict[str, object] = {
             "train": self.known.fitted, "refit": self.known.fitted, "evaluate": self.known.evaluated,
-            "select": self.known.selected,
+            "select": self.known.selected, "halve": self.known.kept,
         }  # fmt: skip
         for stage in self.plan.stages:
             self.done[stage.id] = stage.kind == "sample" or stage.fingerprint in tables[stage.kind]  # type: ignore[operator]
+        self._drop()
+
+    def _drop(self) -> set[str]:
+        """Nothing is left to do for the trials that halvings dropped; returns their arms."""
+        stages = [stage for stage in self.plan.stages if is_dropped(stage, self.plan, self.known.kept)]
+        self.done.update({stage.id: True for stage in stages})
+        return {stage.arm for stage in stages if stage.arm}
 
     def run(
         self, *, spec_folder: str, devices: tuple[str, ...], workers: int, engine: str, cores: int = 0,
@@ -213,14 +220,25 @@ class Application:
     # What can be decided.
 
     def _decide(self, run: str) -> None:
-        """Decide the gate of the choice as soon as all that it compares is there (or has failed)."""
-        stage = self.plan.stage_index["select"]
-        if self.done[stage.id] or not all(self._settled(need) for need in stage.needs):
-            return
-        selected = choose(self.plan, stage, self.gates[stage.id], self.store.history, run)
-        self.store.record(selected)
-        self.done[stage.id] = True
-        self.reporter.said(f"chosen: {selected.arm} ({self.gates[stage.id].because})")
+        """Decide halvings and the choice as soon as all that they compare is there (or has failed)."""
+        for gate in self.plan.gates:
+            stage = self.plan.stage_index[gate.stage]
+            if stage.kind not in ("halve", "select") or self.done[stage.id]:
+                continue
+            if all(self._settled(need) for need in stage.needs):
+                selected = choose(self.plan, stage, gate, self.store.history, run, dropped=self._drop())
+                self.store.record(selected)
+                self.done[stage.id] = True
+                self._halve(stage.fingerprint, selected)
+                self.reporter.said(_decided(gate, selected))
+
+    def _halve(self, fingerprint: str, selected: happened.Selected) -> None:
+        """Leave out the jobs of the arms that do not go on."""
+        if selected.kept:
+            before = sum(map(self._wanted, self.families.values()))
+            self.known.kept[fingerprint] = selected.kept
+            self._drop()
+            self.jobs -= before - sum(map(self._wanted, self.families.values()))
 
     def _settled(self, stage: str) -> bool:
         if self.done[stage]:
@@ -419,6 +437,13 @@ class Application:
         sharing = self.workers if self.cores else 1.0  # jobs side by side on one processor take longer each
         pace = self.taken / self.predicted_done if self.predicted_done else sharing
         self.reporter.ended(held.family.id, outcome, self.finished, self.jobs, left * pace)
+
+
+def _decided(gate: Gate, selected: happened.Selected) -> str:
+    """A gate's outcome as a line."""
+    if not selected.kept:
+        return f"chosen: {selected.arm} ({gate.because})"
+    return f"go on: {', '.join(selected.kept)} ({gate.because})"
 
 
 def refuse_without_libraries(arms: Iterable[Arm] = ()) -> None:

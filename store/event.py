@@ -187,15 +187,17 @@ class ArmScore(_Value):
 
 
 class Selected(Event):
-    """A gate was decided: this arm is the chosen one."""
+    """A gate was decided: this arm is the chosen one, or the best of those that go on."""
 
     kind: Literal["selected"] = "selected"
     run: str
     fingerprint: Fingerprint
-    """Of the select stage."""
+    """Of the select stage, or of a halving."""
     arm: str
     gate: str
-    """The gate's kind: best-validation or rules-order."""
+    """The gate's kind: best-validation, rules-order or best-share."""
+    kept: tuple[str, ...] = ()
+    """best-share: the arms that go on."""
     metric: Metric | None = None
     n: int | None = None
     scores: tuple[ArmScore, ...] = ()

@@ -19,7 +19,9 @@ class Known:
     evaluated: dict[str, ArtefactRef]
     """Evaluate stages, with their predictions."""
     selected: dict[str, str]
-    """Select stages, with the chosen arm."""
+    """Select stages and halvings, with the chosen arm."""
+    kept: dict[str, tuple[str, ...]]
+    """Halvings, with the arms that go on."""
     diverged: frozenset[str]
     """Train and refit stages whose loss was not finite: a result, not to be repeated."""
     failed: frozenset[str]
@@ -33,6 +35,7 @@ class Known:
             scored=frozenset(self.evaluated),
             failed=self.failed,
             chosen=next((arm for arm in choices if arm is not None), None),
+            kept=self.kept,
         )
 
 
@@ -64,6 +67,11 @@ def known(history: History, artefacts: Artefacts, of: Collection[str] | None = N
         fitted=fitted,
         evaluated=evaluated,
         selected={fingerprint: event.arm for fingerprint, event in history.selected.items() if wanted(fingerprint)},
+        kept={
+            fingerprint: event.kept
+            for fingerprint, event in history.selected.items()
+            if wanted(fingerprint) and event.gate == "best-share"
+        },
         diverged=frozenset(fingerprint for fingerprint in fitted if history.fitted[fingerprint].diverged),
         failed=frozenset(fingerprint for fingerprint in history.failed if wanted(fingerprint)),
     )

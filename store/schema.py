@@ -118,6 +118,7 @@ EVENT_TABLES: dict[str, dict[str, str]] = {
         "gate": "VARCHAR",
         "metric": "VARCHAR",
         "n": "INTEGER",
+        "kept": "VARCHAR[]",
     },
 }
 """Table -> column -> type."""
@@ -152,6 +153,7 @@ PLAN_TABLES: dict[str, dict[str, str]] = {
         "n": "INTEGER",
         "data_seed": "BIGINT",
         "model_seed": "BIGINT",
+        "gate": "VARCHAR",
         "fingerprint": "VARCHAR",
     },
     "plan_stage": {

@@ -92,4 +92,15 @@ FAILED_BEFORE = Step(
     """,
 )
 
-STEPS = (LAST_FITTED, LAST_EVALUATED, RESULT, STAGE, LATEST_RUN, CHOICE, TRIED, PROGRESS, FAILED_BEFORE)
+DROPPED = Step(
+    name="dropped",
+    query="""
+    SELECT DISTINCT t.run, t.trial
+    FROM private.plan_trial t
+    JOIN private.plan_stage g ON g.run = t.run AND g.stage = t.gate
+    JOIN private.selected x ON x.fingerprint = g.fingerprint
+    WHERE NOT list_contains(x.kept, t.arm)
+    """,
+)
+
+STEPS = (LAST_FITTED, LAST_EVALUATED, RESULT, STAGE, LATEST_RUN, CHOICE, TRIED, PROGRESS, FAILED_BEFORE, DROPPED)

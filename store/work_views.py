@@ -67,7 +67,8 @@ TRIALS = View(
         "n": N,
         "data_seed": DATA_SEED,
         "model_seed": MODEL_SEED,
-        "state": "finished, diverged (the loss was not finite), running, failed (its last attempt) or waiting.",
+        "state": "finished, diverged (the loss was not finite), running, failed (its last attempt), dropped "
+        "(by a halving) or waiting.",
         "action": "create: computed by this run. reuse: known before it. retry: an earlier attempt had failed.",
         "fingerprint": "Names the trial by all that can change its result; equal in every run that shares it.",
         "seconds": "Fitting and scoring together, whichever run did it; null: nothing yet.",
@@ -81,13 +82,15 @@ TRIALS = View(
     WITH seen AS (
         SELECT r.experiment, r.seq AS run_seq, e.run IS NOT NULL AS ended, t.*,
             p.to_evaluate > 0 AND p.evaluated = p.to_evaluate AS complete,
-            p.diverged, p.last_seq, p.seconds, tried.open, tried.failed, b.trial IS NOT NULL AS failed_before
+            p.diverged, p.last_seq, p.seconds, tried.open, tried.failed, b.trial IS NOT NULL AS failed_before,
+            d.trial IS NOT NULL AS dropped
         FROM private.plan_trial t
         JOIN private.run_started r ON r.run = t.run
         LEFT JOIN private.run_ended e ON e.run = t.run
         LEFT JOIN private.progress p ON p.run = t.run AND p.trial = t.trial
         LEFT JOIN private.tried tried ON tried.run = t.run AND tried.trial = t.trial
         LEFT JOIN private.failed_before b ON b.run = t.run AND b.trial = t.trial
+        LEFT JOIN private.dropped d ON d.run = t.run AND d.trial = t.trial
     )
     SELECT s.experiment, s.run, s.trial, s.arm, s.n, s.data_seed, s.model_seed,
         CASE
@@ -95,6 +98,7 @@ TRIALS = View(
             WHEN s.complete THEN 'finished'
             WHEN s.open AND NOT s.ended THEN 'running'
             WHEN s.open OR s.failed THEN 'failed'
+            WHEN s.dropped THEN 'dropped'
             ELSE 'waiting'
         END AS state,
         CASE

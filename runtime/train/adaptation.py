@@ -138,16 +138,19 @@ def tuned(base: Base, arm: Arm, tokens: Sequence[int], tensors: Mapping[str, Ten
         wrap_sites(model, lora.targets, low_rank)
     if arm.formulation == "head":
         readout = head_readout(tensors[score_key(arm)])
-    elif arm.generation is not None:
-        readout = token_readout(model)
     else:
-        readout = label_readout(model, tokens, base.device)
+        readout = word_readout(model, arm, tokens, base.device)
     return Tuned(base.reader(model), readout, base.shares_beginnings)
 
 
 def head_readout(head: Tensor) -> Readout:
     """Hidden state times a new head."""
     return lambda hidden: nn.functional.linear(hidden.to(_wide(hidden)), head.to(_wide(hidden)))
+
+
+def word_readout(model: Any, arm: Arm, tokens: Sequence[int], device: torch.device) -> Readout:
+    """What the model itself says next: a logit of each label's token, or of every token where a text is written."""
+    return label_readout(model, tokens, device) if arm.generation is None else token_readout(model)
 
 
 def label_readout(model: Any, tokens: Sequence[int], device: torch.device) -> Readout:

@@ -62,7 +62,7 @@ class Pack:
         adaptation.wrap_sites(model, widest.lora.targets, packed)
         self._reader = base.reader(model)
         self._head = working.get(score) if widest.formulation == "head" else None
-        self._readout = adaptation.label_readout(model, tokens, base.device)
+        self._readout = adaptation.word_readout(model, widest, tokens, base.device)
 
     @property
     def slots(self) -> int:
@@ -77,7 +77,7 @@ class Pack:
         return Learner(adaptation.tuned(self.base, arm, self.tokens, weights.working), weights, keeps_masters=True)
 
     def logits(self, rows: Sequence[Sequence[Example]], slots: Sequence[int]) -> Tensor:
-        """A logit of each label, for the rows of these slots one after the other: (rows, labels).
+        """A logit of each label (or token) at each answer, these slots' rows one after the other: (answers, labels).
 
         Args:
             rows: of each of the slots, sorted by length; there may be none.
@@ -86,9 +86,10 @@ class Pack:
         counts = [0] * self.slots
         for slot, part in zip(slots, rows, strict=True):
             counts[slot] = len(part)
-        flat = [example.tokens for example in chain(*rows)]
+        examples = list(chain(*rows))
+        flat = [example.tokens for example in examples]
         self._route.lay(self._reader.occupied(flat, counts), self.base.dtype, self.base.device)
-        hidden = self._reader.read(flat)
+        hidden = self._reader.read(flat, last=[len(example.answers) for example in examples])
         if self._head is None:
             return self._readout(hidden)
         owners = torch.repeat_interleave(torch.tensor(counts)).to(hidden.device)

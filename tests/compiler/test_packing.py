@@ -6,7 +6,9 @@ from situations import CPU, H100, LLAMA_7B, SMALL, compiled
 from fewtune.compiler.facts import DeviceFacts, ModelFacts
 from fewtune.compiler.memory import limit_bytes
 from fewtune.compiler.packing import MOST, Shape, key, packing
-from fewtune.compiler.plan import Arm, Lora, Packing
+from fewtune.compiler.plan import Arm, Generation, Lora, Packing
+
+TEXTS = Generation(max_new_tokens=64, end_tokens=(0,), stop_at_newline=True)
 
 
 def arm(rank: int = 8, **changes: object) -> Arm:
@@ -72,6 +74,8 @@ def test_one_training_is_alone() -> None:
         (arm(), arm(lora=Lora(rank=8, alpha=16, targets=("q_proj",))), False),
         (arm(), arm(precision="bf16"), False),
         (arm(), arm(formulation="head"), False),
+        (arm(), arm(formulation="generation", generation=TEXTS), False),
+        (arm(formulation="generation", generation=TEXTS), arm(4, formulation="generation", generation=TEXTS), True),
     ],
 )
 def test_what_must_agree(one: Arm, other: Arm, *, same: bool) -> None:

@@ -11,7 +11,7 @@ from tiny import LABELS, tiny_model, tiny_rows, tiny_word_tokens
 from transformers import AutoModelForCausalLM
 
 from fewtune.compiler.plan import Arm, Lora, Recipe
-from fewtune.runtime.job import Corpus, Fit, Job, ModelRef, RowRef, Score
+from fewtune.runtime.job import Corpus, Fit, Job, ModelRef, Row, RowRef, Score
 from fewtune.runtime.train.engine import Engine
 from fewtune.runtime.train.model import Base, load, prepared
 
@@ -49,6 +49,16 @@ def corpus() -> Corpus:
     rows = tiny_rows(152, seed=1)
     splits = {"train": rows[:96], "validation": rows[96:112], "test": rows[112:]}
     return Corpus(labels=LABELS, splits={**splits, "pairs": tiny_rows(24, seed=2, pairs=True)})
+
+
+@pytest.fixture(scope="session")
+def texts(corpus: Corpus) -> Corpus:
+    """The same rows with a target each."""
+    splits = {
+        name: tuple(Row(fields=row.fields, target=f"about {corpus.labels[row.label]}") for row in rows)
+        for name, rows in corpus.splits.items()
+    }
+    return Corpus(labels=(), splits=splits)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fewtune.compiler.plan import Generation
-from fewtune.runtime.job import Corpus, Row
+from fewtune.runtime.job import Corpus
 from fewtune.runtime.train.demonstrations import Demonstrations
 from fewtune.runtime.train.engine import Engine
 from fewtune.runtime.train.lead import first_sentence
@@ -28,23 +28,14 @@ def test_the_first_sentence(text: str, sentence: str) -> None:
     assert first_sentence(text) == sentence
 
 
-def texts(corpus: Corpus) -> Corpus:
-    """The toy rows with a target each."""
-    splits = {
-        name: tuple(Row(fields=row.fields, target=f"about {corpus.labels[row.label]}") for row in rows)
-        for name, rows in corpus.splits.items()
-    }
-    return Corpus(labels=(), splits=splits)
-
-
 @pytest.mark.parametrize(("pattern", "line"), [("{text}\nTopic:", True), ("Say the topic: {text}\n", False)])
 def test_demonstrations_show_targets_as_they_are_to_be_written(
-    pattern: str, line: bool, job: Any, models: Any, corpus: Corpus
+    pattern: str, line: bool, job: Any, models: Any, texts: Corpus
 ) -> None:
     generation = Generation(max_new_tokens=6, end_tokens=(0,), stop_at_newline=line)
     task = job("in-context", pattern=pattern, demonstrations=3)
     task = task.model_copy(update={"arm": task.arm.model_copy(update={"generation": generation}), "metric": "rouge_l"})
-    answer = Engine(task_model(models), texts(corpus)).run(task)
+    answer = Engine(task_model(models), texts).run(task)
     assert answer.failure is None, answer.message
     fitted, scored = answer.outcomes
     shown = Demonstrations.of(about(fitted.state)).texts
@@ -64,12 +55,12 @@ def task_model(models: Any) -> Any:
     return ModelRef(path=str(models()), weights_hash="tiny")
 
 
-def test_what_is_learnt_is_written(job: Any, models: Any, corpus: Corpus) -> None:
+def test_what_is_learnt_is_written(job: Any, models: Any, texts: Corpus) -> None:
     """A trained arm writes what targets say, and ends by itself."""
     generation = Generation(max_new_tokens=12, end_tokens=(0,), stop_at_newline=False)
     task = job("generation", "lora", steps=60, learning_rate=0.02, evaluate_every=20, validated=True)
     task = task.model_copy(update={"arm": task.arm.model_copy(update={"generation": generation}), "metric": "token_f1"})
-    answer = Engine(task_model(models), texts(corpus)).run(task)
+    answer = Engine(task_model(models), texts).run(task)
     assert answer.failure is None, answer.message
     fitted, scored = answer.outcomes
     assert len(fitted.validation) == 3

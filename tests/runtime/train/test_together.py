@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.torch import load
 
-from fewtune.compiler.plan import Lora
-from fewtune.runtime.job import Answer, Batch, Fitted, Job, Scored
+from fewtune.compiler.plan import Generation, Lora
+from fewtune.runtime.job import Answer, Batch, Corpus, Fitted, Job, ModelRef, Scored
 from fewtune.runtime.train import tuner as tuners
 from fewtune.runtime.train.engine import Engine
 
@@ -62,6 +63,28 @@ def test_together_is_as_alone(slots: int, formulation: str, job: Jobs, engine: C
         for name, value in load(fitted.state).items():
             np.testing.assert_allclose(theirs[name], value, atol=2e-4)
         np.testing.assert_allclose(predicted.probabilities, scored.probabilities, atol=2e-3)
+
+
+@pytest.mark.parametrize("slots", [2, 5])
+def test_those_that_write_texts_share_too(slots: int, job: Jobs, models: Callable[..., Path], texts: Corpus) -> None:
+    """Their answers are as many as their targets' tokens."""
+    ends = Generation(max_new_tokens=8, end_tokens=(0,), stop_at_newline=False)
+    given = [
+        one.model_copy(update={"arm": one.arm.model_copy(update={"generation": ends}), "metric": "token_f1"})
+        for one in trials(job, "generation")
+    ]
+    engine = Engine(ModelRef(path=str(models()), weights_hash="tiny"), texts)
+    together = {answer.job: outcomes(answer) for answer in engine.run_batch(batch(tuple(given), slots))}
+    for one in given:
+        fitted, scored = outcomes(engine.run(one))
+        packed, written = together[one.id]
+        assert packed.slots == slots, "trained alone after all"
+        assert (packed.steps, packed.best_step, packed.tokens) == (fitted.steps, fitted.best_step, fitted.tokens)
+        np.testing.assert_allclose([loss for _, loss in packed.losses], [loss for _, loss in fitted.losses], rtol=1e-4)
+        theirs = load(packed.state)
+        for name, value in load(fitted.state).items():
+            np.testing.assert_allclose(theirs[name], value, atol=2e-4)
+        assert sum(a == b for a, b in zip(written.texts, scored.texts, strict=True)) >= 38  # of 40; ties round apart
 
 
 def test_answers_come_as_trials_end(job: Jobs, engine: Callable[..., Engine]) -> None:
