@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fewtune.compiler.diff import is_dropped
 from fewtune.compiler.expand import CV
 from fewtune.compiler.plan import Plan
 from fewtune.specs.diagnostic import Diagnostic, StoreError
@@ -62,9 +63,14 @@ def results(workspace: Path, experiment: str | None = None) -> Results:
         for row in reader.comparisons(name)
         if row.metric == plan.metric and row.split == split and row.n == plan.final_n
     )
-    return Results(
-        name, run, plan, split, board, others, compared, verdict(board, compared, looks=looks(reader, run, split))
-    )
+    said = verdict(board, compared, looks=looks(reader, run, split), dropped=dropped(reader, plan))
+    return Results(name, run, plan, split, board, others, compared, said)
+
+
+def dropped(reader: Reader, plan: Plan) -> frozenset[str]:
+    """The arms that a halving left behind."""
+    kept = {name: event.kept for name, event in reader.history().selected.items() if event.kept}
+    return frozenset(stage.arm for stage in plan.stages if stage.arm and is_dropped(stage, plan, kept))
 
 
 def looks(reader: Reader, run: Run, split: str) -> int:

@@ -11,6 +11,7 @@ from rich.text import Text
 from fewtune.api.console import clock, diagnostics, heading, safe, size, table
 from fewtune.api.session import Planned
 from fewtune.compiler.decision import Decision
+from fewtune.compiler.diff import ACTIONS
 from fewtune.compiler.plan import Arm, Packing, Plan, Range
 
 GENERAL = (
@@ -113,15 +114,16 @@ def _arms(out: Console, planned: Planned) -> None:
     reasons = {d.field: d for d in plan.decisions if d.field.endswith("/method")}
     rows = []
     for index, arm in enumerate(plan.arms):
-        work = ", ".join(f"{actions[arm.name, action]} {action}" for action in ("create", "retry", "reuse")
+        work = ", ".join(f"{actions[arm.name, action]} {action}" for action in ACTIONS
                          if actions[arm.name, action])  # fmt: skip
         why = reasons[f"/arms/{index}/method"]
         rows.append((arm.name, arm.role, clock(costs[arm.name].seconds.mid), work, f"{why.because} [{_evidence(why)}]"))
     table(out, ("arm", "role", "about", "trials", "because"), rows, right=("about",))
-    gate, *others = plan.gates
-    for halving in (other for other in others if other.kind == "best-share"):
-        out.print(Text(safe(f"Halving: {halving.because}"), style="dim"))
-    out.print(Text(safe(f"Chosen: {gate.because} ({', '.join(gate.arms)})"), style="dim"))
+    for gate in plan.gates:
+        if gate.kind == "best-share":
+            out.print(Text(safe(f"Halving: {gate.because}"), style="dim"))
+        elif gate.kind != "is-chosen":
+            out.print(Text(safe(f"Chosen: {gate.because} ({', '.join(gate.arms)})"), style="dim"))
 
 
 def _left_out(out: Console, plan: Plan) -> None:
@@ -147,7 +149,7 @@ def _cost(out: Console, planned: Planned) -> None:
     counts = Counter(changes.trials.values())
     heading(out, "Cost")
     out.print(f"time    {between(estimate.seconds, clock)}")
-    if "reuse" in counts:
+    if counts.keys() & {"reuse", "drop"}:
         left = sum(estimate.stage_seconds.get(stage, 0.0) for stage in changes.stages)
         out.print(
             "to do   " + (f"{clock(left)} of it; the rest is reused" if changes.stages else "nothing: all is reused")
@@ -158,15 +160,19 @@ def _cost(out: Console, planned: Planned) -> None:
         out.print(f"GPU     {between(estimate.gpu_hours, lambda hours: f'{hours:.2f} h')}")
     for group in estimate.packing:
         out.print(Text(safe(f"steps   {_packed(group)}")))
-    work = ", ".join(f"{counts[action]} {action}" for action in ("create", "retry", "reuse") if counts[action])
+    work = ", ".join(f"{counts[action]} {action}" for action in ACTIONS if counts[action])
     out.print(f"trials  {len(planned.plan.trials)} ({work})")
     out.print(f"plan    {planned.plan.hash}")
 
 
 def _packed(group: Packing) -> str:
     first = f"{group.arms[0]!r}" + (f" and {len(group.arms) - 1} more arms" if len(group.arms) > 1 else "")
-    how = "one by one" if group.slots == 1 else f"{group.slots} trainings at a time"
-    return f"{first}, {group.trials} trainings: {how}, {clock(group.packed_seconds)}; {group.because}"
+    how = f"one by one, {clock(group.alone_seconds)}"
+    if group.slots > 1:
+        how = (
+            f"{group.slots} trainings at a time, {clock(group.packed_seconds)} instead of {clock(group.alone_seconds)}"
+        )
+    return f"{first}, {group.trials} trainings: {how}; {group.because}"
 
 
 def explain(out: Console, decisions: list[Decision], arms: tuple[Arm, ...]) -> None:

@@ -8,7 +8,9 @@ from pydantic import Field
 from fewtune.compiler.plan import Plan, Stage
 from fewtune.specs.frozen import Frozen
 
-Action = Literal["create", "reuse", "retry"]
+Action = Literal["create", "reuse", "retry", "drop"]
+"""drop: a halving left the trial's arm behind, and it was not computed before."""
+ACTIONS: tuple[Action, ...] = ("create", "retry", "reuse", "drop")
 
 
 class KnownWork(Frozen):
@@ -51,10 +53,12 @@ def diff(plan: Plan, known: KnownWork) -> Changes:
     stages = tuple(stage.id for stage in missing if stage.kind != "train" or stage.id in wanted)
     touched = {plan.stage_index[stage].trial for stage in stages}
     failed = {plan.stage_index[name].trial for name in stages if plan.stage_index[name].fingerprint in known.failed}
+    dropped = {stage.trial for stage in plan.stages if is_dropped(stage, plan, known.kept) and _unknown(stage, known)}
     actions: dict[str, Action] = {
-        trial.id: "retry" if trial.id in failed else "create" if trial.id in touched else "reuse"
+        trial.id: "retry" if trial.id in failed else "create" if trial.id in touched
+        else "drop" if trial.id in dropped else "reuse"
         for trial in plan.trials
-    }
+    }  # fmt: skip
     return Changes(trials=actions, stages=stages)
 
 
@@ -71,13 +75,16 @@ def is_dropped(stage: Stage, plan: Plan, kept: Mapping[str, tuple[str, ...]]) ->
     return arms is not None and stage.arm not in arms
 
 
+def _unknown(stage: Stage, known: KnownWork) -> bool:
+    """Whether a trial's stage is not there."""
+    return stage.fingerprint not in (known.scored if stage.kind == "evaluate" else known.fitted)
+
+
 def _missing(stage: Stage, plan: Plan, known: KnownWork) -> bool:
     if is_dropped(stage, plan, known.kept):
         return False
-    if stage.kind == "evaluate":
-        return stage.fingerprint not in known.scored
-    if stage.kind == "train":
-        return stage.fingerprint not in known.fitted
+    if stage.kind in ("evaluate", "train"):
+        return _unknown(stage, known)
     if stage.kind == "refit":
         arm = plan.arm(stage.arm or "")
         return known.chosen in (None, arm.name) and arm.seeded and stage.fingerprint not in known.fitted

@@ -17,7 +17,7 @@ from fewtune.compiler.cost import (
 )
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import SplitFacts
-from fewtune.compiler.halving import share
+from fewtune.compiler.halving import share, spans
 from fewtune.compiler.memory import HEADROOM, Load, element_bytes, limit_bytes, peak_bytes
 from fewtune.compiler.packing import ALONE, Key, Shape, key, packing
 from fewtune.compiler.plan import PROBES, Arm, ArmCost, Level, Packing, Range
@@ -120,7 +120,7 @@ class Costing:
     def _packing(self, members: list[ResolvedArm]) -> Packing:
         s = self.resolution.situation
         recipes = [(member.arm, recipe) for member in members for recipe in member.arm.recipes]
-        trainings = {member.arm.name: self.runs(member.arm) * (s.folds or 1) for member in members}
+        trainings = {arm.name: self.runs(arm) * (s.folds or 1) * self._done(arm) for arm, _ in recipes}
         shape = Shape(
             tokens=max(recipe.batch_size * self._trained_tokens(arm) for arm, recipe in recipes),
             micro_batch=max(recipe.micro_batch for _, recipe in recipes),
@@ -130,10 +130,18 @@ class Costing:
         )
         return packing(
             s.facts.model, s.facts.device, [member.arm for member in members], shape,
-            trials=sum(trainings[arm.name] for arm, _ in recipes),
-            steps=sum(trainings[arm.name] * recipe.steps for arm, recipe in recipes),
+            trials=round(sum(trainings[arm.name] for arm, _ in recipes)),
+            steps=round(sum(trainings[arm.name] * recipe.steps for arm, recipe in recipes)),
+            ready=self._ready(len(members)),
             limit=limit_bytes(s.experiment, s.facts.device),
         )  # fmt: skip
+
+    def _ready(self, arms: int) -> int:
+        """Trainings of so many arms that can be at work at the same time: later seeds wait for halvings."""
+        s, resolution = self.resolution.situation, self.resolution
+        each = s.model_seeds * (s.folds or 1) * len(s.levels)
+        found = spans(len(resolution.candidates), s.data_seeds, resolution.rungs)
+        return max(min(count, arms) * seeds * each for count, seeds in found)
 
     def _slots(self, arm: Arm) -> int:
         """Trainings that share a step of this arm."""
@@ -170,11 +178,9 @@ class Costing:
 
     def _done(self, arm: Arm) -> float:
         """The part of an arm's trials that will be done, any candidate being as good as any other."""
-        resolution, s = self.resolution, self.resolution.situation
-        factor = s.experiment.evaluation.halving
-        if factor is None or not resolution.rungs or arm.role != "candidate":
+        if arm.role != "candidate":
             return 1.0
-        return share(len(resolution.candidates), s.data_seeds, factor)
+        return share(len(self.resolution.candidates), self.resolution.situation.data_seeds, self.resolution.rungs)
 
     def arm_seconds(self, arm: Arm) -> float:
         """Seconds of all trials of an arm, one after another."""
@@ -250,13 +256,13 @@ class Costing:
         )
 
     def peak_bytes(self, resolved: ResolvedArm) -> int:
-        """Predicted peak of one trial."""
-        s, arm = self.resolution.situation, resolved.arm
+        """Predicted peak of one trial, or of as many as share its steps."""
+        s, arm, slots = self.resolution.situation, resolved.arm, self._slots(resolved.arm)
         if arm.plain:
             return 0
         micro = max((recipe.micro_batch for recipe in arm.recipes), default=0) or 8
         new = new_tokens(arm)
-        load = Load(arm.adaptation, arm.precision, resolved.trainable, micro, arm.max_tokens + new, new)
+        load = Load(arm.adaptation, arm.precision, slots * resolved.trainable, slots * micro, arm.max_tokens + new, new)
         return peak_bytes(s.facts.model, s.facts.device, load)
 
     def arm_cost(self, resolved: ResolvedArm) -> ArmCost:

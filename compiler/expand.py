@@ -188,7 +188,7 @@ class Expansion:
                 self._seeded(resolved.arm)
             else:
                 self._unseeded(resolved.arm)
-        gates = [*self._choice(), *self._halvings()]
+        gates = [*self._halvings(), *self._choice()]
         samples = tuple(sample for drawn in self.samples.values() for sample in drawn)
         return Expanded(samples, tuple(self.trials), tuple(self.stages), tuple(gates))
 
@@ -294,8 +294,10 @@ class Expansion:
         names = tuple(arm.name for arm in candidates)
         looked_at = self._validations(names)
         needs = tuple(stage.id for stage in looked_at) if self.by_validation else ()
-        chosen_by = fingerprint("select", {"arms": names, "metric": s.metric, "n": level.n, "scores": [
-            stage.fingerprint for stage in looked_at] if self.by_validation else None})  # fmt: skip
+        content = {"arms": names, "metric": s.metric, "n": level.n, "scores": [
+            stage.fingerprint for stage in looked_at] if self.by_validation else None}  # fmt: skip
+        halvings = [stage.fingerprint for stage in self.stages if stage.kind == "halve"]
+        chosen_by = fingerprint("select", content | ({"halvings": halvings} if halvings else {}))
         self.stages.append(Stage(id="select", kind="select", fingerprint=chosen_by, needs=needs))
         if self.by_validation:
             because = f"the best mean {s.metric} on the validation rows at n = {level.n}, before any test score is read"

@@ -6,6 +6,7 @@ section 3). What is rationed are data seeds, not steps: a training that is cut s
 schedule, and a trial is the same whether others are dropped or not.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -30,10 +31,14 @@ def rungs(candidates: int, data_seeds: int, factor: int) -> tuple[Rung, ...]:
     return tuple(found)
 
 
-def share(candidates: int, data_seeds: int, factor: int) -> float:
-    """The part of all candidates' trials that is done."""
-    decisions = rungs(candidates, data_seeds, factor)
+def spans(candidates: int, data_seeds: int, decisions: Sequence[Rung]) -> list[tuple[int, int]]:
+    """(candidates, data seeds they are trained on until the next decision), one after the other."""
     starts = [0, *(rung.seeds for rung in decisions), data_seeds]
     alive = [candidates, *(rung.keep for rung in decisions)]
-    done = sum(count * (end - start) for count, start, end in zip(alive, starts, starts[1:], strict=False))
+    return [(count, end - start) for count, start, end in zip(alive, starts, starts[1:], strict=False)]
+
+
+def share(candidates: int, data_seeds: int, decisions: Sequence[Rung]) -> float:
+    """The part of all candidates' trials that is done."""
+    done = sum(count * seeds for count, seeds in spans(candidates, data_seeds, decisions))
     return done / (candidates * data_seeds)

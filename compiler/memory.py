@@ -90,10 +90,7 @@ def peak_bytes(model: ModelFacts, device: DeviceFacts, load: Load) -> int:
 
 
 def load_bytes(model: ModelFacts, device: DeviceFacts, load: Load) -> int:
-    """Predicted peak while the base is read, tensor by tensor.
-
-    One load in four bits of six was measured above it, by about a copy of the blocks in 16 bit.
-    """
+    """Predicted peak while the base is read, tensor by tensor."""
     return round(base_bytes(model, load) * HEADROOM) + fixed_bytes(device)
 
 

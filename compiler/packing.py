@@ -54,6 +54,7 @@ def packing(
     *,
     trials: int,
     steps: int,
+    ready: int,
     limit: int,
 ) -> Packing:
     """Choose how many of a group's trials share a step.
@@ -65,9 +66,11 @@ def packing(
         shape: of their steps.
         trials: how many there are.
         steps: of all of them together.
+        ready: how many of them can be at work at the same time, at most.
         limit: bytes that a device may take.
     """
-    fitting = [k for k in range(1, min(MOST, trials) + 1) if k == 1 or _peak(model, device, arms[0], shape, k) <= limit]
+    most = min(MOST, trials, ready)
+    fitting = [k for k in range(1, most + 1) if k == 1 or _peak(model, device, arms[0], shape, k) <= limit]
     each = {
         k: step_seconds(
             model, device, arms[0].precision, arms[0].adaptation,
@@ -79,8 +82,10 @@ def packing(
     slots = next(k for k in fitting if each[k] <= NEAR * best)
     gain = each[1] / each[slots]
     said = f"a step of one trial has {shape.tokens:.0f} tokens and takes {each[1]:.2f} s"
-    if trials == 1:
-        slots, because = 1, "there is one training only"
+    if most == 1:
+        slots, because = 1, "there is one training only" if trials == 1 else "there is one training at a time only"
+    elif fitting == [1]:
+        because = f"{said}; two trainings at a time do not fit into memory"
     elif gain < WORTH:
         because = f"{said}, most of it in products: sharing steps would be {max(1.0, gain):.2f} times as fast"
         slots = 1

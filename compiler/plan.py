@@ -111,6 +111,11 @@ class Arm(Frozen):
         return self.adaptation == "qlora"
 
     @property
+    def base(self) -> tuple[str, bool] | None:
+        """The form of the base model that it needs: precision, and whether in four bits; None: it needs none."""
+        return None if self.plain else (self.precision, self.four_bit)
+
+    @property
     def plain(self) -> bool:
         """Whether it does without the language model."""
         return self.formulation in PLAIN

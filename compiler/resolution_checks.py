@@ -167,7 +167,8 @@ def _seeds(resolution: Resolution) -> Iterator[Diagnostic]:
 def _halving(resolution: Resolution) -> Iterator[Diagnostic]:
     """Whether there is anything to halve, and anything to halve by."""
     s, at = resolution.situation, "/evaluation/halving"
-    if s.experiment.evaluation.halving is None or resolution.rungs:
+    cut = any(noted.decided_by == "budget" and "/constraints/" not in noted.pointer for noted in resolution.noted)
+    if s.experiment.evaluation.halving is None or resolution.rungs or cut:  # what a limit cut is said elsewhere
         return
     if not s.levels[-1].validation:
         message = f"nothing is held out at n = {s.largest_n}, so nothing says which arms are to go on"

@@ -112,9 +112,19 @@ def resolve(start: Situation, cuts: Cuts | None = None) -> Resolution:
     ]
     for method, choice in left_out(situation).items():
         notes.note(LEFT_OUT, "methods", replace(choice, value=method))
-    return Resolution(
+    found = Resolution(
         situation=situation, arms=_unique_names(arms), noted=tuple(notes.noted), warnings=tuple(notes.warnings)
     )
+    factor = situation.experiment.evaluation.halving
+    return found if factor is None else replace(found, noted=(*found.noted, _halved(found, factor)))
+
+
+def _halved(found: Resolution, factor: int) -> Noted:
+    """What the halving that the spec asks for comes to."""
+    counts = [f"after {rung.seeds} data seed{'s' * (rung.seeds > 1)} {rung.keep} go on" for rung in found.rungs]
+    because = f"of {len(found.candidates)} trained arms " + ", ".join(counts) if counts else "there is nothing to halve"
+    choice = Choice(value=factor, because=because, evidence=("pin",), flips_when="the spec leaves it out")
+    return Noted(pointer="/halving", decided_by="halving", choice=choice)
 
 
 def _experiment_scope(s: Situation, cuts: Cuts, notes: Notes) -> Situation:

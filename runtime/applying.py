@@ -12,7 +12,7 @@ from typing import Protocol
 
 from fewtune.compiler.diff import Changes, KnownWork, diff, is_dropped
 from fewtune.compiler.facts import DataFacts
-from fewtune.compiler.plan import Arm, Compiled, Gate, Plan
+from fewtune.compiler.plan import Arm, Compiled, Gate, Plan, Stage
 from fewtune.runtime.batches import Batches, Work
 from fewtune.runtime.choosing import choose
 from fewtune.runtime.executor import Executor, Finished, Lost
@@ -84,9 +84,13 @@ class Application:
     reporter: Reporter
     start_executor: Callable[[], Executor]
     done: dict[str, bool] = field(default_factory=dict)
+    kept: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Halvings that are decided, by fingerprint -> the arms that go on."""
     troubles: dict[str, Trouble] = field(default_factory=dict)
     held: dict[str, dict[str, Held]] = field(default_factory=dict)
     """Worker -> job -> what it holds."""
+    bases: dict[str, tuple[str, bool] | None] = field(default_factory=dict)
+    """Worker -> the base that it used last: what needs the same one comes first."""
     workers: int = 1
     cores: int = 0
     """Cores that the jobs at work share; 0: workers keep the threads that they were given."""
@@ -122,11 +126,23 @@ class Application:
         }  # fmt: skip
         for stage in self.plan.stages:
             self.done[stage.id] = stage.kind == "sample" or stage.fingerprint in tables[stage.kind]  # type: ignore[operator]
+        for stage in self.decided_by:
+            needs = (self.plan.stage_index[need] for need in stage.needs)
+            if not all(self.done[need.id] or is_dropped(need, self.plan, self.kept) for need in needs):
+                self.done[stage.id] = False  # decided while an arm had failed: once its scores are there, again
+            elif stage.fingerprint in self.known.kept:
+                self.kept[stage.fingerprint] = self.known.kept[stage.fingerprint]
         self._drop()
+
+    @property
+    def decided_by(self) -> Iterator[Stage]:
+        """What is decided while the plan is applied: halvings in their order, then the choice."""
+        stages = (self.plan.stage_index[gate.stage] for gate in self.plan.gates)
+        return (stage for stage in stages if stage.kind in ("halve", "select"))
 
     def _drop(self) -> set[str]:
         """Nothing is left to do for the trials that halvings dropped; returns their arms."""
-        stages = [stage for stage in self.plan.stages if is_dropped(stage, self.plan, self.known.kept)]
+        stages = [stage for stage in self.plan.stages if is_dropped(stage, self.plan, self.kept)]
         self.done.update({stage.id: True for stage in stages})
         return {stage.arm for stage in stages if stage.arm}
 
@@ -201,7 +217,8 @@ class Application:
 
     def _look(self) -> None:
         """Count the look at each split whose scores are now published."""
-        scored = {stage.split for stage in self.plan.stages if stage.kind == "evaluate" and self.done[stage.id]}
+        known = self.store.history.evaluated
+        scored = {stage.split for stage in self.plan.stages if stage.kind == "evaluate" and stage.fingerprint in known}
         for split in self.data.evaluated:
             if split.name in scored and self.plan.hash not in self.store.history.looks.get(split.digest, ()):
                 self.store.record(happened.Looked(content=split.digest, plan_hash=self.plan.hash))
@@ -220,12 +237,10 @@ class Application:
     # What can be decided.
 
     def _decide(self, run: str) -> None:
-        """Decide halvings and the choice as soon as all that they compare is there (or has failed)."""
-        for gate in self.plan.gates:
-            stage = self.plan.stage_index[gate.stage]
-            if stage.kind not in ("halve", "select") or self.done[stage.id]:
-                continue
-            if all(self._settled(need) for need in stage.needs):
+        """Decide halvings, then the choice, as soon as all that they compare is there (or has failed)."""
+        for stage in self.decided_by:
+            if not self.done[stage.id] and all(self._settled(need) for need in stage.needs):
+                gate = self.gates[stage.id]
                 selected = choose(self.plan, stage, gate, self.store.history, run, dropped=self._drop())
                 self.store.record(selected)
                 self.done[stage.id] = True
@@ -236,7 +251,7 @@ class Application:
         """Leave out the jobs of the arms that do not go on."""
         if selected.kept:
             before = sum(map(self._wanted, self.families.values()))
-            self.known.kept[fingerprint] = selected.kept
+            self.kept[fingerprint] = selected.kept
             self._drop()
             self.jobs -= before - sum(map(self._wanted, self.families.values()))
 
@@ -257,7 +272,8 @@ class Application:
             return True
         select = self.plan.stage_index["select"]
         selected = self.store.history.selected.get(select.fingerprint)
-        return selected is not None and selected.arm in gate.arms and family.arm.seeded
+        chosen = selected is not None and self.done[select.id] and selected.arm in gate.arms
+        return chosen and family.arm.seeded
 
     # What is to be done.
 
@@ -297,12 +313,17 @@ class Application:
             if not ready:
                 break
             if len(executor.idle()) + len(self.held) > 1:
-                ready.sort(key=self._predicted, reverse=True)
+                ready = self._in_order(ready, worker)
             alone = {family.id for family, _, _ in ready if self.troubles.get(family.id, Trouble()).alone}
             chosen, slots = self.batches.first(ready, alone, workers=len(executor.idle()))
             self._submit(executor, worker, run, chosen, slots)
             given = True
         return given
+
+    def _in_order(self, ready: Sequence[Work], worker: str) -> list[Work]:
+        """What needs the worker's base comes first, then the longest."""
+        own = (None, self.bases.get(worker))
+        return sorted(ready, key=lambda work: (work[0].arm.base not in own, -self._predicted(work)))
 
     def _predicted(self, work: Work) -> float:
         family, scores, fit = work
@@ -338,6 +359,7 @@ class Application:
             held[job.id] = Held(family, job, attempt, time.monotonic(), slots)
         self.store.record(*events)
         self.held[worker] = held
+        self.bases[worker] = chosen[-1][0].arm.base or self.bases.get(worker)
         states = tuple(None if fit else self._state(family) for family, _, fit in chosen)
         executor.submit(worker, Batch(tuple(one.job for one in held.values()), states, slots))
 

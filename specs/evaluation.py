@@ -33,6 +33,7 @@ class Evaluation(Frozen):
     """Share of the labels that is held out."""
     halving: Annotated[int, Field(ge=2, le=10, strict=True)] | None = None
     """Successive halving of the trained arms over the data seeds: after the first seed one arm in so many goes on, by
-    the validation rows, after so many seeds one in so many of these, and so on; omitted: every arm has every seed."""
+    the validation rows, after so many seeds one in so many of these, and so on. The largest data size decides for all.
+    Omitted: every arm has every seed."""
     confidence: Annotated[float, Field(ge=0.5, le=0.999, strict=True)] = 0.95
     """Level of the intervals."""

@@ -1,6 +1,6 @@
 """The answer in a sentence: what the chosen arm beats, by how much, and what cannot be told."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from fewtune.store.reader import ComparisonRow, LeaderboardRow
@@ -20,13 +20,20 @@ class Verdict:
     undecided: tuple[str, ...]
 
 
-def verdict(board: Sequence[LeaderboardRow], comparisons: Sequence[ComparisonRow], *, looks: int = 0) -> Verdict | None:
+def verdict(
+    board: Sequence[LeaderboardRow],
+    comparisons: Sequence[ComparisonRow],
+    *,
+    looks: int = 0,
+    dropped: Collection[str] = (),
+) -> Verdict | None:
     """Put one split, metric and n into words.
 
     Args:
         board: the leaderboard's rows for that split, metric and n.
         comparisons: the chosen arm against each other one there.
         looks: how many different plans have been scored on this test split; 0: not a test split.
+        dropped: arms that a halving left behind: more seeds are not missing, they were not asked for.
 
     Returns:
         None where the chosen arm has no result yet.
@@ -41,7 +48,10 @@ def verdict(board: Sequence[LeaderboardRow], comparisons: Sequence[ComparisonRow
     if by["worse"]:
         parts.append(_listed([f"{row.arm} is better by {_gap(row, swap=True)}" for row in by["worse"]])
                      + "; the choice was made before and stays")  # fmt: skip
-    parts += [_undecided(row) for row in by["cannot tell"]]
+    parts += [_undecided(row) for row in by["cannot tell"] if row.arm not in dropped]
+    behind = [f"{row.arm} ({_count(row.seeds, 'seed')})" for row in board if row.arm in dropped]
+    if behind:
+        parts.append(f"left behind by the halving: {_listed(behind)}")
     parts += [_diverged(row) for row in board if row.diverged]
     higher = [row.arm for row in board if row.mean > chosen.mean and row.arm not in {r.arm for r in by["worse"]}]
     if higher:

@@ -69,7 +69,8 @@ TRIALS = View(
         "model_seed": MODEL_SEED,
         "state": "finished, diverged (the loss was not finite), running, failed (its last attempt), dropped "
         "(by a halving) or waiting.",
-        "action": "create: computed by this run. reuse: known before it. retry: an earlier attempt had failed.",
+        "action": "create: computed by this run. reuse: known before it. retry: an earlier attempt had failed. "
+        "drop: left out by a halving.",
         "fingerprint": "Names the trial by all that can change its result; equal in every run that shares it.",
         "seconds": "Fitting and scoring together, whichever run did it; null: nothing yet.",
         "method": "The arm's method.",
@@ -103,6 +104,7 @@ TRIALS = View(
         END AS state,
         CASE
             WHEN (s.complete OR s.diverged) AND s.last_seq < s.run_seq THEN 'reuse'
+            WHEN s.dropped AND NOT s.complete THEN 'drop'
             WHEN s.failed_before THEN 'retry'
             ELSE 'create'
         END AS action,
@@ -126,7 +128,7 @@ ATTEMPTS = View(
         "arm": ARM,
         "state": "running, succeeded or failed.",
         "failure": "worker_lost, out_of_memory, interrupted or error; null: none.",
-        "message": "What was said about a failure; null: it runs.",
+        "message": "What was said about a failure, also of trainings that were to share their steps; null: it runs.",
         "started": "When it began, UTC.",
         "seconds": "How long it took; null: it runs, or it was cut off.",
         "worker": "Where it ran.",

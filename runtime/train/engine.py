@@ -6,7 +6,7 @@ It knows arms with the language model and arms without, and imports and loads a 
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -124,16 +124,19 @@ class Engine:
         Trainings share their steps; those that do not come to an end together (one does not fit into memory, say) are
         done alone. All others are done one after the other.
         """
-        over = set[str]()
+        over, failed = set[str](), ""
         if batch.slots > 1 and len(batch.jobs) > 1:
-            with suppress(Exception):  # whatever it was: each job that is left says it for itself
+            try:
                 for job, fitted in self._tuner.fit_together(batch, notify):
                     over.add(job.id)
                     yield self.run(job, notify=notify, fitted=fitted)
+            except Exception as error:
+                failed = f"not with others, which ended in {type(error).__name__}: {error}"
             release()
         for job, state in zip(batch.jobs, batch.states, strict=True):
             if job.id not in over:
-                yield self.run(job, state=state, notify=notify)
+                answer = self.run(job, state=state, notify=notify)
+                yield replace(answer, message=answer.message or failed)
 
     def _method(self, job: Job) -> Method:
         """The method of the job's arm."""

@@ -7,9 +7,11 @@ to end, and that a shared beginning may be read once. A model that fails one of 
 
 import copy
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,12 +20,15 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 from fewtune.compiler.plan import Precision
+from fewtune.runtime.tensors import tensors_of
 from fewtune.runtime.train.attention import NAME as END_TO_END
 from fewtune.runtime.train.norm import accelerate
-from fewtune.runtime.train.quantised import adopt, while_reading
+from fewtune.runtime.train.quantised import quantise
 from fewtune.runtime.train.reading import Reader
 
 DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp32": torch.float32}
+FILED = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
+"""Names of these in safetensors files."""
 BLOCK = re.compile(r"\.\d+\.")
 BUFFERS = re.compile(r"(rotary_emb\.inv_freq|masked_bias|attn\.bias|attention\.bias)$")
 """Tensors that old checkpoints carry and no model needs."""
@@ -80,8 +85,7 @@ def load(path: str, precision: Precision, device: str, *, four_bit: bool = False
         path: config.json and *.safetensors.
         precision: of the arithmetic.
         device: where it stays.
-        four_bit: the linear layers of the blocks are quantised one by one as they are read (nf4); usually no second
-            copy of the model is held, but one measured load in six peaked as if it were (tests/bench/memory.md).
+        four_bit: the linear layers of the blocks are held quantised (nf4).
 
     Raises:
         ValueError: for a model whose weights are incomplete or whose logits come about in another way.
@@ -90,30 +94,31 @@ def load(path: str, precision: Precision, device: str, *, four_bit: bool = False
     logging.set_verbosity_error()
     config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     place = torch.device(device)
-    quantised = while_reading(_outside_blocks(config), DTYPES[precision]) if four_bit else None
     model, report = AutoModelForCausalLM.from_pretrained(
         path,
         config=config,
-        dtype=DTYPES[precision],
+        dtype=_stored(path) if four_bit else DTYPES[precision],  # then the weights stay pages of the file
         attn_implementation="sdpa" if place.type == "cuda" else "eager",
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=False,
         output_loading_info=True,
-        quantization_config=quantised,
-        device_map={"": place} if four_bit else None,
     )
     check_loaded(model, report)
     if four_bit:
-        adopt(model)
+        linears = [path for path, module in model.named_modules() if isinstance(module, nn.Linear)]
+        quantise(model, filter(BLOCK.search, linears), place, DTYPES[precision])
+        for left in model.parameters():
+            left.data = left.data.to(DTYPES[precision])  # no buffer: positions keep their own precision
     return prepared(model.to(place))
 
 
-def _outside_blocks(config: Any) -> list[str]:
-    """Linear layers that belong to no block, the output layer among them."""
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    return [name for name, module in model.named_modules() if isinstance(module, nn.Linear) and not BLOCK.search(name)]
+def _stored(path: str) -> torch.dtype:
+    """The precision of most weights in the model's files."""
+    sizes: dict[str, int] = defaultdict(int)
+    for tensor in tensors_of(Path(path)).values():
+        sizes[tensor.dtype] += tensor.end - tensor.start
+    return FILED.get(max(sizes, key=lambda name: sizes[name]), torch.float32)
 
 
 def prepared(model: Any) -> Base:

@@ -104,7 +104,7 @@ class Seated(Generic[T]):
     item: T
     training: Training
     seconds: float = 0.0
-    """Its share of the steps' time, in equal parts."""
+    """Of its seating, and its share of the steps' time, in equal parts."""
 
 
 def train_packed(
@@ -125,13 +125,17 @@ def train_packed(
     while True:
         for slot in range(pack.slots):
             if slot not in seated and (item := next(waiting, None)) is not None:
+                began = time.perf_counter()
                 seated[slot] = Seated(item, start(item, slot))
+                seated[slot].seconds = time.perf_counter() - began
         if not seated:
             return
         slots, began = sorted(seated), time.perf_counter()
         step([seated[slot].training for slot in slots], lambda rows, slots=slots: pack.logits(rows, slots))  # type: ignore[misc]
+        share = (time.perf_counter() - began) / len(slots)
         for slot in slots:
-            seated[slot].seconds += (time.perf_counter() - began) / len(slots)
+            seated[slot].seconds += share
+        for slot in slots:
             if seated[slot].training.over:
                 done = seated.pop(slot)
                 yield done.item, done.training.end(), done.seconds

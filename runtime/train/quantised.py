@@ -6,7 +6,7 @@ layer and norms are not quantised.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,26 +86,17 @@ def dense(linear: AnyLinear) -> Tensor:
     return linear.packed.dense() if isinstance(linear, FourBitLinear) else linear.weight
 
 
-def while_reading(kept: Sequence[str], dtype: torch.dtype) -> Any:
-    """How transformers quantises linear layers one by one while it reads them, but for those in `kept`."""
-    from transformers import BitsAndBytesConfig
+def quantise(model: Any, paths: Iterable[str], device: torch.device, dtype: torch.dtype) -> None:
+    """Hold linear layers in four bits, one after the other: no second copy of the model is ever there.
 
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type=KIND,
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=list(kept),
-    )
-
-
-def adopt(model: nn.Module) -> int:
-    """Take over the packed weights of bitsandbytes' layers; returns how many."""
-    from bitsandbytes.nn import Linear4bit
-
-    layers = [(path, module) for path, module in model.named_modules() if isinstance(module, Linear4bit)]
-    for path, layer in layers:
+    Args:
+        model: as it was read; its weights may still be pages of the file.
+        paths: of the layers.
+        device: where the packed weights stay.
+        dtype: what weights are quantised from and dequantised to.
+    """
+    for path in paths:
         parent, _, name = path.rpartition(".")
-        weight = Packed(layer.weight.data, layer.weight.quant_state)
+        layer = model.get_submodule(path)
+        weight = packed(layer.weight.detach().to(device, dtype))
         setattr(model.get_submodule(parent), name, FourBitLinear(weight, layer.bias))
-    return len(layers)

@@ -54,14 +54,19 @@ class Cell:
     """The slots take them in turn; the loops the first."""
     precision: str = "fp32"
     device: str = "cpu"
+    ragged: bool = False
+    """Rows of a quarter to seven quarters of so many tokens instead."""
 
     def data(self, seed: int) -> list[Example]:
         """The rows of one trial."""
         source = random.Random(seed)
         return [
-            Example([source.randrange(10, 900) for _ in range(self.tokens)], source.randrange(len(LABELS)))
+            Example([source.randrange(10, 900) for _ in range(self._length(source))], source.randrange(len(LABELS)))
             for _ in range(self.rows)
         ]
+
+    def _length(self, source: random.Random) -> int:
+        return source.randint(self.tokens // 4, 7 * self.tokens // 4) if self.ragged else self.tokens
 
     def arm(self, slot: int = 0) -> Arm:
         """The arm of a slot."""
@@ -126,22 +131,22 @@ def packed(cell: Cell, model: Base, slots: int) -> Contestant:
     return Contestant(f"fewtune, k = {slots}", slots, run)
 
 
-def plain(cell: Cell, model: Base, *, compiled: bool = False) -> Contestant:
-    """A peft loop that trains the first slot's trial: no padding, the label words' logits only, autocast in bf16."""
+def plain(cell: Cell, model: Base, *, compiled: bool = False, trial: int = 0) -> Contestant:
+    """A peft loop that trains one slot's trial: the label words' logits only, autocast in bf16."""
     from peft import LoraConfig, get_peft_model
 
-    own, lora, recipe = random_model(cell), cell.arm().lora, cell.recipe
+    own, lora, recipe = random_model(cell), cell.arm(trial).lora, cell.recipe
     assert lora is not None
     config = LoraConfig(r=lora.rank, lora_alpha=lora.alpha, target_modules=list(TARGETS))
     tuned: Any = get_peft_model(own, config).eval()
     live = dict(tuned.named_parameters())
     with torch.no_grad():
-        for name, value in adaptation.initial(model, cell.arm(), len(LABELS), 1).items():
+        for name, value in adaptation.initial(model, cell.arm(trial), len(LABELS), trial + 1).items():
             live[name.replace(".weight", ".default.weight")].copy_(value)
     moving = [parameter for parameter in live.values() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(moving, lr=recipe.learning_rate, weight_decay=0.0, fused=True)
-    data = cell.data(1)
-    stream = batches(len(data), cell.rows, 1)
+    data = cell.data(trial + 1)
+    stream = batches(len(data), cell.rows, trial + 1)
     words = own.get_output_embeddings().weight[list(LABELS)].float()
     backbone: Any = tuned.base_model.model.model
     if compiled:
@@ -150,10 +155,12 @@ def plain(cell: Cell, model: Base, *, compiled: bool = False) -> Contestant:
 
     def run() -> float:
         batch = [data[place] for place in next(stream)]
-        ids = torch.tensor([list(each.tokens) for each in batch], device=cell.device)
+        ends = [len(each.tokens) - 1 for each in batch]  # causal: what comes after a row's end is not seen
+        rows = [[*each.tokens, *[0] * (max(ends) - end)] for each, end in zip(batch, ends, strict=True)]
+        ids = torch.tensor(rows, device=cell.device)
         labels = torch.tensor([each.label for each in batch], device=cell.device)
         with torch.autocast(torch.device(cell.device).type, dtype=torch.bfloat16) if narrow else nullcontext():
-            hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state[:, -1]
+            hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state[range(len(batch)), ends]
         loss = torch.nn.functional.cross_entropy(hidden.float() @ words.t(), labels)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(moving, recipe.max_grad_norm)

@@ -157,11 +157,13 @@ class Bench:
         return Measured(len(found), wall, 0.0, train, evaluate, workers["rows"][0][0], accuracies)
 
 
-def kept(file: Path | None) -> dict[str, list[Measured]]:
+def kept(file: Path | None, settings: list[int]) -> dict[str, list[Measured]]:
     """What an interrupted run measured, by mode."""
     found: dict[str, list[Measured]] = defaultdict(list)
     for line in file.read_text().splitlines() if file and file.exists() else ():
         row = json.loads(line)
+        if row.pop("settings") != settings:
+            raise SystemExit(f"{file} was measured with other --slots, --timed or --quick")
         found[row.pop("mode")].append(Measured(**{**row, "accuracies": tuple(row["accuracies"])}))
     return found
 
@@ -175,7 +177,8 @@ def measured(bench: Bench, repeats: int, file: Path | None) -> dict[str, list[Me
         TUNE: lambda: bench.rival(TUNE, "tune"),
         **{mode: (lambda mode=mode: bench.fewtune(mode)) for mode in bench.slots},  # type: ignore[misc]
     }
-    known = kept(file)
+    settings = [*bench.slots.values(), len(bench.timed), len(bench.trials)]
+    known = kept(file, settings)
     found: dict[str, list[Measured]] = {mode: [] for mode in modes}
     for repeat in range(repeats):
         shift = 2 * repeat % len(modes)
@@ -186,7 +189,7 @@ def measured(bench: Bench, repeats: int, file: Path | None) -> dict[str, list[Me
             print(mode, found[mode][-1], flush=True)
             if file and not old:
                 with file.open("a") as handle:
-                    handle.write(json.dumps({"mode": mode, **asdict(found[mode][-1])}) + "\n")
+                    handle.write(json.dumps({"mode": mode, "settings": settings, **asdict(found[mode][-1])}) + "\n")
     return found
 
 
@@ -240,6 +243,7 @@ def main() -> None:
     bench = Bench(place, trials, timed, {ALONE: 1, PACKED: options.slots})
     expected = sum(seconds * (count if mode in bench.slots else options.timed) for mode, seconds in SECONDS.items())
     print(f"{count} trials; about {options.repeats * expected / 60:.0f} minutes on two idle cores", flush=True)
+    how = "medians, modes in turn" + (", in more than one sitting" if options.kept and options.kept.exists() else "")
     found = measured(bench, options.repeats, options.kept)
     modes, rates = table(found, count)
     checks = {
@@ -257,7 +261,7 @@ def main() -> None:
     lines = "\n".join(f"- {'holds' if holds else 'DOES NOT HOLD'}: {what}" for what, holds in checks.items())
     text = f"""# A grid of {count} trials
 
-`python tests/bench/grid.py --data ../shared/data --repeats {options.repeats}`, {machine()}; medians, modes in turn.
+`python tests/bench/grid.py --data ../shared/data --repeats {options.repeats}`, {machine()}; {how}.
 Trainer, the warm loop and Ray Tune were timed on {options.timed} trials and scaled to {count}; what they pay once was
 not scaled. The accuracies are of those {options.timed} trials in every mode.
 

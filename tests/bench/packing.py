@@ -11,6 +11,7 @@ promise is falsified, or where losses in fp32 differ.
 """
 
 import argparse
+import math
 import statistics
 import subprocess
 import sys
@@ -41,6 +42,7 @@ minutes and ends with 1 where a promise is falsified:
     python tests/bench/packing.py --device cuda --shape 360M --output tests/bench/packing_360M.md
     python tests/bench/packing.py --device cuda --shape 1.2B --output tests/bench/packing_1.2B.md
     python tests/bench/packing.py --device cuda --shape 7B --output tests/bench/packing_7B.md
+    python tests/bench/sweep.py --device cuda --output tests/bench/sweep.md
 
 {claims}
 """
@@ -56,6 +58,8 @@ class Curve:
     """FLOP of one trial's step: 4 for each weight of the blocks and token."""
     others: dict[str, float] = field(default_factory=dict)
     """Seconds of a step of a contestant that did not take turns."""
+    too_many: int | None = None
+    """Slots that did not fit into memory."""
 
     @property
     def reference(self) -> Contestant:
@@ -66,7 +70,9 @@ class Curve:
         return statistics.median(found[0].seconds) if found else None
 
     def value(self, claim: Claim, product: float) -> float | None:
-        """What a promise came to, if it was measured."""
+        """What a promise came to, if it was measured; the worst value where the slots did not fit into memory."""
+        if self.too_many is not None and claim.slots >= self.too_many:
+            return 0.0 if claim.accept > claim.falsify else math.inf
         took, one = self.seconds(claim.slots), self.seconds(1)
         if took is None or one is None:
             return None
@@ -102,15 +108,16 @@ def curve(cell: Cell, slots: Sequence[int], against: set[str], steps: int, repea
     model = base(cell)
     blocks = [each for each in model.model.base_model.layers.modules() if isinstance(each, torch.nn.Linear)]
     useful = 4.0 * cell.rows * cell.tokens * sum(each.weight.numel() for each in blocks)
-    contestants = [plain(cell, model)]
+    contestants, too_many = [plain(cell, model)], None
     for count in slots:
         try:
             more = packed(cell, model, count)
             more.losses.append(more.run())
         except torch.OutOfMemoryError:
+            too_many = count
             break
         contestants.append(more)
-    found = Curve(cell, contestants, useful)
+    found = Curve(cell, contestants, useful, too_many=too_many)
     measured(contestants, steps, repeats, cell.device)
     if "compiled" in against:
         compiled = plain(cell, model, compiled=True)

@@ -30,7 +30,7 @@ GRID: Tables = {
 )
 def test_who_stays(candidates: int, seeds: int, factor: int, expected: list[tuple[int, int]], part: float) -> None:
     assert rungs(candidates, seeds, factor) == tuple(Rung(*each) for each in expected)
-    assert share(candidates, seeds, factor) == pytest.approx(part)
+    assert share(candidates, seeds, rungs(candidates, seeds, factor)) == pytest.approx(part)
 
 
 def test_later_seeds_wait_for_the_gates() -> None:
@@ -57,8 +57,32 @@ def test_a_trial_is_the_same_with_and_without() -> None:
     assert halved.plan.hash != whole.plan.hash
     saved = {cost.arm: cost.seconds.mid for cost in halved.estimate.arms}
     for cost in whole.estimate.arms:
-        part = share(8, 5, 2) if "LoRA" in cost.arm else 1.0
+        part = share(8, 5, rungs(8, 5, 2)) if "LoRA" in cost.arm else 1.0
         assert saved[cost.arm] == pytest.approx(part * cost.seconds.mid, rel=1e-3)
+
+
+def test_a_choice_is_named_by_its_halvings() -> None:
+    factors = (None, 2, 3)
+    tables = [{**GRID, "evaluation": {"data_seeds": 5, "halving": factor}} for factor in factors]
+    assert len({compiled(each).plan.stage_index["select"].fingerprint for each in tables}) == 3
+
+
+def test_it_is_explained_and_no_limit_makes_it_a_fault() -> None:
+    decision = next(each for each in compiled(GRID).plan.decisions if each.field == "/halving")
+    assert (decision.value, decision.pinned) == (2, True)
+    assert "4 go on, after 2 data seeds 2 go on" in decision.because
+    tight = compiled({"data": {"label_budget": 160}, "evaluation": {"halving": 2}, "constraints": {"trials": 30}})
+    assert "W-cut" in {warning.code for warning in tight.plan.warnings}
+
+
+def test_no_more_share_a_step_than_a_halving_lets_run() -> None:
+    one, two = (
+        compiled({**GRID, "evaluation": {"data_seeds": 5, **more}}, device="h100") for more in ({}, {"halving": 2})
+    )
+    (whole,), (halved,) = (made.estimate.packing for made in (one, two))
+    assert whole.slots > 8 >= halved.slots
+    assert halved.trials == round(0.425 * whole.trials) == 17
+    assert halved.alone_seconds == pytest.approx(0.425 * whole.alone_seconds, rel=0.01)
 
 
 def test_a_dropped_arm_misses_nothing() -> None:
@@ -71,7 +95,7 @@ def test_a_dropped_arm_misses_nothing() -> None:
     assert actions == {
         **{(True, seed): "create" for seed in range(5)},
         **{(False, seed): "create" for seed in (0, 2, 3, 4)},  # what later gates decide is not known yet
-        (False, 1): "reuse",
+        (False, 1): "drop",
     }
 
 

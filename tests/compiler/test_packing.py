@@ -22,7 +22,9 @@ def packed(
     model: ModelFacts, device: DeviceFacts, tokens: float, *, trials: int = 64, limit: int = 70 << 30
 ) -> Packing:
     shape = Shape(tokens=tokens, micro_batch=8, longest=int(tokens / 8) + 1, trainable=2_400_000)
-    return packing(model, device, [arm(precision="bf16")], shape, trials=trials, steps=60 * trials, limit=limit)
+    return packing(
+        model, device, [arm(precision="bf16")], shape, trials=trials, steps=60 * trials, ready=trials, limit=limit
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,9 @@ def test_memory_limits_it() -> None:
     free = packed(SMALL, H100, 128)
     tight = packed(SMALL, H100, 128, limit=3 << 30)
     assert 1 <= tight.slots < free.slots
+    none = packed(SMALL, H100, 128, limit=1900 << 20)
+    assert none.slots == 1
+    assert "do not fit into memory" in none.because
 
 
 def test_one_training_is_alone() -> None:

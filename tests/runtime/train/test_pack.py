@@ -1,7 +1,7 @@
 """Trials that share their steps against plain peft loops, each alone; and what must not cross from slot to slot."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +265,29 @@ def test_arms_that_differ_in_what_they_wrap_do_not_share(bases: Any, job: Any) -
     ):
         with pytest.raises(ValueError, match="cannot share"):
             Pack(bases("llama"), others, [1, 2, 3, 4], len(LABELS), 2)
+
+
+def test_seconds_are_those_of_the_steps(
+    models: Any, bases: Any, grid: Grid, job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is done with a finished trial before the next step takes none of the others' time."""
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 1.0
+        return now[0]
+
+    monkeypatch.setattr("fewtune.runtime.train.pack.time.perf_counter", clock)
+    base, tokens = bases("opt", "double"), words(job("pattern", architecture="opt"))
+    trials = [replace(trial, recipe=trial.recipe.model_copy(update={"steps": 3})) for trial in grid("opt", count=4)]
+    pack = Pack(base, [trial.arm for trial in trials], tokens, len(LABELS), 4)
+
+    def start(trial: Trial, slot: int) -> Training:
+        learner = pack.seat(slot, trial.arm, trial.seed)
+        return Training(learner, trial.recipe, trial.data, trial.seed, None, Pulse(trial.arm.name, lambda _: None))
+
+    found = []
+    for _, _, seconds in train_packed(pack, trials, start):
+        found.append(seconds)
+        now[0] += 1000.0
+    assert found == [1.0 + 3 / 4] * 4  # its seating, and a quarter of each step
