@@ -243,7 +243,8 @@ def main() -> None:
     bench = Bench(place, trials, timed, {ALONE: 1, PACKED: options.slots})
     expected = sum(seconds * (count if mode in bench.slots else options.timed) for mode, seconds in SECONDS.items())
     print(f"{count} trials; about {options.repeats * expected / 60:.0f} minutes on two idle cores", flush=True)
-    how = "medians, modes in turn" + (", in more than one sitting" if options.kept and options.kept.exists() else "")
+    how = "medians (of two the slower), modes in turn"
+    how += ", in more than one sitting" if options.kept and options.kept.exists() else ""
     found = measured(bench, options.repeats, options.kept)
     modes, rates = table(found, count)
     checks = {
