@@ -69,7 +69,7 @@ def results(workspace: Path, experiment: str | None = None) -> Results:
 
 def dropped(reader: Reader, plan: Plan) -> frozenset[str]:
     """The arms that a halving left behind."""
-    kept = {name: event.kept for name, event in reader.history().selected.items() if event.kept}
+    kept = reader.history().kept
     return frozenset(stage.arm for stage in plan.stages if stage.arm and is_dropped(stage, plan, kept))
 
 

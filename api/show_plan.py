@@ -152,7 +152,8 @@ def _cost(out: Console, planned: Planned) -> None:
     if counts.keys() & {"reuse", "drop"}:
         left = sum(estimate.stage_seconds.get(stage, 0.0) for stage in changes.stages)
         out.print(
-            "to do   " + (f"{clock(left)} of it; the rest is reused" if changes.stages else "nothing: all is reused")
+            "to do   "
+            + (f"{clock(left)} of it; the rest is there or dropped" if changes.stages else "nothing: all is there")
         )
     out.print(f"memory  {between(estimate.peak_memory_bytes, size)}")
     out.print(f"disk    {between(estimate.disk_bytes, size)}")

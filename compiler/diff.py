@@ -1,4 +1,4 @@
-"""What a plan still needs, given what is known: create, reuse or retry."""
+"""What a plan still needs, given what is known: create, retry, reuse or drop."""
 
 from collections.abc import Mapping
 from typing import Literal

@@ -111,9 +111,9 @@ class Arm(Frozen):
         return self.adaptation == "qlora"
 
     @property
-    def base(self) -> tuple[str, bool] | None:
-        """The form of the base model that it needs: precision, and whether in four bits; None: it needs none."""
-        return None if self.plain else (self.precision, self.four_bit)
+    def base(self) -> tuple[Precision, bool]:
+        """The form of the base model that it works on, unless it is plain: precision, and whether in four bits."""
+        return self.precision, self.four_bit
 
     @property
     def plain(self) -> bool:

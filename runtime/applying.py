@@ -12,7 +12,7 @@ from typing import Protocol
 
 from fewtune.compiler.diff import Changes, KnownWork, diff, is_dropped
 from fewtune.compiler.facts import DataFacts
-from fewtune.compiler.plan import Arm, Compiled, Gate, Plan, Stage
+from fewtune.compiler.plan import Arm, Compiled, Gate, Plan, Precision, Stage
 from fewtune.runtime.batches import Batches, Work
 from fewtune.runtime.choosing import choose
 from fewtune.runtime.executor import Executor, Finished, Lost
@@ -89,7 +89,7 @@ class Application:
     troubles: dict[str, Trouble] = field(default_factory=dict)
     held: dict[str, dict[str, Held]] = field(default_factory=dict)
     """Worker -> job -> what it holds."""
-    bases: dict[str, tuple[str, bool] | None] = field(default_factory=dict)
+    bases: dict[str, tuple[Precision, bool]] = field(default_factory=dict)
     """Worker -> the base that it used last: what needs the same one comes first."""
     workers: int = 1
     cores: int = 0
@@ -126,7 +126,7 @@ class Application:
         }  # fmt: skip
         for stage in self.plan.stages:
             self.done[stage.id] = stage.kind == "sample" or stage.fingerprint in tables[stage.kind]  # type: ignore[operator]
-        for stage in self.decided_by:
+        for stage in self._decisions:
             needs = (self.plan.stage_index[need] for need in stage.needs)
             if not all(self.done[need.id] or is_dropped(need, self.plan, self.kept) for need in needs):
                 self.done[stage.id] = False  # decided while an arm had failed: once its scores are there, again
@@ -135,7 +135,7 @@ class Application:
         self._drop()
 
     @property
-    def decided_by(self) -> Iterator[Stage]:
+    def _decisions(self) -> Iterator[Stage]:
         """What is decided while the plan is applied: halvings in their order, then the choice."""
         stages = (self.plan.stage_index[gate.stage] for gate in self.plan.gates)
         return (stage for stage in stages if stage.kind in ("halve", "select"))
@@ -238,7 +238,7 @@ class Application:
 
     def _decide(self, run: str) -> None:
         """Decide halvings, then the choice, as soon as all that they compare is there (or has failed)."""
-        for stage in self.decided_by:
+        for stage in self._decisions:
             if not self.done[stage.id] and all(self._settled(need) for need in stage.needs):
                 gate = self.gates[stage.id]
                 selected = choose(self.plan, stage, gate, self.store.history, run, dropped=self._drop())
@@ -322,8 +322,12 @@ class Application:
 
     def _in_order(self, ready: Sequence[Work], worker: str) -> list[Work]:
         """What needs the worker's base comes first, then the longest."""
-        own = (None, self.bases.get(worker))
-        return sorted(ready, key=lambda work: (work[0].arm.base not in own, -self._predicted(work)))
+
+        def order(work: Work) -> tuple[bool, float]:
+            arm = work[0].arm
+            return not arm.plain and arm.base != self.bases.get(worker), -self._predicted(work)
+
+        return sorted(ready, key=order)
 
     def _predicted(self, work: Work) -> float:
         family, scores, fit = work
@@ -359,7 +363,7 @@ class Application:
             held[job.id] = Held(family, job, attempt, time.monotonic(), slots)
         self.store.record(*events)
         self.held[worker] = held
-        self.bases[worker] = chosen[-1][0].arm.base or self.bases.get(worker)
+        self.bases.update({worker: family.arm.base for family, _, _ in chosen if not family.arm.plain})
         states = tuple(None if fit else self._state(family) for family, _, fit in chosen)
         executor.submit(worker, Batch(tuple(one.job for one in held.values()), states, slots))
 

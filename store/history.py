@@ -53,7 +53,7 @@ class History:
     evaluated: dict[str, Evaluated] = field(default_factory=dict)
     """Fingerprint -> last result."""
     selected: dict[str, Selected] = field(default_factory=dict)
-    """Fingerprint of the select stage -> last decision."""
+    """Fingerprint of the select stage or of a halving -> last decision."""
     failed: dict[str, AttemptEnded] = field(default_factory=dict)
     """Fingerprint -> the failed attempt after which no other began."""
     sampled: set[str] = field(default_factory=set)
@@ -64,6 +64,11 @@ class History:
     """Attempts without an end."""
     attempts: dict[str, int] = field(default_factory=dict)
     """Run -> attempts that began."""
+
+    @property
+    def kept(self) -> dict[str, tuple[str, ...]]:
+        """Fingerprint of each halving that was decided -> the arms that go on."""
+        return {fingerprint: event.kept for fingerprint, event in self.selected.items() if event.kept}
 
     def add(self, records: Iterable[Record], end: Position) -> None:
         """Take in the next records; the journal goes on at `end`."""

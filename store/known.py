@@ -67,11 +67,7 @@ def known(history: History, artefacts: Artefacts, of: Collection[str] | None = N
         fitted=fitted,
         evaluated=evaluated,
         selected={fingerprint: event.arm for fingerprint, event in history.selected.items() if wanted(fingerprint)},
-        kept={
-            fingerprint: event.kept
-            for fingerprint, event in history.selected.items()
-            if wanted(fingerprint) and event.gate == "best-share"
-        },
+        kept={fingerprint: arms for fingerprint, arms in history.kept.items() if wanted(fingerprint)},
         diverged=frozenset(fingerprint for fingerprint in fitted if history.fitted[fingerprint].diverged),
         failed=frozenset(fingerprint for fingerprint in history.failed if wanted(fingerprint)),
     )

@@ -91,6 +91,11 @@ class Project:
         with (self.folder / name).open("w", newline="") as handle:
             csv.writer(handle).writerows(rows)
 
+    def sql(self, query: str) -> list[list[Any]]:
+        """Rows of the published results."""
+        rows: list[list[Any]] = json.loads(self.cli("sql", query, "--json").stdout)["data"]["rows"]
+        return rows
+
     def cli(
         self, *arguments: str, stdin: str = "", env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:

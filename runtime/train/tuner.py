@@ -62,7 +62,7 @@ class Tuner:
     def base(self, job: Job, pulse: Pulse) -> Base:
         """The resident base, loaded at its first use; and from now on as many threads as are fast at the moment."""
         self.threads.allow(job.threads)
-        kind = (job.arm.precision, job.arm.four_bit)
+        kind = job.arm.base
         if kind not in self._bases:
             pulse.beat("loading", 0, 1)
             self._make_room()

@@ -1,6 +1,5 @@
 """Successive halving through apply: the better arms go on, the others are neither trained nor compared."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +26,14 @@ def compared(folder: Path, **rates: float) -> Project:
     )  # fmt: skip
 
 
-def asked(made: Project, sql: str) -> list[list[Any]]:
-    rows: list[list[Any]] = json.loads(made.cli("sql", sql, "--json").stdout)["data"]["rows"]
-    return rows
-
-
 def states(made: Project) -> dict[tuple[str, int], str]:
     """(arm, data seed) -> what became of the trial in the last run."""
-    rows = asked(made, "SELECT arm, data_seed, state FROM trials WHERE run = (SELECT max(run) FROM runs)")
+    rows = made.sql("SELECT arm, data_seed, state FROM trials WHERE run = (SELECT max(run) FROM runs)")
     return {(arm, seed): state for arm, seed, state in rows}
 
 
 def chosen(made: Project) -> str:
-    ((arm,),) = asked(made, "SELECT DISTINCT arm FROM leaderboard WHERE chosen")
+    ((arm,),) = made.sql("SELECT DISTINCT arm FROM leaderboard WHERE chosen")
     return str(arm)
 
 
@@ -53,7 +47,7 @@ def test_the_worse_arms_stop_after_the_first_seed(tmp_path: Path) -> None:
     last = {arm for arm in RATES if found[arm, 2] == "finished"}
     assert len(last) == 1
     assert last < {"good", "fair"}
-    jobs = [str(job) for (job,) in asked(made, "SELECT job FROM attempts")]
+    jobs = [str(job) for (job,) in made.sql("SELECT job FROM attempts")]
     assert not [job for job in jobs if "idle" in job and "/d0/" not in job]
     assert [line for line in made.reporter.lines if "go on: " in line]
     assert {chosen(made)} == last, "arms are compared on the same seeds"

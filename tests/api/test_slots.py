@@ -1,6 +1,5 @@
 """Trainings that share their steps, through apply: the same table as one by one, nothing trained twice."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,8 @@ from project import Project, make_project
 PINS = {"steps": 6, "learning_rate": 5e-3, "rank": [2, 4]}
 
 
-def asked(made: Project, sql: str) -> list[list[object]]:
-    rows: list[list[object]] = json.loads(made.cli("sql", sql, "--json").stdout)["data"]["rows"]
-    return rows
-
-
 def scores(made: Project) -> dict[str, float]:
-    found = asked(made, "SELECT trial, accuracy FROM evaluations WHERE split = 'test'")
+    found = made.sql("SELECT trial, accuracy FROM evaluations WHERE split = 'test'")
     return {str(trial): float(str(accuracy)) for trial, accuracy in found}
 
 
@@ -26,7 +20,7 @@ def test_sharing_steps_changes_no_score_and_trains_nothing_twice(tmp_path: Path)
     done = packed.apply(slots=3)
     assert done.state == "succeeded"
     assert scores(packed) == pytest.approx(scores(alone), abs=0.03)
-    attempts = asked(packed, "SELECT job, arm, slots FROM attempts")
+    attempts = packed.sql("SELECT job, arm, slots FROM attempts")
     jobs = [job for job, _, _ in attempts]
     assert len(jobs) == len(set(jobs))
     assert not [job for job in jobs if str(job).startswith("refit/")], "a trial is the same training"
@@ -40,4 +34,4 @@ def test_a_plan_for_a_tiny_model_shares_by_itself(tmp_path: Path) -> None:
     slots = {group.slots for group in made.plan().compiled.estimate.packing}
     assert min(slots) > 1
     made.apply()
-    assert asked(made, "SELECT max(slots) FROM attempts") == [[max(slots)]]
+    assert made.sql("SELECT max(slots) FROM attempts") == [[max(slots)]]

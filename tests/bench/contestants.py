@@ -160,7 +160,8 @@ def plain(cell: Cell, model: Base, *, compiled: bool = False, trial: int = 0) ->
         ids = torch.tensor(rows, device=cell.device)
         labels = torch.tensor([each.label for each in batch], device=cell.device)
         with torch.autocast(torch.device(cell.device).type, dtype=torch.bfloat16) if narrow else nullcontext():
-            hidden = backbone(input_ids=ids, use_cache=False).last_hidden_state[range(len(batch)), ends]
+            states = backbone(input_ids=ids, use_cache=False).last_hidden_state
+        hidden = states[:, -1] if len(set(ends)) == 1 else states[range(len(batch)), ends]
         loss = torch.nn.functional.cross_entropy(hidden.float() @ words.t(), labels)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(moving, recipe.max_grad_norm)

@@ -17,8 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from claims import Claim, claims_table
-from contestants import LABELS, SHAPES, Cell, base, plain, wait
+from claims import ON_CUDA, claims_table
+from contestants import LABELS, SHAPES, Cell, base, packed, plain, wait
 from packing import ALONE, SAME, in_a_process
 from workplace import machine
 
@@ -28,7 +28,7 @@ from fewtune.runtime.train.model import Base
 from fewtune.runtime.train.pack import Pack, train_packed
 from fewtune.runtime.train.pulse import Pulse
 
-PROMISED = Claim("135M", 4, 32, 32, "process", 130, 60, 30)
+PROMISED = next(claim for claim in ON_CUDA if claim.against == "process")
 RANKS = (4, 8, 16)
 TIMED = 8
 """Trials of the loop."""
@@ -80,17 +80,11 @@ def launches(cell: Cell, model: Base, slots: int) -> float:
     activities = [torch.profiler.ProfilerActivity.CPU]
     if cell.device != "cpu":
         activities.append(torch.profiler.ProfilerActivity.CUDA)
-    short = replace(cell, ragged=False)
+    contestant = packed(replace(cell, ragged=False), model, slots)
+    contestant.run()
     with torch.profiler.profile(activities=activities) as profile:
-        pack = Pack(model, [short.arm(slot) for slot in range(slots)], LABELS, len(LABELS), slots)
-
-        def start(trial: int, slot: int) -> Training:
-            learner = pack.seat(slot, short.arm(trial), trial)
-            recipe = short.recipe.model_copy(update={"steps": PROFILED})
-            return Training(learner, recipe, short.data(trial), trial, None, Pulse("sweep", lambda _: None))
-
-        for _ in train_packed(pack, range(slots), start):
-            pass
+        for _ in range(PROFILED):
+            contestant.run()
     launched = "cudaLaunchKernel" if cell.device != "cpu" else "aten::"
     counted = sum(event.count for event in profile.key_averages() if event.key.startswith(launched))
     return counted / PROFILED
@@ -111,20 +105,22 @@ def main() -> None:
     cell = Cell(options.shape, 4, 32, RANKS, precision, options.device, ragged=True)
     model = base(cell)
     sweep(cell, model, options.slots, options.slots)  # warms up
-    packed, losses = sweep(cell, model, options.trials, options.slots)
+    seconds, losses = sweep(cell, model, options.trials, options.slots)
     places = [place * options.trials // TIMED for place in range(min(TIMED, options.trials))]
     alone = {place: one_by_one(cell, model, place) for place in places}
     every = sum(map(steps, range(options.trials)))
-    loop = statistics.median(seconds / steps(place) for place, (seconds, _) in alone.items()) * every
+    loop = statistics.median(took / steps(place) for place, (took, _) in alone.items()) * every
     process = in_a_process(replace(cell, ragged=False)) / ALONE * every
     apart = max(abs(loss - losses[place]) for place, (_, loss) in alone.items())
     counts = {slots: launches(cell, model, slots) for slots in (1, options.slots)}
-    promised = {PROMISED: process / packed} if (options.shape, options.slots) == ("135M", 32) else {}
+    promised = (
+        {PROMISED: process / seconds} if (options.shape, options.slots) == (PROMISED.shape, PROMISED.slots) else {}
+    )
     where = torch.cuda.get_device_name() if options.device == "cuda" else f"{machine()}, {options.threads} thread(s)"
     lines = [
-        f"| {name} | {seconds:.1f} | {seconds / packed:.2f} |"
-        for name, seconds in (
-            (f"fewtune, {options.slots} slots", packed),
+        f"| {name} | {took:.1f} | {took / seconds:.2f} |"
+        for name, took in (
+            (f"fewtune, {options.slots} slots", seconds),
             (f"a warm peft loop, {len(places)} trials scaled", loop),
             ("a process for each trial, one scaled", process),
         )
