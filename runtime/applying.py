@@ -363,7 +363,8 @@ class Application:
             held[job.id] = Held(family, job, attempt, time.monotonic(), slots)
         self.store.record(*events)
         self.held[worker] = held
-        self.bases.update({worker: family.arm.base for family, _, _ in chosen if not family.arm.plain})
+        if not chosen[-1][0].arm.plain:
+            self.bases[worker] = chosen[-1][0].arm.base
         states = tuple(None if fit else self._state(family) for family, _, fit in chosen)
         executor.submit(worker, Batch(tuple(one.job for one in held.values()), states, slots))
 
