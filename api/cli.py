@@ -256,7 +256,10 @@ def apply(
         int | None, typer.Option(min=1, max=256, help="Workers [one for each GPU; up to 4 on a CPU].")
     ] = None,
     slots: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Trainings that share a step; 1: each alone [as planned].")
+        int | None,
+        typer.Option(
+            min=1, max=256, help="Trainings that share a step, as far as memory goes; 1: each alone [as planned]."
+        ),
     ] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="Run in this process, without Ray.")] = False,
     cluster: Annotated[str | None, typer.Option(help="Address of a running Ray cluster [a local one].")] = None,

@@ -69,22 +69,22 @@ def packing(
         ready: how many of them can be at work at the same time, at most.
         limit: bytes that a device may take.
     """
-    most = min(MOST, trials, ready)
-    fitting = [k for k in range(1, most + 1) if k == 1 or _peak(model, device, arms[0], shape, k) <= limit]
+    fitting = max(k for k in range(1, MOST + 1) if k == 1 or _peak(model, device, arms[0], shape, k) <= limit)
+    most = min(trials, ready)
     each = {
         k: step_seconds(
             model, device, arms[0].precision, arms[0].adaptation,
             tokens=shape.tokens, trainable=shape.trainable, slots=k,
         ) / k
-        for k in fitting
+        for k in range(1, min(most, fitting) + 1)
     }  # fmt: skip
     best = min(each.values())
-    slots = next(k for k in fitting if each[k] <= NEAR * best)
+    slots = next(k for k in each if each[k] <= NEAR * best)
     gain = each[1] / each[slots]
     said = f"a step of one trial has {shape.tokens:.0f} tokens and takes {each[1]:.2f} s"
     if most == 1:
         slots, because = 1, "there is one training only" if trials == 1 else "there is one training at a time only"
-    elif fitting == [1]:
+    elif fitting == 1:
         because = f"{said}; two trainings at a time do not fit into memory"
     elif gain < WORTH:
         because = f"{said}, most of it in products: sharing steps would be {max(1.0, gain):.2f} times as fast"
@@ -95,6 +95,7 @@ def packing(
         arms=tuple(arm.name for arm in arms),
         trials=trials,
         slots=slots,
+        fitting=fitting,
         alone_seconds=round(steps * each[1], 3),
         packed_seconds=round(steps * each[slots], 3),
         because=because,

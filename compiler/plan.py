@@ -337,6 +337,8 @@ class Packing(Frozen):
     """Trainings of these arms in the plan, folds counted."""
     slots: int
     """Trials that share a step; 1: one by one."""
+    fitting: int = 1
+    """Trials that could share a step as far as memory goes, 32 at most."""
     alone_seconds: float
     """Of all their trainings, one by one on one device."""
     packed_seconds: float

@@ -17,7 +17,7 @@ class Batches:
 
     compiled: Compiled
     slots: int | None = None
-    """Trainings that share a step, in place of the plan's number."""
+    """Trainings that share a step, in place of the plan's number, as far as memory goes."""
 
     def first(self, ready: Sequence[Work], alone: Collection[str], *, workers: int) -> tuple[list[Work], int]:
         """The work to hand out next, and how many trainings share a step.
@@ -47,6 +47,7 @@ class Batches:
     def _slots(self, family: Family) -> int:
         if key(family.arm) is None:
             return 1
-        if self.slots is not None:
-            return self.slots
-        return next((group.slots for group in self.compiled.estimate.packing if family.arm.name in group.arms), 1)
+        group = next((group for group in self.compiled.estimate.packing if family.arm.name in group.arms), None)
+        if group is None:
+            return 1
+        return group.slots if self.slots is None else min(self.slots, group.fitting)

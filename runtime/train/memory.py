@@ -1,6 +1,7 @@
 """Memory: the peak of a piece of work, and the signs that there was too little."""
 
 import contextlib
+import ctypes
 import gc
 import resource
 import sys
@@ -48,6 +49,13 @@ def empty_cache() -> None:
 
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def trim() -> None:
+    """Give back to the system what the C library keeps of freed memory; where it is not glibc, nothing happens."""
+    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if give_back is not None:
+        give_back(0)
 
 
 def free_bytes(device: str) -> int:

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fewtune.runtime.train.memory import trim
+
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it names a package that we do not need
 
 KIND = "nf4"
@@ -100,3 +102,4 @@ def quantise(model: Any, paths: Iterable[str], device: torch.device, dtype: torc
         layer = model.get_submodule(path)
         weight = packed(layer.weight.detach().to(device, dtype))
         setattr(model.get_submodule(parent), name, FourBitLinear(weight, layer.bias))
+        trim()  # else the C library keeps what quantising took, now and then that of every layer

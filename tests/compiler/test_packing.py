@@ -65,6 +65,8 @@ def test_memory_limits_it() -> None:
     none = packed(SMALL, H100, 128, limit=1900 << 20)
     assert none.slots == 1
     assert "do not fit into memory" in none.because
+    assert [found.fitting for found in (free, none)] == [MOST, 1]
+    assert tight.slots <= tight.fitting < MOST
 
 
 def test_one_training_is_alone() -> None:
