@@ -90,10 +90,7 @@ def peak_bytes(model: ModelFacts, device: DeviceFacts, load: Load) -> int:
 
 
 def load_bytes(model: ModelFacts, device: DeviceFacts, load: Load) -> int:
-    """Predicted peak while the base is read, tensor by tensor.
-
-    Loads in four bits on a processor were measured at up to 1.8 times of it (tests/bench/memory.md).
-    """
+    """Predicted peak while the base is read, tensor by tensor."""
     return round(base_bytes(model, load) * HEADROOM) + fixed_bytes(device)
 
 
