@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from fewtune.specs.frozen import Frozen
 
 Strength = Literal["strong", "mixed", "folklore", "local", "given"]
@@ -33,7 +35,9 @@ class Decision(Frozen):
     source: str
     """Where the evidence stands."""
     evidence: tuple[str, ...] = ()
-    """All evidence rows that were weighed."""
+    """All evidence rows that were weighed, the one that decided first."""
+    kept_out: dict[str, str] = Field(default_factory=dict)
+    """Rows about the same that do not apply here -> the test of a fact that fails: "labels < 250"."""
     alternatives: tuple[Alternative, ...] = ()
     flips_when: str | None = None
     """What would change the value."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fewtune.compiler.decision import Decision
-from fewtune.compiler.evidence import EVIDENCE
+from fewtune.compiler.evidence import EVIDENCE, GIVEN
 from fewtune.compiler.rules.data_seeds import FLOOR
 from fewtune.compiler.situation import Choice, Situation, otherwise
+from fewtune.compiler.weighing import weighed
 from fewtune.specs.diagnostic import Diagnostic
 
 S = TypeVar("S", bound=Situation)
@@ -41,7 +42,7 @@ class Notes:
         self, rule: Callable[[S], Choice], situation: S, pointer: str, pinned: Any = None, spec_pointer: str = ""
     ) -> Any:
         """Ask the rule, let a pin win, keep the choice, return the value."""
-        choice = rule(situation)
+        choice = weighed(rule(situation), (rule.__name__,), situation)
         if pinned is not None:
             self._weigh(pinned, choice, pointer, spec_pointer)
             choice = pin(pinned, choice)
@@ -84,7 +85,8 @@ def pin(value: Any, ruled: Choice) -> Choice:
     return Choice(
         value=value,
         because="the spec pins it" + ("; the rules would say the same" if same else ""),
-        evidence=("pin", *(row for row in ruled.evidence if row not in ("pin", "fact", "design", "budget"))),
+        evidence=("pin", *(row for row in ruled.evidence if row not in GIVEN)),
+        kept_out=ruled.kept_out,
         alternatives=() if same else (otherwise(ruled.value, f"the rules: {ruled.because}"),),
         flips_when="the spec leaves it out",
     )
@@ -98,6 +100,7 @@ def cut(value: Any, ruled: Choice, because: str) -> Choice:
         value=value,
         because=because,
         evidence=("budget", *ruled.evidence),
+        kept_out=ruled.kept_out,
         alternatives=(otherwise(ruled.value, f"does not fit the limits; {ruled.because}"),),
         flips_when="more time",
     )

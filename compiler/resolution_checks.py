@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from math import ceil
 
+from fewtune.compiler.feasibility import fits, item_seconds
 from fewtune.compiler.finding import finding
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
 from fewtune.compiler.notes import LEFT_OUT
 from fewtune.compiler.plan import PROBES, Arm
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 from fewtune.compiler.rules.demonstrations import CONTEXT
-from fewtune.compiler.rules.methods import fits, item_seconds
 from fewtune.compiler.situation import Situation
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.methods import LOW_RANK, Pins

@@ -42,6 +42,7 @@ from fewtune.compiler.rules.verbalizer import first_tokens, verbalizer
 from fewtune.compiler.rules.warmup_steps import warmup_steps
 from fewtune.compiler.rules.weight_decay import weight_decay
 from fewtune.compiler.situation import ArmIdea, ArmSituation, Choice, RecipeSituation, Situation
+from fewtune.compiler.weighing import weighed
 from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.methods import LOW_RANK, MethodName
@@ -124,7 +125,7 @@ def _halved(found: Resolution, factor: int) -> Noted:
     counts = [f"after {rung.seeds} data seed{'s' * (rung.seeds > 1)} {rung.keep} go on" for rung in found.rungs]
     because = f"of {len(found.candidates)} trained arms " + ", ".join(counts) if counts else "there is nothing to halve"
     choice = Choice(value=factor, because=because, evidence=("pin",), flips_when="the spec leaves it out")
-    return Noted(pointer="/halving", decided_by="halving", choice=choice)
+    return Noted(pointer="/halving", decided_by="halving", choice=weighed(choice, ("halving",), found.situation))
 
 
 def _experiment_scope(s: Situation, cuts: Cuts, notes: Notes) -> Situation:
@@ -147,7 +148,7 @@ def _data_seeds(s: Situation, cuts: Cuts, notes: Notes) -> int:
     asked = s.experiment.evaluation.data_seeds
     if cuts.data_seeds is None or asked is not None:
         return int(notes.settle(data_seeds, s, "/data_seeds", asked, "/evaluation/data_seeds"))
-    ruled = data_seeds(s)
+    ruled = weighed(data_seeds(s), ("data_seeds",), s)
     value = min(int(ruled.value), cuts.data_seeds)
     notes.note("/data_seeds", "budget", cut(value, ruled, f"{ruled.value} seeds by the rules; {value} fit the limits"))
     return value
@@ -180,12 +181,12 @@ def _part(n: int, fraction: float) -> int:
 
 def _level(s: Situation, n: int, per_class: int | None, index: int, notes: Notes) -> Level:
     asked = s.experiment.evaluation
-    ruled = validation(s, n)
+    ruled = weighed(validation(s, n), ("validation",), s)
     spent = dict(ruled.value)
     pinned = asked.validation
     if s.folds is not None:
         n_train = min(n, len(s.pool) - len(s.pool) // s.folds)
-        ruled = validation(s, n_train)
+        ruled = weighed(validation(s, n_train), ("validation",), s)
         spent = dict(ruled.value)
     else:
         n_train = n
@@ -322,7 +323,7 @@ def _trained_recipe(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Re
 
 
 def _settle_steps(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> RecipeSituation:
-    pins, ruled = r.arm.pins, steps(r)
+    pins, ruled = r.arm.pins, weighed(steps(r), ("steps",), r)
     wanted = _first(pins.steps)
     if pins.epochs is not None:
         wanted = max(1, ceil(pins.epochs[0] * r.level.train / r.settled["batch_size"]))
@@ -337,7 +338,7 @@ def _settle_steps(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Reci
 
 
 def _early_stopping(r: RecipeSituation, at: str, notes: Notes) -> dict[str, Any]:
-    choice = early_stopping(r)
+    choice = weighed(early_stopping(r), ("early_stopping",), r)
     if r.arm.pins.early_stopping is False and choice.value is not None:
         choice = pin(None, choice)
     value = choice.value or {"evaluate_every": None, "patience": None}

@@ -27,6 +27,8 @@ class Choice:
     """The row (or "fact", "design") that settled it first, then all others that were weighed."""
     alternatives: tuple[Alternative, ...] = ()
     flips_when: str | None = None
+    kept_out: Mapping[str, str] = field(default_factory=dict)
+    """Rows about the same that do not apply here -> the test that fails."""
 
     def decision(self, pointer: str, decided_by: str) -> Decision:
         """The choice as a record of the plan."""
@@ -43,6 +45,7 @@ class Choice:
             evidence=self.evidence,
             alternatives=tuple(other for other in self.alternatives if other.value != self.value),
             flips_when=self.flips_when,
+            kept_out=dict(self.kept_out),
             pinned=rule == "pin",
         )
 

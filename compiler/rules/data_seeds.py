@@ -4,18 +4,23 @@ from fewtune.compiler.situation import Choice, Situation, otherwise
 
 PREFERRED = 5
 FLOOR = 3
+MANY = 10_000
+"""Labels from which on the sample hardly matters (R-129 is about fewer)."""
 
 
 def data_seeds(s: Situation) -> Choice:
-    """Five, three for cross-validation (each seed is a whole set of folds)."""
-    value = PREFERRED if s.folds is None else FLOOR
+    """Five; three for cross-validation (each seed is a whole set of folds) and for many labels."""
+    many = s.largest_n >= MANY
+    value = PREFERRED if s.folds is None and not many else FLOOR
     because = "results at this n move with the sample: five are preferred, three the least"
     if s.folds is not None:
         because = f"each seed is a new assignment to {s.folds} folds, so three give {3 * s.folds} trainings"
+    elif many:
+        because = f"n = {s.largest_n}: one sample is much like the next; three show that it is"
     return Choice(
         value=value,
         because=because,
-        evidence=("R-129", "R-131"),
+        evidence=("design",) if many else ("R-129",),
         alternatives=(otherwise(1, "an interval from one sample covers the test items only", "R-129"),
                       otherwise(10, "tighter intervals for twice the time", "R-129")),
         flips_when="a budget that holds fewer; never below three for the chosen arm",

@@ -2,6 +2,9 @@
 
 from fewtune.compiler.situation import ArmSituation, Choice, otherwise
 
+STUDIED = 100_000
+"""Labels up to which ranks were compared (R-036)."""
+
 
 def lora_rank(s: ArmSituation) -> Choice:
     """Eight below 500 labels or under a forgetting limit, sixteen above: within this range the rank hardly matters."""
@@ -15,11 +18,13 @@ def lora_rank(s: ArmSituation) -> Choice:
             flips_when="constraints.forgetting is 0.05 or more",
         )
     few = s.largest_n < 500
+    studied = s.largest_n <= STUDIED
     return Choice(
         value=8 if few else 16,
-        because=f"n = {s.largest_n}: ranks from 4 to 128 differ little; "
+        because=f"n = {s.largest_n}: "
+        + ("ranks from 4 to 128 differ little; " if studied else "more than was studied; ")
         + ("the low end also trains fastest" if few else "sixteen is the usual start"),
-        evidence=("R-036", "R-039", "R-034", "R-038", "R-031", "R-037"),
+        evidence=("R-036" if studied else "R-034",),
         alternatives=(otherwise(4, "no gain known"), otherwise(64, "no gain below 100k examples", "R-036", "R-037")),
         flips_when="n >= 500" if few else "n < 500",
     )

@@ -4,11 +4,13 @@ from itertools import product
 from math import ceil
 from typing import Any
 
-from fewtune.compiler.cost import encoding_seconds, scoring_seconds, writing_seconds
-from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
+from fewtune.compiler.cost import encoding_seconds
+from fewtune.compiler.feasibility import LATENCY_OVERHEAD, fits, item_seconds, least_bytes
+from fewtune.compiler.memory import limit_bytes
 from fewtune.compiler.plan import PROBES
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import ArmIdea, Choice, Situation, otherwise
+from fewtune.compiler.weighing import weighed
 from fewtune.compiler.wording import fields, head_pattern
 from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, ArmPin, MethodName, Pins, suits
 
@@ -17,15 +19,17 @@ SWEPT = ("rank", "learning_rate", "steps", "epochs", "batch_size", "demonstratio
 FULL_FROM = 100_000
 """Labels from which full fine-tuning of a decoder is worth an arm for its own sake (R-023); the 10,000
 of R-017 are an encoder's."""
-LATENCY_OVERHEAD = 0.03
-"""Seconds of one prediction that do not depend on its tokens."""
+FEW = 1000
+"""Labels up to which a pattern was seen ahead of a head (R-069)."""
+PRAISED = (300, 800)
+"""Labels at which R-032 saw full fine-tuning ahead."""
 
 
 def methods(s: Situation) -> tuple[ArmIdea, ...]:
     """Baselines first, then the candidates by the rules' order; what the spec pins, includes and excludes wins."""
     wanted = s.experiment.methods
     ideas: list[ArmIdea] = []
-    for method, ruled in _ruled(s).items():
+    for method, ruled in _weighed(s).items():
         included = method in wanted.include
         choice = ruled
         if included:
@@ -54,7 +58,7 @@ def left_out(s: Situation) -> dict[MethodName, Choice]:
     wanted = s.experiment.methods
     absent: dict[MethodName, Choice] = {}
     present = {idea.method for idea in methods(s)}
-    for method, ruled in _ruled(s).items():
+    for method, ruled in _weighed(s).items():
         if method in wanted.exclude:
             absent[method] = Choice(value=False, because="methods.exclude names it", evidence=("pin",))
         elif method not in present and ruled.value:
@@ -62,6 +66,12 @@ def left_out(s: Situation) -> dict[MethodName, Choice]:
         elif method not in present:
             absent[method] = ruled
     return absent
+
+
+def _weighed(s: Situation) -> dict[MethodName, Choice]:
+    """What the rules say of each method, with all evidence about the method or a part of it."""
+    return {method: weighed(choice, {method: None} | dict.fromkeys(method.split("+")), s)
+            for method, choice in _ruled(s).items()}  # fmt: skip
 
 
 def _ruled(s: Situation) -> dict[MethodName, Choice]:
@@ -165,7 +175,7 @@ def _trained(s: Situation, method: MethodName) -> Choice:
             value=True,
             because=f"n = {s.largest_n}: a pattern uses what the model knows of the label words, and low-rank updates "
             "match full fine-tuning on decoders",
-            evidence=("R-069", "R-023", "M-001", "R-016"),
+            evidence=("R-069" if s.largest_n <= FEW else "R-023",),
             alternatives=(otherwise("4-bit base", "16 bit fits", "R-145"),),
             flips_when="no one-token label words",
         )
@@ -187,7 +197,9 @@ def _full(s: Situation, formulation: str) -> Choice:
         return _no(because, "R-023", "R-069", flips_when=f"n >= {FULL_FROM}")
     if s.facts.model.parameters > 1_000_000_000:
         return _no("low-rank updates match it at this n and this size", "R-023", "R-032", flips_when="a model below 1B")
-    return _yes("a vendor reports it ahead at 300-800 labels, the survey behind: an experiment", "R-032", "R-023")
+    if PRAISED[0] <= s.largest_n <= PRAISED[1]:
+        return _yes("a vendor reports it ahead at 300-800 labels, the survey behind: an experiment", "R-032")
+    return _yes("a model so small is soon trained in full: an experiment, against the survey", "design")
 
 
 def _four_bit(s: Situation) -> Choice:
@@ -209,7 +221,7 @@ def _impossible(s: Situation, adaptation: Adaptation | None, prompt_tokens: int 
     """Say no where the memory or the latency forbids the arm."""
     if not fits(s, adaptation or "none"):
         limit = limit_bytes(s.experiment, s.facts.device) / 1e9
-        return _no(f"does not fit into {limit:.1f} GB", "fact", "R-144", flips_when="more memory or a smaller model")
+        return _no(f"does not fit into {limit:.1f} GB", "fact", flips_when="more memory or a smaller model")
     latency = s.experiment.constraints.latency
     takes = item_seconds(s, prompt_tokens)
     if latency is not None and takes > latency.seconds:
@@ -220,29 +232,7 @@ def _impossible(s: Situation, adaptation: Adaptation | None, prompt_tokens: int 
 def _too_slow(takes: float, limit: str) -> Choice:
     needed = f"{ceil(takes * 1000)} ms"
     because = f"one item takes about {needed}, {limit} is the limit"
-    return _no(because, "fact", "R-027", flips_when=f"constraints.latency of {needed}")
-
-
-def item_seconds(s: Situation, prompt_tokens: int = 0) -> float:
-    """Predicted seconds for one text of usual length; a cached prompt is attended to, not read again."""
-    tokens = s.usual_length + 16 + prompt_tokens / 8
-    seconds = LATENCY_OVERHEAD + scoring_seconds(s.facts.model, s.facts.device, s.precision, tokens)
-    return seconds + writing_seconds(s.facts.model, s.facts.device, s.precision, 1, s.usual_target)
-
-
-def fits(s: Situation, adaptation: Adaptation) -> bool:
-    """Whether the smallest trial of this adaptation fits into the memory."""
-    return least_bytes(s, adaptation) <= limit_bytes(s.experiment, s.facts.device)
-
-
-def least_bytes(s: Situation, adaptation: Adaptation) -> int:
-    """Predicted peak of the smallest trial of this adaptation."""
-    model, device = s.facts.model, s.facts.device
-    tokens = min(512, (s.lengths[-1] if s.lengths else 1) + 64 + s.usual_target)
-    every = tuple(linear.name for linear in model.linears)
-    low_rank = lora_parameters(model, 8, every) if adaptation in LOW_RANK else 0
-    trainable = model.parameters if adaptation == "full" else low_rank
-    return peak_bytes(model, device, Load(adaptation, s.precision, trainable, 1, tokens))
+    return _no(because, "fact", flips_when=f"constraints.latency of {needed}")
 
 
 def merged(common: Pins, own: ArmPin) -> Pins:

@@ -2,100 +2,16 @@
 
 import ast
 import re
-import tomllib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import pytest
-from situations import experiment, facts, with_model
+from rule_cases import CASES, KEYS, NAMES, Case
 
 from fewtune.compiler import resolve as pipeline
-from fewtune.compiler.decision import Decision
 from fewtune.compiler.evidence import EVIDENCE, GIVEN
-from fewtune.compiler.notes import LEFT_OUT, Noted
-from fewtune.compiler.resolve import resolve
-from fewtune.compiler.sample import pool
-from fewtune.compiler.situation import Situation
-from fewtune.specs.patch import lookup
 
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "rules"
 RULES = Path(pipeline.__file__).parent / "rules"
-KEYS = {"title", "spec", "facts", "arm", "at", "left_out", "value", "nothing", "some", "evidence", "because", "instead"}
-
-
-@dataclass(frozen=True)
-class Case:
-    """One titled situation of a fixture.
-
-    `nothing` stands for null, `some` lets the value hold more keys, `left_out` names the method that is no arm.
-    """
-
-    rule: str
-    given: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """The rule and the title."""
-        return f"{self.rule}: {self.given['title']}"
-
-    @cached_property
-    def decision(self) -> Decision:
-        """What the rules decide about the value that the case is about."""
-        parameters = dict(self.given.get("facts", {}))
-        changes = parameters.pop("model_changes", {})
-        if isinstance(parameters.get("tokens"), str):
-            parameters["tokens"] = lengths(parameters["tokens"])
-        asked = experiment(**without_false(self.given.get("spec", {})))
-        measured = with_model(facts(asked, **parameters), **changes)
-        resolution = resolve(Situation.first(asked, measured, pool(measured.data)[0]))
-        if "left_out" in self.given:
-            absent = [one for one in resolution.noted if one.pointer == LEFT_OUT]
-            return next(one.decision() for one in absent if one.choice.value == self.given["left_out"])
-        if "arm" in self.given:
-            return self._among(next(one.noted for one in resolution.arms if one.arm.method == self.given["arm"]))
-        return self._among(resolution.noted)
-
-    @property
-    def at(self) -> str:
-        """The place of the value, relative to the arm where there is one."""
-        return str(self.given["at"])
-
-    def _among(self, noted: tuple[Noted, ...]) -> Decision:
-        decisions = [one.decision() for one in noted if self.at == one.pointer or self.at.startswith(one.pointer + "/")]
-        assert len(decisions) == 1, f"{len(decisions)} decisions at {self.at}"
-        found = decisions[0]
-        return found.model_copy(
-            update={"value": lookup({"value": found.value}, "/value" + self.at[len(found.field) :])}
-        )
-
-
-def without_false(tables: dict[str, Any]) -> dict[str, Any]:
-    """TOML has no null: `test = false` takes the key away."""
-    return {
-        name: {key: None if value is False and key == "test" else value for key, value in table.items()}
-        for name, table in tables.items()
-    }
-
-
-def lengths(text: str) -> tuple[int, ...]:
-    """Lengths of texts: "200 x 20, 1 x 400"."""
-    pairs = [tuple(map(int, part.split(" x "))) for part in text.split(", ")]
-    return tuple(tokens for count, tokens in pairs for _ in range(count))
-
-
-def read() -> Iterator[Case]:
-    for path in sorted(FIXTURES.glob("*.toml")):
-        content = tomllib.loads(path.read_text())
-        defaults = {key: value for key, value in content.items() if key != "case"}
-        yield from (Case(path.stem, defaults | given) for given in content["case"])
-
-
-CASES = tuple(read())
-NAMES = sorted({case.rule for case in CASES})
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -1,0 +1,72 @@
+"""Which rows of evidence fire in a situation, and which fact keeps the others out."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+
+from fewtune.compiler.condition import Value, kept_out
+from fewtune.compiler.evidence import ROWS, Evidence
+from fewtune.compiler.feasibility import fits
+from fewtune.compiler.situation import ArmSituation, Choice, RecipeSituation, Situation
+
+ROWS_OF: dict[str, tuple[Evidence, ...]] = {
+    name: tuple(row for row in ROWS if name in row.decides) for name in {name for row in ROWS for name in row.decides}
+}
+"""What is decided -> the rows that are weighed."""
+
+
+def _labels(s: Situation) -> int:
+    return s.level.n if isinstance(s, RecipeSituation) else s.largest_n
+
+
+def _steps(s: Situation) -> Value | None:
+    return s.settled.get("steps") if isinstance(s, RecipeSituation) else None
+
+
+FACTS: dict[str, Callable[[Situation], Value | None]] = {
+    "answer": lambda s: "text" if s.writes else "label",
+    "task": lambda s: s.experiment.task.type,
+    "labels": _labels,
+    "labels_per_class": lambda s: None if s.writes else _labels(s) / len(s.label_names),
+    "label_words": lambda s: None if s.writes else s.verbalizer is not None,
+    "out_of_domain": lambda s: bool(s.facts.data.ood),
+    "architecture": lambda s: s.facts.model.architecture,
+    "parameters": lambda s: s.facts.model.parameters,
+    "instruct": lambda s: s.facts.model.instruct,
+    "device": lambda s: s.facts.device.kind,
+    "bf16": lambda s: s.facts.device.bf16,
+    "memory_fits_16bit": lambda s: fits(s, "lora"),
+    "latency_limit": lambda s: s.experiment.constraints.latency is not None,
+    "deployments": lambda s: s.experiment.constraints.deployments or 1,
+    "forgetting": lambda s: s.experiment.constraints.forgetting,
+    "formulation": lambda s: s.arm.formulation if isinstance(s, ArmSituation) else None,
+    "adaptation": lambda s: s.arm.adaptation if isinstance(s, ArmSituation) else None,
+    "rank": lambda s: s.rank if isinstance(s, ArmSituation) else None,
+    "steps": _steps,
+}
+"""What conditions may test -> its value in a situation; None: not known in this scope."""
+
+
+def observe(s: Situation, fact: str) -> Value | None:
+    """The value of a fact."""
+    return FACTS[fact](s)
+
+
+def weighed(choice: Choice, names: Iterable[str], s: Situation) -> Choice:
+    """The choice with every row of what is decided: those that fire among its evidence, the others with their reason.
+
+    Args:
+        choice: by a rule.
+        names: of what it decides, as rows name it.
+        s: what the rule looked at.
+    """
+    rows = {row.id: row for name in names for row in ROWS_OF.get(name, ())}
+    failed = {id: kept_out(row.when, partial(observe, s)) for id, row in rows.items()}
+    settled, *others = choice.evidence
+    cited = (settled, *(id for id in others if failed.get(id) is None))
+    fired = (id for id, test in failed.items() if test is None and id not in cited)
+    return replace(
+        choice,
+        evidence=(*cited, *fired),
+        kept_out={id: str(test) for id, test in failed.items() if test is not None},
+    )
