@@ -84,7 +84,8 @@ class Live:
         self._bar.update(self._task, now=now + self._left)
 
     def said(self, text: str) -> None:
-        """Say it above the live line."""
+        """Say it above the live line; whatever still runs tells so soon."""
+        self._running.clear()
         self._lines.said(text)
 
     def close(self) -> None:

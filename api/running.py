@@ -141,7 +141,8 @@ def workers_for(planned: Planned, how: How) -> int:
         return device.count
     threads, fixed = threads_each(device.cores)
     free = planned.probed.facts.weather.free_memory_bytes
-    room = int(free / max(1, estimate.peak_memory_bytes.high)) if free else 1
+    wider = max([1.0, *(min(how.slots or 0, group.fitting) / group.slots for group in estimate.packing)])
+    room = int(free / max(1, wider * estimate.peak_memory_bytes.high)) if free else 1
     plan, actions = planned.plan, planned.changes.trials
     jobs = sum(actions[trial.id] in ("create", "retry") and not plan.arm(trial.arm).plain for trial in plan.trials)
     return max(1, min(device.cores // threads if fixed else device.cores, MOST_WORKERS, room, jobs))

@@ -70,8 +70,14 @@ class Costing:
         most = float(arm.generation.max_new_tokens)
         return min(most, self.mean_target + 1) if arm.trained else most
 
-    def fit_seconds(self, arm: Arm, level: Level) -> float:
-        """Seconds of fitting once; reading the demonstrations counts for in-context arms."""
+    def fit_seconds(self, arm: Arm, level: Level, slots: int | None = None) -> float:
+        """Seconds of fitting once; reading the demonstrations counts for in-context arms.
+
+        Args:
+            arm: what is fitted.
+            level: on how many labels.
+            slots: trainings that share a step; None: as many as the plan says.
+        """
         s = self.resolution.situation
         recipe = arm.recipe(level.n)
         if arm.formulation == "majority":
@@ -83,7 +89,7 @@ class Costing:
         each = self._trained_tokens(arm)
         if arm.formulation == "in-context":
             return scoring_seconds(s.facts.model, s.facts.device, arm.precision, recipe.demonstrations * (each + 2))
-        slots = self._slots(arm)
+        slots = slots or self._slots(arm)
         step = step_seconds(
             s.facts.model, s.facts.device, arm.precision, arm.adaptation,
             tokens=recipe.batch_size * each, trainable=self.trainable[arm.name], slots=slots,
@@ -220,7 +226,7 @@ class Costing:
         if s.folds is None and level.scheme == "fixed-schedule":
             return 0.0
         candidates = [resolved.arm for resolved in self.resolution.arms if resolved.arm.trained]
-        return max((self.fit_seconds(arm, level) for arm in candidates), default=0.0)
+        return max((self.fit_seconds(arm, level, slots=1) for arm in candidates), default=0.0)
 
     def seconds(self, engine: str = "ray") -> float:
         """Seconds on the clock, all devices busy."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from fewtune.compiler.cost import FINISH, START
 from fewtune.compiler.diff import Changes, KnownWork, diff, is_dropped
 from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.plan import Arm, Compiled, Gate, Plan, Precision, Stage
@@ -58,8 +59,8 @@ class Trouble:
 
     @property
     def alone(self) -> bool:
-        """Whether it is given to a worker by itself: twice lost with others, it may be what went wrong."""
-        return self.lost > 1 or self.halvings > 0
+        """Whether it is given to a worker by itself: it may be what went wrong."""
+        return self.lost > 0 or self.halvings > 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Held:
     job: Job
     attempt: str
     since: float
+    """When it began, or its pack, the seconds of those that ended taken off."""
     slots: int = 1
 
 
@@ -175,7 +177,8 @@ class Application:
         self.batches = Batches(self.compiled, slots)
         self._record_samples()
         self.jobs = self._count()
-        self.reporter.began(run, self.jobs, self._expected())
+        self.reporter.began(run, self.jobs, self._expected(engine))
+        self._say_slots(slots)
         self._decide(run)
         executor = self.start_executor() if any(self._ready()) else None
         try:
@@ -189,13 +192,19 @@ class Application:
                 executor.close()
         return self._end()
 
-    def _expected(self) -> float:
+    def _say_slots(self, asked: int | None) -> None:
+        """Where memory allows less than the operator asks for."""
+        for group in self.compiled.estimate.packing:
+            if asked is not None and 1 < group.fitting < asked:
+                self.reporter.said(f"{group.arms[0]}: {group.fitting} trainings share a step, {asked} do not fit")
+
+    def _expected(self, engine: str) -> float:
         """Predicted seconds of what is missing; where nothing is known yet, those of the plan."""
         missing = self.changes().stages
         if len(missing) == len(diff(self.plan, KnownWork()).stages):
             return self.compiled.estimate.seconds.mid
         seconds = sum(self.compiled.estimate.stage_seconds.get(stage, 0.0) for stage in missing)
-        return seconds if self.cores else seconds / self.workers
+        return START[engine] + (seconds if self.cores else seconds / self.workers) + FINISH
 
     def _count(self) -> int:
         """Jobs that are missing: a fit that is named twice is one, and one candidate will be trained on all labels."""
@@ -312,10 +321,9 @@ class Application:
             ready = list(self._ready())
             if not ready:
                 break
-            if len(executor.idle()) + len(self.held) > 1:
-                ready = self._in_order(ready, worker)
+            ready = self._in_order(ready, worker)
             alone = {family.id for family, _, _ in ready if self.troubles.get(family.id, Trouble()).alone}
-            chosen, slots = self.batches.first(ready, alone, workers=len(executor.idle()))
+            chosen, slots = self.batches.first(ready, alone, workers=self.workers)
             self._submit(executor, worker, run, chosen, slots)
             given = True
         return given
@@ -324,8 +332,8 @@ class Application:
         """What needs the worker's base comes first, then the longest."""
 
         def order(work: Work) -> tuple[bool, float]:
-            arm = work[0].arm
-            return not arm.plain and arm.base != self.bases.get(worker), -self._predicted(work)
+            loaded = self.bases.get(worker)
+            return loaded is not None and work[0].arm.base != loaded, -self._predicted(work)
 
         return sorted(ready, key=order)
 
@@ -378,18 +386,17 @@ class Application:
     # What came of it.
 
     def _take(self, outcome: Finished | Lost) -> None:
-        jobs = self.held[outcome.worker]
+        if isinstance(outcome, Lost):
+            self._lost(outcome)
+            return
+        jobs, answer = self.held[outcome.worker], outcome.answer
         held = jobs.pop(outcome.job)
-        now = time.monotonic()
+        seconds = time.monotonic() - held.since
+        if held.slots > 1:
+            seconds = min(seconds, sum(found.seconds for found in answer.outcomes))
+        jobs.update({name: replace(other, since=other.since + seconds) for name, other in jobs.items()})
         if not jobs:
             del self.held[outcome.worker]
-        elif held.slots == 1:  # the next one begins now
-            jobs.update({name: replace(other, since=now) for name, other in jobs.items()})
-        seconds = now - held.since
-        if isinstance(outcome, Lost):
-            self._lost(held, outcome.message, seconds)
-            return
-        answer = outcome.answer
         events, artefacts = self.recorder.record(held.family, held.attempt, answer)
         state = "succeeded" if answer.failure is None else "failed"
         ended = happened.AttemptEnded(
@@ -431,17 +438,24 @@ class Application:
             self.predicted_done += predicted
             self.taken += sum(outcome.seconds for outcome in answer.outcomes)
 
-    def _lost(self, held: Held, message: str, seconds: float) -> None:
-        trouble = self.troubles[held.family.id]
-        trouble.lost += 1
-        trouble.given_up = trouble.lost >= MOST_ATTEMPTS
-        self.store.record(
-            happened.AttemptEnded(
-                attempt=held.attempt, state="failed", failure="worker_lost", message=message, seconds=seconds
-            )
-        )
-        outcome = f"worker lost ({message})" + ("" if trouble.given_up else ", again on another")
-        self._report(held, outcome, over=trouble.given_up)
+    def _lost(self, lost: Lost) -> None:
+        """Give a dead worker's jobs to others; those that were at work may be why it died, and go alone from now on."""
+        held = list(self.held.pop(lost.worker).values())
+        seated = held[: held[0].slots]
+        seconds = (time.monotonic() - held[0].since) / len(seated)
+        for one in held:
+            trouble, began = self.troubles[one.family.id], one in seated
+            trouble.lost += began
+            trouble.given_up = trouble.lost >= MOST_ATTEMPTS
+            ended = happened.AttemptEnded(
+                attempt=one.attempt, state="failed", failure="worker_lost",
+                message=lost.message if began else f"not begun: {lost.message}", seconds=seconds if began else 0.0,
+            )  # fmt: skip
+            self.store.record(ended)
+        self.reporter.said(f"{lost.worker} lost ({lost.message}): {len(held)} jobs go to another, {len(seated)} alone")
+        for one in seated:
+            if self.troubles[one.family.id].given_up:
+                self._report(one, f"{lost.worker} lost ({lost.message}), given up", over=True)
 
     def _told(self, answer: Answer) -> str:
         """What a finished job brought, in a few words."""
@@ -460,7 +474,8 @@ class Application:
     def _report(self, held: Held, outcome: str, *, over: bool) -> None:
         if over:
             self.finished += 1
-        left = sum(self._predicted(ready) for ready in self._ready()) / max(1, self.workers)
+        coming = [*self._ready(), *(self._work(one) for jobs in self.held.values() for one in jobs.values())]
+        left = sum(map(self._predicted, coming)) / max(1, self.workers)
         sharing = self.workers if self.cores else 1.0  # jobs side by side on one processor take longer each
         pace = self.taken / self.predicted_done if self.predicted_done else sharing
         self.reporter.ended(held.family.id, outcome, self.finished, self.jobs, left * pace)

@@ -25,7 +25,8 @@ class Batches:
         Args:
             ready: in the order of its importance; not empty.
             alone: families that go by themselves.
-            workers: that are idle: what can be shared is shared out among them.
+            workers: of the run, busy ones among them: each takes its share of what can be shared, so that all end
+                at about the same time.
         """
         head = ready[0]
         common = self._common(head)

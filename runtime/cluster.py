@@ -162,7 +162,7 @@ class RayCluster:
         except self._ray.exceptions.RayError as error:
             self._replace(worker)
             said = str(error).strip().split("\n")[0][:300]
-            return [Lost(worker, job, said) for job in held]
+            return [Lost(worker, said)]
         held.remove(answer.job)
         if held:
             self._running[self._actors[worker].more.remote()] = worker

@@ -21,10 +21,9 @@ class Finished:
 
 @dataclass(frozen=True)
 class Lost:
-    """A worker died; the job it held was not answered."""
+    """A worker died; the jobs that it held were not answered."""
 
     worker: str
-    job: str
     message: str
 
 

@@ -1,10 +1,11 @@
 """Scores of a written text against its target, one for each item: each is a number from 0 to 1, higher is better.
 
 ROUGE-L is the F1 of the longest common subsequence of words (Lin 2004), without a stemmer. Exact match and token F1
-compare answers as SQuAD's script does (Rajpurkar et al. 2016). Both references know English: the words of the
-`rouge-score` package are runs of a to z and digits, so that of a Chinese text nothing is left. Here words are runs of
-any alphabet's letters, and ideographs and kana are a word each, as MLQA's script has it (Lewis et al. 2020). Scores of
-ASCII texts are the references'. Thai, Lao, Khmer and Burmese, which write no spaces either, are not taken apart.
+compare answers as SQuAD's script does (Rajpurkar et al. 2016), but for points in numbers. Both references know English:
+the words of the `rouge-score` package are runs of a to z and digits, so that of a Chinese text nothing is left. Here
+words are runs of any alphabet's letters, and ideographs and kana are a word each, as MLQA's script has it (Lewis et al.
+2020). Scores of ASCII texts are the references'. Thai, Lao, Khmer and Burmese, which write no spaces either, are not
+taken apart.
 """
 
 import re
@@ -16,6 +17,8 @@ from collections.abc import Callable, Sequence
 from fewtune.specs.evaluation import Metric
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
+POINTS = re.compile(r"(?<!\d)\.|\.(?!\d)")
+"""Points that are no part of a number: to SQuAD's script, 4.5 and 45 are the same answer."""
 SINGLE = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
 """Ideographs and kana."""
 
@@ -66,7 +69,8 @@ def answer_words(text: str) -> list[str]:
     >>> answer_words("The U.S. dollar, a currency"), answer_words("约 12%。")
     (['us', 'dollar', 'currency'], ['约', '12'])
     """
-    return ARTICLES.sub(" ", "".join(c for c in _prepared(text) if not _is_punctuation(c))).split()
+    text = POINTS.sub("", _prepared(text))
+    return ARTICLES.sub(" ", "".join(c for c in text if c == "." or not _is_punctuation(c))).split()
 
 
 def _is_punctuation(character: str) -> bool:
@@ -76,7 +80,7 @@ def _is_punctuation(character: str) -> bool:
 def exact_match(text: str, target: str) -> float:
     """1 where both are the same words, else 0.
 
-    >>> exact_match("The 4.5%", "45"), exact_match("yes", "no")
+    >>> exact_match("The 4.5%", "4.5"), exact_match("4.5", "45")
     (1.0, 0.0)
     """
     return float(answer_words(text) == answer_words(target))

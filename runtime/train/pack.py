@@ -130,12 +130,14 @@ def train_packed(
                 seated[slot].seconds = time.perf_counter() - began
         if not seated:
             return
+        over = [slot for slot in sorted(seated) if seated[slot].training.over]
+        for slot in over:
+            done = seated.pop(slot)
+            yield done.item, done.training.end(), done.seconds
+        if over:
+            continue
         slots, began = sorted(seated), time.perf_counter()
         step([seated[slot].training for slot in slots], lambda rows, slots=slots: pack.logits(rows, slots))  # type: ignore[misc]
         share = (time.perf_counter() - began) / len(slots)
         for slot in slots:
             seated[slot].seconds += share
-        for slot in slots:
-            if seated[slot].training.over:
-                done = seated.pop(slot)
-                yield done.item, done.training.end(), done.seconds

@@ -99,12 +99,12 @@ class Tuner:
         return self._fitted(job, course, state, moved, seconds=time.perf_counter() - start, peak=peak.bytes)
 
     def fit_together(self, batch: Batch, notify: Notify) -> Iterator[tuple[Job, Fitted]]:
-        """Train arms that share their steps, `batch.slots` at a time, the longest first.
+        """Train arms that share their steps, `batch.slots` at a time, in the batch's order.
 
         Yields:
             Each job and what its fit left, as soon as it ends.
         """
-        jobs = sorted(batch.jobs, key=lambda job: -job.recipe.steps * job.recipe.batch_size)
+        jobs = batch.jobs
         pulses = {job.id: Pulse(job.id, notify) for job in jobs}
         base = self.base(jobs[0], pulses[jobs[0].id])
         for pulse in pulses.values():

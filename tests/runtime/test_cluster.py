@@ -143,12 +143,14 @@ def test_a_grid_shares_its_steps_and_survives_a_killed_worker(tmp_path: Path, se
         evaluation={"data_seeds": seeds},
     )  # fmt: skip
     made.path  # noqa: B018 -- written once
+    began = time.monotonic()
     process = start(made, "--workers", "2", "--slots", "4")
     first_result(made)
     os.kill(busy_worker(made), signal.SIGKILL)
     output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
     assert json.loads(output)["data"]["state"] == "succeeded"
+    took = time.monotonic() - began
     trained = [trial for trial in made.plan().plan.trials if "lora" in trial.id]
     assert len(trained) == 20 * seeds
     found = Counter(e["data"]["fingerprint"] for e in events(made) if e["kind"] in ("fitted", "evaluated"))  # type: ignore[index]
@@ -157,6 +159,11 @@ def test_a_grid_shares_its_steps_and_survives_a_killed_worker(tmp_path: Path, se
     attempts = [e["data"] for e in events(made) if e["kind"] == "attempt_started"]
     lost = [e["data"] for e in events(made) if e["kind"] == "attempt_ended" and e["data"]["failure"] == "worker_lost"]  # type: ignore[index]
     assert lost
+    assert sum(ended["seconds"] > 0 for ended in lost) <= 4  # type: ignore[index]  # what had a seat
+    shares = Counter(attempt["worker"] for attempt in attempts if "lora" in attempt["job"])  # type: ignore[index]
+    assert len(shares) >= 2
+    spent = sum(e["data"]["seconds"] for e in events(made) if e["kind"] == "attempt_ended")  # type: ignore[index]
+    assert spent < 2 * took  # two workers
     assert len({attempt["attempt"] for attempt in attempts}) == len(attempts)  # type: ignore[index]
     assert len({attempt["job"] for attempt in attempts}) + len(lost) == len(attempts)  # type: ignore[index]
     assert 4 in {e["data"]["slots"] for e in events(made) if e["kind"] == "fitted"}  # type: ignore[index]
