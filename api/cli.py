@@ -4,7 +4,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -416,13 +416,20 @@ def schema(as_json: Json = False) -> None:
 
 @app.command()
 def describe(
-    topic: Annotated[str | None, typer.Argument(help="A topic [lists them].")] = None, as_json: Json = False
+    topic: Annotated[str | None, typer.Argument(help="A topic [lists them], or: rule R-035.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Of a rule.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Explain how fewtune works: one page a topic."""
+    """Explain how fewtune works: one page a topic, or one rule."""
 
     def work() -> tuple[Envelope, Callable[[], None]]:
         from fewtune.api.describing import page, topics
 
+        if topic == "rule" and name is not None:
+            from fewtune.api.ruling import rule_page
+
+            rule = rule_page(name)
+            return Envelope(ok=True, verb="describe", data=rule), lambda: write(rule["text"])
         if topic is None:
             known = topics()
             lines = "\n".join(f"{name}    {title}" for name, title in known.items())
@@ -431,6 +438,33 @@ def describe(
         return Envelope(ok=True, verb="describe", data=found), lambda: write(found["text"].rstrip())
 
     answer("describe", as_json, work)
+
+
+@app.command()
+def rules(
+    about: Annotated[str | None, typer.Argument(help="A decision, a method, or a word of the text [all].")] = None,
+    strength: Annotated[str | None, typer.Option(help="strong, mixed, folklore or local.")] = None,
+    state: Annotated[str | None, typer.Option(help="active (decisions weigh it) or waiting.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the evidence behind decisions: condition, effect, strength, source."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.ruling import STATES, rule_data, rule_rows, show_rules
+
+        _one_of("--strength", strength, ("strong", "mixed", "folklore", "local"))
+        _one_of("--state", state, STATES)
+        rows = rule_rows(about, strength, state)
+        data = {"rules": [rule_data(row) for row in rows]}
+        return Envelope(ok=True, verb="rules", data=data), lambda: show_rules(rows)
+
+    answer("rules", as_json, work)
+
+
+def _one_of(option: str, value: str | None, known: Sequence[str]) -> None:
+    if value is not None and value not in known:
+        diagnostic = Diagnostic(code="E-usage", message=f"{option} {value}", remedy=f"one of {', '.join(known)}")
+        raise RunError(diagnostic, exit_status=2)
 
 
 @app.command()

@@ -192,9 +192,12 @@ def explain(out: Console, decisions: list[Decision], arms: tuple[Arm, ...]) -> N
                 f"  rule     {decision.rule} ({decision.strength}); {decision.source}; decided by {decision.decided_by}"
             )
             for row in (EVIDENCE[name] for name in decision.evidence if name in EVIDENCE):
-                out.print(
-                    Text(f"  {row.id}    {row.strength}: {row.condition}: {row.effect} [{row.source}]", style="dim")
-                )
+                over = " (overruled)" if decision.rule in row.conflicts and row.id != decision.rule else ""
+                said = f"  {row.id}    {row.strength}{over}: {row.condition}: {row.effect} [{row.source}]"
+                out.print(Text(said, style="dim"))
+            if decision.kept_out:
+                reasons = "; ".join(f"{id} needs {test}" for id, test in decision.kept_out.items())
+                out.print(Text(f"  kept out {reasons}", style="dim"))
             for other in decision.alternatives:
                 cited = f" [{', '.join(other.evidence)}]" if other.evidence else ""
                 out.print(f"  not      {safe(_value(other.value))}: {safe(other.why_not)}{cited}")

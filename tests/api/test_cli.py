@@ -15,7 +15,7 @@ EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.toml") if path.st
 KEYS = ["ok", "api", "verb", "data", "diagnostics", "next", "as_of", "truncated"]
 VERBS = (
     "init", "validate", "pull", "plan", "explain", "apply", "results", "compare", "sql", "predict", "export", "schema",
-    "describe", "models", "doctor",
+    "describe", "rules", "models", "doctor",
 )  # fmt: skip
 
 
@@ -48,6 +48,56 @@ def test_a_topic_is_a_page_and_names_what_exists() -> None:
     assert "performance" in json.loads(unknown.stdout)["diagnostics"][0]["remedy"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "some"),
+    [
+        ([], {"R-001", "R-151", "M-001"}),
+        (["lora_rank"], {"R-036", "R-039"}),
+        (["--state", "waiting"], {"R-116", "R-083"}),
+        (["SetFit", "--strength", "strong"], {"R-022", "R-129"}),
+    ],
+)
+def test_rules_are_filtered(asked: list[str], some: set[str]) -> None:
+    found = json.loads(fewtune("rules", *asked, "--json", cwd=ROOT).stdout)["data"]["rules"]
+    ids = {row["id"] for row in found}
+    assert some <= ids
+    assert (len(ids) == 155) is (not asked)
+    assert all((row["waits_for"] is None) is row["active"] for row in found)
+    shown = fewtune("rules", *asked, cwd=ROOT).stdout
+    assert all(id in shown for id in ids)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "says"),
+    [
+        (["rules", "lora_rnk"], 7, "lora_rank"),
+        (["rules", "--strength", "weak"], 2, "folklore"),
+        (["rules", "--state", "on"], 2, "waiting"),
+        (["describe", "rule", "R-999"], 7, "fewtune rules"),
+    ],
+)
+def test_a_rule_that_is_not_there(asked: list[str], status: int, says: str) -> None:
+    done = fewtune(*asked, "--json", cwd=ROOT)
+    assert done.returncode == status
+    assert says in json.loads(done.stdout)["diagnostics"][0]["remedy"]
+
+
+def test_a_rule_is_shown_with_what_speaks_against_it() -> None:
+    page = fewtune("describe", "rule", "r-039", cwd=ROOT).stdout
+    assert page.startswith("R-039 (folklore)\n")
+    assert "fires when  labels < 500" in page
+    assert "against it  R-037 (strong)" in page
+
+
+def test_explain_says_what_keeps_a_rule_out() -> None:
+    done = fewtune("explain", "examples/quickstart.toml", "learning_rate", "--json", cwd=ROOT)
+    decisions = json.loads(done.stdout)["data"]["decisions"]
+    assert {one["kept_out"]["R-048"] for one in decisions} == {"adaptation = full"}
+    shown = fewtune("explain", "examples/quickstart.toml", "learning_rate", cwd=ROOT).stdout
+    assert "kept out" in shown
+    assert "R-048 needs" in shown
+
+
 LIGHT = {
     "plan": ["plan", "examples/quickstart.toml"],
     "validate": ["validate", "examples/quickstart.toml"],
@@ -55,6 +105,8 @@ LIGHT = {
     "schema": ["schema"],
     "help": ["--help"],
     "describe": ["describe", "performance"],
+    "rule": ["describe", "rule", "R-035"],
+    "rules": ["rules", "lora"],
     "sql": ["sql", "SELECT * FROM runs"],
     "results": ["results"],
 }
