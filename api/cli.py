@@ -4,7 +4,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,13 +76,13 @@ def _unusable(error: OSError) -> Diagnostic:
     return Diagnostic(code="E-io", message=message, remedy=remedy)
 
 
-def _one_of(option: str, value: str, *allowed: str) -> None:
-    """Refuse a word that an option does not know, before any work is done.
+def _one_of(option: str, value: str | None, *allowed: str) -> None:
+    """Refuse a word that an option does not know, before any work is done; None: the option was left out.
 
     Raises:
         RunError: E-usage.
     """
-    if value not in allowed:
+    if value is not None and value not in allowed:
         message = f"{option} {value}: expected {' or '.join(allowed)}"
         raise RunError(Diagnostic(code="E-usage", message=message), exit_status=2)
 
@@ -452,19 +452,13 @@ def rules(
     def work() -> tuple[Envelope, Callable[[], None]]:
         from fewtune.api.ruling import STATES, rule_data, rule_rows, show_rules
 
-        _one_of("--strength", strength, ("strong", "mixed", "folklore", "local"))
-        _one_of("--state", state, STATES)
+        _one_of("--strength", strength, "strong", "mixed", "folklore", "local")
+        _one_of("--state", state, *STATES)
         rows = rule_rows(about, strength, state)
         data = {"rules": [rule_data(row) for row in rows]}
         return Envelope(ok=True, verb="rules", data=data), lambda: show_rules(rows)
 
     answer("rules", as_json, work)
-
-
-def _one_of(option: str, value: str | None, known: Sequence[str]) -> None:
-    if value is not None and value not in known:
-        diagnostic = Diagnostic(code="E-usage", message=f"{option} {value}", remedy=f"one of {', '.join(known)}")
-        raise RunError(diagnostic, exit_status=2)
 
 
 @app.command()
