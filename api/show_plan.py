@@ -1,7 +1,8 @@
 """A plan for a reader: what will be done, and the reason of every value."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
@@ -28,6 +29,8 @@ GENERAL = (
 """Decisions of the whole experiment, in the order of reading."""
 QUIET = ("method", "micro_batch", "patience", "max_grad_norm", "weight_decay", "model_seeds", "folds")
 """Shown by `explain`, or elsewhere in the plan, and left out of the short table unless they are pinned or cut."""
+MOST_ARMS, FEW_ARMS = 40, 8
+"""Arms that the table lists; arms that a line names."""
 
 
 def show_plan(out: Console, planned: Planned, *, full: bool = False) -> None:
@@ -39,11 +42,9 @@ def show_plan(out: Console, planned: Planned, *, full: bool = False) -> None:
     _decisions(out, [d for d in plan.decisions if _is_general(d)], sizes, full=full)
     heading(out, "Arms")
     _arms(out, planned)
-    for index, arm in enumerate(plan.arms):
-        own = [d for d in plan.decisions if d.field.startswith(f"/arms/{index}/")]
-        if arm.trained or full:
-            heading(out, arm.name)
-            _decisions(out, own, sizes, full=full)
+    for name, decisions in _families(plan, full=full):
+        heading(out, name)
+        _decisions(out, decisions, sizes, full=full)
     _left_out(out, plan)
     _warnings(out, planned)
     _cost(out, planned)
@@ -75,6 +76,33 @@ def _decisions(out: Console, decisions: list[Decision], sizes: tuple[int, ...], 
         for d in reversed(kinds.values())
     ]
     table(out, ("what", "value", "because", "evidence"), rows)
+
+
+def _families(plan: Plan, *, full: bool) -> Iterator[tuple[str, list[Decision]]]:
+    """Each arm with its decisions; of the arms of a method that differ by pins, one with what all of them share."""
+    own: dict[int, list[Decision]] = defaultdict(list)
+    for decision in plan.decisions:
+        if decision.field.startswith("/arms/"):
+            own[int(decision.field.split("/")[2])].append(decision)
+    kinds: dict[str, list[int]] = defaultdict(list)
+    for index, arm in enumerate(plan.arms):
+        if arm.trained or full:
+            kinds[arm.name if full else arm.method].append(index)
+    for members in kinds.values():
+        first = plan.arms[members[0]].name
+        if len(members) == 1:
+            yield first, own[members[0]]
+            continue
+        common = set.intersection(*({_said(d) for d in own[index]} for index in members))
+        yield (
+            f"{first} and {len(members) - 1} more of {plan.arms[members[0]].method}: what they share",
+            [d for d in own[members[0]] if _said(d) in common],
+        )
+
+
+def _said(decision: Decision) -> tuple[str, str, str]:
+    """What is said of a value, whichever arm's it is."""
+    return "/".join(decision.field.split("/")[3:]), str(decision.value), decision.because
 
 
 def _size(decision: Decision, sizes: tuple[int, ...]) -> str:
@@ -112,18 +140,24 @@ def _arms(out: Console, planned: Planned) -> None:
     actions = Counter((trial.arm, planned.changes.trials[trial.id]) for trial in plan.trials)
     costs = {cost.arm: cost for cost in planned.compiled.estimate.arms}
     reasons = {d.field: d for d in plan.decisions if d.field.endswith("/method")}
-    rows = []
+    rows, last = [], ""
     for index, arm in enumerate(plan.arms):
         work = ", ".join(f"{actions[arm.name, action]} {action}" for action in ACTIONS
                          if actions[arm.name, action])  # fmt: skip
         why = reasons[f"/arms/{index}/method"]
-        rows.append((arm.name, arm.role, clock(costs[arm.name].seconds.mid), work, f"{why.because} [{_evidence(why)}]"))
-    table(out, ("arm", "role", "about", "trials", "because"), rows, right=("about",))
+        because = f"{why.because} [{_evidence(why)}]"
+        about = clock(costs[arm.name].seconds.mid)
+        rows.append((arm.name, arm.role, about, work, "the same" if because == last else because))
+        last = because
+    table(out, ("arm", "role", "about", "trials", "because"), rows[:MOST_ARMS], right=("about",))
+    if rows[MOST_ARMS:]:
+        out.print(f"and {len(rows) - MOST_ARMS} more; --json has all")
     for gate in plan.gates:
         if gate.kind == "best-share":
             out.print(Text(safe(f"Halving: {gate.because}"), style="dim"))
         elif gate.kind != "is-chosen":
-            out.print(Text(safe(f"Chosen: {gate.because} ({', '.join(gate.arms)})"), style="dim"))
+            among = ", ".join(gate.arms) if len(gate.arms) <= FEW_ARMS else f"{len(gate.arms)} arms"
+            out.print(Text(safe(f"Chosen: {gate.because} ({among})"), style="dim"))
 
 
 def _left_out(out: Console, plan: Plan) -> None:
@@ -159,11 +193,28 @@ def _cost(out: Console, planned: Planned) -> None:
     out.print(f"disk    {between(estimate.disk_bytes, size)}")
     if estimate.gpu_hours.high:
         out.print(f"GPU     {between(estimate.gpu_hours, lambda hours: f'{hours:.2f} h')}")
-    for group in estimate.packing:
-        out.print(Text(safe(f"steps   {_packed(group)}")))
+    for alike in _alike(estimate.packing):
+        out.print(Text(safe(f"steps   {_packed(alike)}")))
     work = ", ".join(f"{counts[action]} {action}" for action in ACTIONS if counts[action])
     out.print(f"trials  {len(planned.plan.trials)} ({work})")
     out.print(f"plan    {planned.plan.hash}")
+
+
+def _alike(groups: Iterable[Packing]) -> Iterator[Packing]:
+    """Arms that train one by one for the same reason, as one."""
+    for (_, alone), same in groupby(groups, key=lambda group: (group.because, group.slots == 1)):
+        first, *others = same
+        if not alone or not others:
+            yield from (first, *others)
+            continue
+        every = (first, *others)
+        yield first.model_copy(
+            update={
+                "arms": tuple(arm for group in every for arm in group.arms),
+                "trials": sum(group.trials for group in every),
+                "alone_seconds": sum(group.alone_seconds for group in every),
+            }
+        )
 
 
 def _packed(group: Packing) -> str:

@@ -7,6 +7,7 @@ a cut step count or seed number is resolved from it by the same rules.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from math import ceil
 from typing import Any, TypeVar
 
@@ -84,12 +85,12 @@ class Resolution:
     noted: tuple[Noted, ...]
     warnings: tuple[Diagnostic, ...]
 
-    @property
+    @cached_property
     def candidates(self) -> tuple[Arm, ...]:
         """The arms that are compared, in the rules' order; all others are what they are measured by."""
         return tuple(resolved.arm for resolved in self.arms if resolved.arm.role == "candidate")
 
-    @property
+    @cached_property
     def rungs(self) -> tuple[Rung, ...]:
         """Where candidates are dropped; nowhere unless the spec asks for it and validation rows can decide."""
         s = self.situation

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from fewtune.store.reader import ComparisonRow, LeaderboardRow
 
+MOST = 6
+"""Arms of a kind that the sentence names; the leaderboard and `compare` have all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -44,18 +47,23 @@ def verdict(
     by = {kind: [row for row in comparisons if row.verdict == kind] for kind in ("better", "worse", "cannot tell")}
     parts = [_opening(chosen)]
     if by["better"]:
-        parts.append("it beats " + _listed([f"{row.arm} by {_gap(row)}" for row in by["better"]]))
+        near = sorted(by["better"], key=lambda row: row.difference)[:MOST]
+        won = [f"{row.arm} by {_gap(row)}" for row in by["better"] if row in near]
+        parts.append("it beats " + _listed(won, by["better"][MOST:]))
     if by["worse"]:
-        parts.append(_listed([f"{row.arm} is better by {_gap(row, swap=True)}" for row in by["worse"]])
-                     + "; the choice was made before and stays")  # fmt: skip
-    parts += [_undecided(row) for row in by["cannot tell"] if row.arm not in dropped]
+        far = [f"{row.arm} is better by {_gap(row, swap=True)}" for row in by["worse"][:MOST]]
+        parts.append(_listed(far, by["worse"][MOST:]) + "; the choice was made before and stays")
+    open_ = [row for row in by["cannot tell"] if row.arm not in dropped]
+    parts += [_undecided(row) for row in open_[:MOST]]
+    if open_[MOST:]:
+        parts.append(f"against {_count(len(open_) - MOST, 'other arm')}: cannot tell")
     behind = [f"{row.arm} ({_count(row.seeds, 'seed')})" for row in board if row.arm in dropped]
     if behind:
-        parts.append(f"left behind by the halving: {_listed(behind)}")
+        parts.append(f"left behind by the halving: {_listed(behind[:MOST], behind[MOST:])}")
     parts += [_diverged(row) for row in board if row.diverged]
     higher = [row.arm for row in board if row.mean > chosen.mean and row.arm not in {r.arm for r in by["worse"]}]
     if higher:
-        parts.append(f"{_listed(higher)} scored higher here, within the noise; the choice stays")
+        parts.append(f"{_listed(higher[:MOST], higher[MOST:])} scored higher here, within the noise; the choice stays")
     if chosen.split == "cv":
         parts.append("all seeds share these rows, so the spread over other samples may be wider")
     if looks > 1:
@@ -107,5 +115,6 @@ def _undecided(row: ComparisonRow) -> str:
     return said + (f", {needed} would" if needed else ": neither more seeds nor more items alone would")
 
 
-def _listed(parts: Sequence[str]) -> str:
+def _listed(parts: Sequence[str], more: Sequence[object] = ()) -> str:
+    parts = [*parts, _count(len(more), "other arm")] if more else parts
     return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
