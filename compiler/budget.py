@@ -124,7 +124,7 @@ def within(start: Situation) -> tuple[Resolution, list[Diagnostic]]:
         warnings.append(finding("W-cut", message, limit.pointer))
         if move.drops:
             gone = [a.arm.name for a in resolution.arms if a.arm.name not in {b.arm.name for b in after.arms}]
-            choice = Choice(value=", ".join(gone), because=message, evidence=("budget",), flips_when="a wider limit")
+            choice = Choice(value=", ".join(gone), because=message, rule="budget", flips_when="a wider limit")
             notes.append(Noted(pointer=LEFT_OUT, decided_by="budget", choice=choice))
         resolution, cuts = after, cut
     limit = broken(resolution)
@@ -146,7 +146,7 @@ def _bound(resolution: Resolution) -> Iterator[Noted]:
             because = f"the plan takes {limit.show(limit.measure(costing))}"
         else:
             because = BINDS.get(name, "weighed by the rules of the arms")
-        choice = Choice(value=str(value) if isinstance(value, str) else value, because=because, evidence=("pin",))
+        choice = Choice(value=str(value) if isinstance(value, str) else value, because=because, rule="pin")
         yield Noted(pointer=f"/experiment/constraints/{name}", decided_by="budget", choice=choice)
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fewtune.compiler.decision import Decision
-from fewtune.compiler.evidence import EVIDENCE, GIVEN
+from fewtune.compiler.evidence import EVIDENCE
 from fewtune.compiler.rules.data_seeds import FLOOR
-from fewtune.compiler.situation import Choice, Situation, otherwise
+from fewtune.compiler.situation import Choice, Situation, cited, otherwise
 from fewtune.compiler.weighing import weighed
 from fewtune.specs.diagnostic import Diagnostic
 
@@ -55,7 +55,7 @@ class Notes:
 
     def _weigh(self, pinned: Any, ruled: Choice, pointer: str, spec_pointer: str) -> None:
         field = pointer.rsplit("/", 1)[-1]
-        row = EVIDENCE.get(ruled.evidence[0])
+        row = EVIDENCE.get(ruled.rule)
         contradicts = CONTRADICTS.get(field)
         if row and row.strength in ("strong", "local") and contradicts and contradicts(pinned, ruled.value):
             self.warnings.append(
@@ -85,7 +85,8 @@ def pin(value: Any, ruled: Choice) -> Choice:
     return Choice(
         value=value,
         because="the spec pins it" + ("; the rules would say the same" if same else ""),
-        evidence=("pin", *(row for row in ruled.evidence if row not in GIVEN)),
+        rule="pin",
+        fired=cited(ruled),
         kept_out=ruled.kept_out,
         alternatives=() if same else (otherwise(ruled.value, f"the rules: {ruled.because}"),),
         flips_when="the spec leaves it out",
@@ -99,7 +100,8 @@ def cut(value: Any, ruled: Choice, because: str) -> Choice:
     return Choice(
         value=value,
         because=because,
-        evidence=("budget", *ruled.evidence),
+        rule="budget",
+        fired=cited(ruled),
         kept_out=ruled.kept_out,
         alternatives=(otherwise(ruled.value, f"does not fit the limits; {ruled.because}"),),
         flips_when="more time",

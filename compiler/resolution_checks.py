@@ -12,7 +12,7 @@ from fewtune.compiler.resolve import Resolution, ResolvedArm
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import Situation
 from fewtune.specs.diagnostic import Diagnostic
-from fewtune.specs.methods import LOW_RANK, Pins
+from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, Pins
 
 ROOM_FOR_TEXT = 8
 """Tokens of text below which a pattern leaves nothing to read."""
@@ -137,11 +137,14 @@ def _untrained(resolution: Resolution) -> Iterator[Diagnostic]:
     s = resolution.situation
     if any(resolved.arm.trained for resolved in resolution.arms):
         return
-    weighed = {row for noted in resolution.noted if noted.pointer == LEFT_OUT for row in noted.choice.evidence}
-    if "R-027" in weighed:
+    absent = [noted.choice for noted in resolution.noted if noted.pointer == LEFT_OUT]
+    if not any(choice.rule == "fact" and METHODS[choice.value][1] != "none" for choice in absent):
+        return
+    ways: tuple[Adaptation, ...] = (*LOW_RANK, "full")
+    if any(fits(s, way) for way in ways):
         message = f"no trained arm answers one item within {s.experiment.constraints.latency}"
         yield finding("W-cut", message, "/constraints/latency", remedy="a smaller model, or more time for one item")
-    elif "R-144" in weighed:
+    else:
         limit = limit_bytes(s.experiment, s.facts.device) / 1e9
         message = f"no way of training {s.facts.model.place} fits into {limit:.1f} GB"
         pointer = "/constraints/gpu_memory" if s.experiment.constraints.gpu_memory else "/model"

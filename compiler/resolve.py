@@ -125,7 +125,7 @@ def _halved(found: Resolution, factor: int) -> Noted:
     """What the halving that the spec asks for comes to."""
     counts = [f"after {rung.seeds} data seed{'s' * (rung.seeds > 1)} {rung.keep} go on" for rung in found.rungs]
     because = f"of {len(found.candidates)} trained arms " + ", ".join(counts) if counts else "there is nothing to halve"
-    choice = Choice(value=factor, because=because, evidence=("pin",), flips_when="the spec leaves it out")
+    choice = Choice(value=factor, because=because, rule="pin", flips_when="the spec leaves it out")
     return Noted(pointer="/halving", decided_by="halving", choice=weighed(choice, ("halving",), found.situation))
 
 
@@ -171,7 +171,7 @@ def _levels(s: Situation, cuts: Cuts, notes: Notes) -> tuple[Level, ...]:
     if cuts.levels is not None:
         because = f"{len(wanted)} data sizes are asked for; the {cuts.levels} largest fit the limits"
         wanted = wanted[-cuts.levels :]
-        notes.note("/levels", "budget", Choice(value=[n for n, _ in wanted], because=because, evidence=("budget",)))
+        notes.note("/levels", "budget", Choice(value=[n for n, _ in wanted], because=because, rule="budget"))
     return tuple(_level(s, n, per_class, index, notes) for index, (n, per_class) in enumerate(wanted))
 
 
@@ -319,7 +319,7 @@ def _trained_recipe(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Re
     stopping = _early_stopping(r, at, notes)
     micro = micro_batch(r, r.settled["batch_size"], trainable_parameters(r))
     because = f"the largest that fits into {limit_bytes(r.experiment, r.facts.device) / 1e9:.1f} GB"
-    notes.note(f"{at}/micro_batch", "memory", Choice(value=micro, because=because, evidence=("fact",)))
+    notes.note(f"{at}/micro_batch", "memory", Choice(value=micro, because=because, rule="fact"))
     return Recipe(n=r.level.n, micro_batch=micro, **dict(r.settled), **stopping)
 
 

@@ -23,8 +23,10 @@ class Choice:
 
     value: Any
     because: str
-    evidence: tuple[str, ...]
-    """The row (or "fact", "design") that settled it first, then all others that were weighed."""
+    rule: str
+    """The row that settled it, or what else did: "pin", "fact", "budget", "design"."""
+    fired: tuple[str, ...] = ()
+    """All other rows about the same that apply here."""
     alternatives: tuple[Alternative, ...] = ()
     flips_when: str | None = None
     kept_out: Mapping[str, str] = field(default_factory=dict)
@@ -32,22 +34,26 @@ class Choice:
 
     def decision(self, pointer: str, decided_by: str) -> Decision:
         """The choice as a record of the plan."""
-        rule = self.evidence[0]
-        row = EVIDENCE.get(rule)
+        row = EVIDENCE.get(self.rule)
         return Decision(
             field=pointer,
             value=self.value,
-            rule=rule,
+            rule=self.rule,
             decided_by=decided_by,
             because=self.because,
             strength=row.strength if row else "given",
-            source=row.source if row else GIVEN[rule],
-            evidence=self.evidence,
+            source=row.source if row else GIVEN[self.rule],
+            evidence=(self.rule, *self.fired),
             alternatives=tuple(other for other in self.alternatives if other.value != self.value),
             flips_when=self.flips_when,
             kept_out=dict(self.kept_out),
-            pinned=rule == "pin",
+            pinned=self.rule == "pin",
         )
+
+
+def cited(choice: Choice) -> tuple[str, ...]:
+    """Every row behind a choice, for one that takes its place."""
+    return ((choice.rule,) if choice.rule in EVIDENCE else ()) + choice.fired
 
 
 def otherwise(value: Any, why_not: str, *evidence: str) -> Alternative:

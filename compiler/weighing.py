@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from fewtune.compiler.condition import Value, kept_out
-from fewtune.compiler.evidence import ROWS, Evidence
+from fewtune.compiler.evidence import EVIDENCE, ROWS, Evidence
 from fewtune.compiler.feasibility import fits
 from fewtune.compiler.situation import ArmSituation, Choice, RecipeSituation, Situation
 
@@ -52,8 +52,18 @@ def observe(s: Situation, fact: str) -> Value | None:
     return FACTS[fact](s)
 
 
+def fires(s: Situation, id: str) -> bool:
+    """Whether a row's condition holds."""
+    return kept_out(EVIDENCE[id].when, partial(observe, s)) is None
+
+
+def first(s: Situation, *ids: str) -> str:
+    """The first of these rows that fires; "design" where none does."""
+    return next((id for id in ids if fires(s, id)), "design")
+
+
 def weighed(choice: Choice, names: Iterable[str], s: Situation) -> Choice:
-    """The choice with every row of what is decided: those that fire among its evidence, the others with their reason.
+    """The choice with every row of what is decided: those that fire, and the others with what keeps them out.
 
     Args:
         choice: by a rule.
@@ -62,11 +72,8 @@ def weighed(choice: Choice, names: Iterable[str], s: Situation) -> Choice:
     """
     rows = {row.id: row for name in names for row in ROWS_OF.get(name, ())}
     failed = {id: kept_out(row.when, partial(observe, s)) for id, row in rows.items()}
-    settled, *others = choice.evidence
-    cited = (settled, *(id for id in others if failed.get(id) is None))
-    fired = (id for id, test in failed.items() if test is None and id not in cited)
     return replace(
         choice,
-        evidence=(*cited, *fired),
+        fired=tuple(id for id, test in failed.items() if test is None and id != choice.rule),
         kept_out={id: str(test) for id, test in failed.items() if test is not None},
     )

@@ -15,7 +15,7 @@ def batch_size(s: RecipeSituation) -> Choice:
         because=f"{s.level.train} training examples: small batches, below the 32 that LoRA tolerates"
         if value == usual
         else f"only {s.level.train} training examples",
-        evidence=("R-060", "R-061"),
+        rule="R-060",
         alternatives=(otherwise(32, "fewer updates from the same examples", "R-060"),),
         flips_when=f"{1000} training examples or more" if usual == SMALL else "fewer than 1000 training examples",
     )

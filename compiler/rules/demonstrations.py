@@ -18,7 +18,7 @@ def demonstrations(s: RecipeSituation) -> Choice:
         value=value,
         because=f"{value} demonstrations of about {each} tokens"
         + (", with their targets" if s.writes else f", balanced over {labels} labels"),
-        evidence=("design",),
+        rule="design",
         alternatives=(otherwise(s.level.train, "all labelled examples: longer than a small model uses"),),
         flips_when="longer texts or fewer labels",
     )

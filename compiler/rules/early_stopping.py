@@ -15,7 +15,7 @@ def early_stopping(s: RecipeSituation) -> Choice:
         return Choice(
             value=None,
             because="no validation rows: the last state of the fixed schedule is kept",
-            evidence=("design", "R-128"),
+            rule="design",
             alternatives=(otherwise("on training loss", "it falls whether the model learns or memorises", "R-128"),),
             flips_when="validation rows",
         )
@@ -23,7 +23,7 @@ def early_stopping(s: RecipeSituation) -> Choice:
     return Choice(
         value={"evaluate_every": max(1, -(-steps // LOOKS)), "patience": PATIENCE},
         because=f"{LOOKS} looks at {s.level.validation} validation rows; the best state is kept",
-        evidence=("R-128",),
+        rule="R-128",
         alternatives=(otherwise(None, "the last state may be past the best", "R-128"),),
         flips_when="no validation rows, or methods.pin.early_stopping = false",
     )

@@ -10,7 +10,7 @@ USUAL = 5
 def folds(s: Situation) -> Choice:
     """None with a test split; else five, fewer where a label is rarer."""
     if s.facts.data.test is not None:
-        return Choice(value=None, because="there is a test split: no cross-validation", evidence=("fact",))
+        return Choice(value=None, because="there is a test split: no cross-validation", rule="fact")
     train = s.facts.data.train
     texts = {(train.groups[row], train.labels[row]) for row in s.pool}
     counts = Counter(label for _, label in texts)
@@ -23,7 +23,7 @@ def folds(s: Situation) -> Choice:
     return Choice(
         value=value,
         because=because,
-        evidence=("design", "R-136"),
+        rule="design",
         alternatives=(otherwise(10, "twice the training for slightly larger training parts"),),
         flips_when="data.test is given",
     )

@@ -20,7 +20,7 @@ def _lora(s: RecipeSituation) -> Choice:
             value=5e-4,
             because=f"LoRA, {steps} steps, {size / 1e6:.0f}M parameters: short runs take up to fifteen times the "
             "rate of full fine-tuning, small models the upper end",
-            evidence=("R-051", "R-049") if s.writes else ("M-001", "R-051", "R-049"),
+            rule="R-051" if s.writes else "M-001",
             alternatives=(otherwise(2e-4, "the usual value; too slow for this few steps", "R-049"),),
             flips_when=f"{SHORT_RUN} steps or more, or a model of a billion parameters",
         )
@@ -28,7 +28,7 @@ def _lora(s: RecipeSituation) -> Choice:
     return Choice(
         value=value,
         because=f"LoRA on {size / 1e9:.1f}B parameters: ten times the rate of full fine-tuning",
-        evidence=("R-049", "R-051"),
+        rule="R-049",
         alternatives=(otherwise(2e-5, "a rate for full fine-tuning: LoRA would hardly move", "R-048"),),
         flips_when="a model of 33B or more" if value > 1e-4 else "a model below 33B",
     )
@@ -40,7 +40,7 @@ def _full(s: RecipeSituation) -> Choice:
     return Choice(
         value=value,
         because=f"full fine-tuning of {size / 1e6:.0f}M parameters: larger models take lower rates",
-        evidence=("R-048", "R-052", "R-053"),
+        rule="R-048",
         alternatives=(otherwise(1e-5, "the published comparison's; hardly moves in so few steps", "R-052"),),
         flips_when="a model of another order of size",
     )

@@ -9,7 +9,7 @@ def lora_targets(s: ArmSituation) -> Choice:
     return Choice(
         value=names,
         because="all linear layers, the MLP included: attention alone is worse even at equal size",
-        evidence=("R-035",),
+        rule="R-035",
         alternatives=(otherwise(["q_proj", "v_proj"], "the old default; worse", "R-035"),),
         flips_when="methods.pin.targets is given",
     )

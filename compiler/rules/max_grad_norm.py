@@ -8,7 +8,7 @@ def max_grad_norm(s: RecipeSituation) -> Choice:
     return Choice(
         value=1.0,
         because="the usual bound; nobody has justified another",
-        evidence=("R-062", "R-063"),
+        rule="R-062",
         alternatives=(otherwise(0.3, "QLoRA's", "R-063"),),
         flips_when="methods.pin.max_grad_norm is given",
     )

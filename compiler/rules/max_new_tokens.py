@@ -17,7 +17,7 @@ def max_new_tokens(s: ArmSituation) -> Choice:
         value=value,
         because=f"targets have {s.usual_target} tokens in the middle and {longest} at most"
         + (f"; {cut} of {len(s.target_lengths)} are cut" if cut else ", and one token ends each"),
-        evidence=("fact",),
+        rule="fact",
         alternatives=(otherwise(CEILING, "only for texts that do not end: time without use"),),
         flips_when="longer targets, or methods.pin.max_new_tokens",
     )

@@ -27,7 +27,7 @@ def max_tokens(s: ArmSituation) -> Choice:
         value=value,
         because=f"training texts have {s.usual_length} tokens in the middle and {s.lengths[-1]} at most, "
         f"the pattern {fixed}; {cut} of {count} texts are cut",
-        evidence=("fact",),
+        rule="fact",
         alternatives=(otherwise(most, "the model's limit; longer batches only pad"),),
         flips_when="longer training texts",
     )

@@ -9,8 +9,8 @@ from fewtune.compiler.feasibility import LATENCY_OVERHEAD, fits, item_seconds, l
 from fewtune.compiler.memory import limit_bytes
 from fewtune.compiler.plan import PROBES
 from fewtune.compiler.rules.demonstrations import CONTEXT
-from fewtune.compiler.situation import ArmIdea, Choice, Situation, otherwise
-from fewtune.compiler.weighing import weighed
+from fewtune.compiler.situation import ArmIdea, Choice, Situation, cited, otherwise
+from fewtune.compiler.weighing import fires, first, weighed
 from fewtune.compiler.wording import fields, head_pattern
 from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, ArmPin, MethodName, Pins, suits
 
@@ -19,10 +19,6 @@ SWEPT = ("rank", "learning_rate", "steps", "epochs", "batch_size", "demonstratio
 FULL_FROM = 100_000
 """Labels from which full fine-tuning of a decoder is worth an arm for its own sake (R-023); the 10,000
 of R-017 are an encoder's."""
-FEW = 1000
-"""Labels up to which a pattern was seen ahead of a head (R-069)."""
-PRAISED = (300, 800)
-"""Labels at which R-032 saw full fine-tuning ahead."""
 
 
 def methods(s: Situation) -> tuple[ArmIdea, ...]:
@@ -33,12 +29,12 @@ def methods(s: Situation) -> tuple[ArmIdea, ...]:
         included = method in wanted.include
         choice = ruled
         if included:
-            choice = Choice(value=True, because="methods.include names it", evidence=("pin", *ruled.evidence))
+            choice = Choice(value=True, because="methods.include names it", rule="pin", fired=cited(ruled))
         if choice.value and method not in wanted.exclude and not (_written(s, method) and not included):
             origin, place = ("include", "/methods/include") if included else ("rules", "/methods")
             ideas += _variants(s, method, wanted.pin, choice, origin=origin, place=place)
     for index, arm in enumerate(wanted.arms):
-        choice = Choice(value=True, because="methods.arms writes it", evidence=("pin",))
+        choice = Choice(value=True, because="methods.arms writes it", rule="pin")
         own = frozenset(name for name in Pins.model_fields if getattr(arm, name) is not None)
         ideas += _variants(
             s, arm.method, merged(wanted.pin, arm), choice, origin="arms", name=arm.name,
@@ -60,9 +56,9 @@ def left_out(s: Situation) -> dict[MethodName, Choice]:
     present = {idea.method for idea in methods(s)}
     for method, ruled in _weighed(s).items():
         if method in wanted.exclude:
-            absent[method] = Choice(value=False, because="methods.exclude names it", evidence=("pin",))
+            absent[method] = Choice(value=False, because="methods.exclude names it", rule="pin")
         elif method not in present and ruled.value:
-            absent[method] = Choice(value=False, because="methods.arms writes the arms out", evidence=("pin",))
+            absent[method] = Choice(value=False, because="methods.arms writes the arms out", rule="pin")
         elif method not in present:
             absent[method] = ruled
     return absent
@@ -110,12 +106,12 @@ def _ruled_writing(s: Situation) -> dict[MethodName, Choice]:
     return ruled
 
 
-def _yes(because: str, *evidence: str) -> Choice:
-    return Choice(value=True, because=because, evidence=evidence)
+def _yes(because: str, rule: str) -> Choice:
+    return Choice(value=True, because=because, rule=rule)
 
 
-def _no(because: str, *evidence: str, flips_when: str | None = None) -> Choice:
-    return Choice(value=False, because=because, evidence=evidence, flips_when=flips_when)
+def _no(because: str, rule: str, flips_when: str | None = None) -> Choice:
+    return Choice(value=False, because=because, rule=rule, flips_when=flips_when)
 
 
 def _encoder(s: Situation) -> Choice:
@@ -135,7 +131,7 @@ def _zero_shot(s: Situation) -> Choice:
         return _impossible(s, None) or _yes("what the model writes without any example", "design")
     if s.verbalizer is None:
         return _no("there is no verbalizer", "R-072")
-    return _impossible(s, None) or _yes("what the model knows without any label", "R-132", "R-003")
+    return _impossible(s, None) or _yes("what the model knows without any label", "R-132")
 
 
 def _in_context(s: Situation) -> Choice:
@@ -147,8 +143,8 @@ def _in_context(s: Situation) -> Choice:
     if 4 * (s.usual_length + s.usual_target) > s.facts.model.max_positions:
         return _no("four examples do not fit into the model's context", "fact")
     if s.writes:
-        return _yes("the same examples in the prompt instead of in the weights", "R-005")
-    return _yes("the same labels in the prompt instead of in the weights", "R-003", "R-005")
+        return _yes("the same examples in the prompt instead of in the weights", "design")
+    return _yes("the same labels in the prompt instead of in the weights", first(s, "R-003"))
 
 
 def _trained(s: Situation, method: MethodName) -> Choice:
@@ -167,7 +163,7 @@ def _trained(s: Situation, method: MethodName) -> Choice:
             value=True,
             because=f"n = {s.largest_n}: the model learns form and length of the targets, and low-rank updates match "
             "full fine-tuning on decoders",
-            evidence=("R-023", "R-008"),
+            rule="R-023",
             alternatives=(otherwise("4-bit base", "16 bit fits", "R-145"),),
         )
     if formulation == "pattern":
@@ -175,29 +171,30 @@ def _trained(s: Situation, method: MethodName) -> Choice:
             value=True,
             because=f"n = {s.largest_n}: a pattern uses what the model knows of the label words, and low-rank updates "
             "match full fine-tuning on decoders",
-            evidence=("R-069" if s.largest_n <= FEW else "R-023",),
+            rule=first(s, "R-069", "R-023"),
             alternatives=(otherwise("4-bit base", "16 bit fits", "R-145"),),
             flips_when="no one-token label words",
         )
     if s.verbalizer is None:
-        return _yes("many labels: a head needs no label words", "R-072", "R-023")
-    return _yes("the usual way, beside the pattern: the sources disagree, so it is an experiment", "R-070", "R-069")
+        return _yes("many labels: a head needs no label words", "R-072")
+    because = "the usual way, beside the pattern: the sources disagree, so it is an experiment"
+    return _yes(because, first(s, "R-070"))
 
 
 def _full(s: Situation, formulation: str) -> Choice:
     constraints = s.experiment.constraints
     if constraints.deployments is not None and constraints.deployments > 1:
         return _no(f"{constraints.deployments} tasks share one base: its weights must stay", "R-028")
-    if constraints.forgetting is not None and constraints.forgetting < 0.05:
+    if fires(s, "R-138"):
         return _no(f"at most {constraints.forgetting:g} forgetting is allowed", "R-138")
     if s.largest_n >= FULL_FROM:
-        return _yes(f"n = {s.largest_n}: from {FULL_FROM} labels on it is worth its cost", "R-023", "R-017")
+        return _yes(f"n = {s.largest_n}: from {FULL_FROM} labels on it is worth its cost", "R-023")
     if formulation == "head":
         because = "a new head and all weights from so few labels: the weakest pair"
-        return _no(because, "R-023", "R-069", flips_when=f"n >= {FULL_FROM}")
+        return _no(because, "R-023", flips_when=f"n >= {FULL_FROM}")
     if s.facts.model.parameters > 1_000_000_000:
-        return _no("low-rank updates match it at this n and this size", "R-023", "R-032", flips_when="a model below 1B")
-    if PRAISED[0] <= s.largest_n <= PRAISED[1]:
+        return _no("low-rank updates match it at this n and this size", "R-023", flips_when="a model below 1B")
+    if fires(s, "R-032"):
         return _yes("a vendor reports it ahead at 300-800 labels, the survey behind: an experiment", "R-032")
     return _yes("a model so small is soon trained in full: an experiment, against the survey", "design")
 
@@ -207,11 +204,11 @@ def _four_bit(s: Situation) -> Choice:
     limit, needed = limit_bytes(s.experiment, s.facts.device) / 1e9, least_bytes(s, "lora") / 1e9
     if least_bytes(s, "lora") <= limit_bytes(s.experiment, s.facts.device):
         because = f"{limit:.1f} GB hold LoRA on the base as it is ({needed:.1f} GB): four bits cost time for no need"
-        return _no(because, "R-145", "R-147", flips_when=f"less than {needed:.1f} GB of memory")
+        return _no(because, "R-145", flips_when=f"less than {needed:.1f} GB of memory")
     return Choice(
         value=True,
         because=f"LoRA on the base as it is takes {needed:.1f} GB and {limit:.1f} GB are there: the base in four bits",
-        evidence=("R-144", "R-145", "R-147", "R-031"),
+        rule="R-144",
         alternatives=(otherwise("a smaller model in 16 bit", "size buys more than bits", "R-006"),),
         flips_when=f"{needed:.1f} GB of memory",
     )

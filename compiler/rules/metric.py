@@ -16,7 +16,7 @@ def metric(s: Situation) -> Choice:
         return Choice(
             value="accuracy",
             because=f"the largest of {len(counts)} labels has {share:.0%} of the rows: accuracy does not mislead",
-            evidence=("R-132",),
+            rule="R-132",
             alternatives=(otherwise("macro_f1", "reported beside it"), otherwise("mcc", "reported beside it")),
             flips_when=f"one label has {IMBALANCED:.0%} of the rows or more",
         )
@@ -24,7 +24,7 @@ def metric(s: Situation) -> Choice:
     return Choice(
         value=value,
         because=f"one label has {share:.0%} of the rows: always answering it would score well by accuracy",
-        evidence=("R-132",),
+        rule="R-132",
         alternatives=(otherwise("accuracy", f"the majority class alone reaches {share:.2f}", "R-132"),),
         flips_when=f"the largest label falls below {IMBALANCED:.0%}",
     )
@@ -35,7 +35,7 @@ def _of_texts(s: Situation) -> Choice:
         return Choice(
             value="token_f1",
             because="answers of a few words: the words shared with the target, a half-right answer counts in part",
-            evidence=("design",),
+            rule="design",
             alternatives=(otherwise("exact_match", "reported beside it; all or nothing, so noisier"),
                           otherwise("rouge_l", "reported beside it")),
             flips_when="evaluation.metric is given",
@@ -43,7 +43,7 @@ def _of_texts(s: Situation) -> Choice:
     return Choice(
         value="rouge_l",
         because="texts of a sentence or more: the longest common run of words with the target, in its order",
-        evidence=("design",),
+        rule="design",
         alternatives=(otherwise("token_f1", "reported beside it; blind to the order of words"),
                       otherwise("exact_match", "reported beside it; hardly ever met by a sentence")),
         flips_when="evaluation.metric is given",

@@ -8,7 +8,7 @@ def model_seeds(s: Situation) -> Choice:
     return Choice(
         value=1,
         because="each sample gets its own initialisation and order, so one is enough for an interval over both",
-        evidence=("R-129", "R-131"),
+        rule="R-129",
         alternatives=(otherwise(2, "separates the two variances at twice the time"),),
         flips_when="evaluation.model_seeds is given",
     )

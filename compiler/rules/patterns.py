@@ -13,7 +13,7 @@ def patterns(s: Situation) -> Choice:
         value=[chosen],
         because="one short pattern, the same for training, evaluation and use"
         + ("" if s.validated else "; choosing among several needs validation labels, which this n does not have"),
-        evidence=("R-013", "R-071"),
+        rule="R-013",
         alternatives=(otherwise("three patterns", "give task.patterns to compare your own; each is an arm", "R-071"),),
         flips_when="task.patterns or task.question is given",
     )
@@ -31,7 +31,7 @@ def _of_texts(s: Situation) -> Choice:
     return Choice(
         value=[chosen],
         because=f"{because}; the same for training, evaluation and use",
-        evidence=("R-013", "R-008") if model.instruct else ("R-013",),
+        rule="R-013",
         alternatives=(otherwise("your own", "give task.patterns, or task.instruction for its first sentence"),),
         flips_when="task.patterns or task.instruction is given",
     )

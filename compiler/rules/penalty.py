@@ -10,6 +10,6 @@ def penalty(s: RecipeSituation) -> Choice:
     return Choice(
         value=STRONG,
         because=f"{s.level.train} examples and hundreds of standardised features: the direction matters, not the fit",
-        evidence=("M-004",),
+        rule="M-004",
         alternatives=(otherwise(1.0, "scikit-learn's default is the same within a point", "M-004"),),
     )

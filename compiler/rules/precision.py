@@ -10,14 +10,14 @@ def precision(s: Situation) -> Choice:
         return Choice(
             value="bf16",
             because=f"{device.name} multiplies bf16 in hardware; adapters and optimizer stay fp32",
-            evidence=("M-003", "R-146") if device.kind == "cpu" else ("R-146",),
+            rule="M-003" if device.kind == "cpu" else "R-146",
             alternatives=(otherwise("fp32", "about half the speed; for bit-exact comparisons", "M-003"),),
             flips_when="a device without bf16 products",
         )
     return Choice(
         value="fp32",
         because=f"{device.name} has no bf16 products: emulating them is slower",
-        evidence=("fact", "R-146"),
+        rule="fact",
         alternatives=(otherwise("bf16", "emulated on this device"),),
         flips_when="a device with bf16 products",
     )

@@ -13,7 +13,7 @@ def rslora(s: ArmSituation) -> Choice:
         return Choice(
             value=True,
             because=f"r = {s.rank}: from {HIGH_RANK} on, alpha / sqrt(r) keeps the gradients' size at every rank",
-            evidence=("R-041", "R-049"),
+            rule="R-041",
             alternatives=(otherwise(False, "the learning rates' own scaling; at r = 64 it gives the same", "R-049"),),
             flips_when=f"a rank below {HIGH_RANK}, or methods.pin.alpha",
         )
@@ -22,7 +22,7 @@ def rslora(s: ArmSituation) -> Choice:
         because=f"alpha = {s.arm.pins.alpha:g} is pinned, and alpha / r is what it usually stands for"
         if high
         else f"r = {s.rank}: the learning rates that are known belong to alpha / r",
-        evidence=("design", "R-041", "R-049") if high else ("R-049", "R-041"),
+        rule="design" if high else "R-049",
         alternatives=(otherwise(True, "made for high ranks", "R-041"),),
         flips_when="methods.pin.rslora is given" if high else f"a rank of {HIGH_RANK} or more",
     )

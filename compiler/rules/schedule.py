@@ -8,7 +8,7 @@ def schedule(s: RecipeSituation) -> Choice:
     return Choice(
         value="linear",
         because="linear decay to zero: the last state of a fixed schedule is a settled one",
-        evidence=("R-062", "R-063"),
+        rule="R-062",
         alternatives=(otherwise("constant", "ties in controlled runs, but the last state is noisier", "R-063"),
                       otherwise("cosine", "no difference known", "R-062")),
         flips_when="methods.pin.schedule is given",

@@ -1,6 +1,7 @@
 """Optimizer steps: counted in updates, not in epochs."""
 
 from fewtune.compiler.situation import Choice, RecipeSituation, otherwise
+from fewtune.compiler.weighing import first
 
 LEAST = 60
 """Updates below which a small model has not learnt the task (M-001)."""
@@ -21,16 +22,9 @@ def steps(s: RecipeSituation) -> Choice:
     return Choice(
         value=value,
         because=f"{because} ({epochs:.1f} epochs)",
-        evidence=_evidence(s, few),
+        rule=first(s, "R-054", "R-056") if few else "R-056",
         alternatives=(otherwise(three, "the default of common tools: too few updates at this n", "R-056"),)
         if value != three
         else (),
         flips_when=f"more than {LEAST * batch // EPOCHS} training examples" if value == LEAST else "fewer examples",
     )
-
-
-def _evidence(s: RecipeSituation, few: bool) -> tuple[str, ...]:
-    """M-001 is about labels."""
-    if s.writes:
-        return ("R-054", "R-056") if few else ("R-056", "R-054")
-    return ("R-054", "M-001", "R-056", "R-052") if few else ("R-056", "R-054", "M-001")

@@ -16,7 +16,7 @@ def stop_at_newline(s: ArmSituation) -> Choice:
     return Choice(
         value=value,
         because=because,
-        evidence=("fact", "design"),
+        rule="fact",
         alternatives=(otherwise(not value, "would cut texts" if not value else "texts would run on"),),
         flips_when="a pattern that ends with a line break" if value else "a pattern that ends within a line",
     )

@@ -19,7 +19,7 @@ def validation(s: Situation, n: int) -> Choice:
         return Choice(
             value={"scheme": "validation-split", "rows": len(split)},
             because=f"a separate validation split is given; its {len(split)} labels are not counted in the budget",
-            evidence=("fact", "R-137"),
+            rule="fact",
             flips_when="data.validation is left out",
         )
     if n < ENOUGH:
@@ -27,7 +27,7 @@ def validation(s: Situation, n: int) -> Choice:
             value={"scheme": "fixed-schedule", "rows": 0},
             because=f"{n} labels: all of them train, a fixed number of steps; a held-out part of a fifth would have "
             f"{int(n * FRACTION)} rows and choose by chance",
-            evidence=("design", "R-137", "R-128"),
+            rule="design",
             alternatives=(otherwise("held-out", f"{int(n * FRACTION)} rows are too few to choose by", "R-136"),),
             flips_when=f"n >= {ENOUGH}, or data.validation is given",
         )
@@ -35,7 +35,7 @@ def validation(s: Situation, n: int) -> Choice:
     return Choice(
         value={"scheme": "held-out", "rows": rows},
         because=f"{n} labels: {rows} are held out to stop training and to choose among arms; they count in the budget",
-        evidence=("R-128", "R-137"),
+        rule="R-128",
         alternatives=(otherwise("fixed-schedule", "gives up early stopping and choosing by validation", "R-128"),),
         flips_when=f"n < {ENOUGH}",
     )

@@ -37,30 +37,30 @@ def verbalizer(s: Situation) -> Choice:
     tokens = first_tokens(s, named)
     speaking = not all(label.strip().lstrip("-").isdigit() for label in s.label_names)
     if tokens and single(s, named) and speaking:
-        return _chosen(named, tokens, "each label's own name is one token of this model", "R-072")
+        return _chosen(named, tokens, "each label's own name is one token of this model")
     synonyms = _synonyms(s)
     if synonyms and (shared := first_tokens(s, synonyms)) and single(s, synonyms):
-        return _chosen(synonyms, shared, "the usual words for these labels, each one token", "R-072")
+        return _chosen(synonyms, shared, "the usual words for these labels, each one token")
     if tokens and speaking:
         long = [word for word in named.values() if len(s.facts.model.word_tokens[word]) > 1]
         because = f"the labels' own names, recognised by their first token ({', '.join(map(repr, long[:3]))} have more)"
-        return _chosen(named, tokens, because, "R-072")
+        return _chosen(named, tokens, because)
     letters = {label: LETTERS[index] for index, label in enumerate(s.label_names[: len(LETTERS)])}
     if len(letters) == len(s.label_names) and (drawn := first_tokens(s, letters)):
-        return _chosen(letters, drawn, "the labels' names share tokens or say nothing: a letter for each", "R-072")
+        return _chosen(letters, drawn, "the labels' names share tokens or say nothing: a letter for each")
     return Choice(
         value=None,
         because=f"{len(s.label_names)} labels have no distinct single tokens: only a classification head is possible",
-        evidence=("R-072",),
+        rule="R-072",
         flips_when="task.verbalizer gives a one-token word for each label",
     )
 
 
-def _chosen(words: dict[str, str], tokens: dict[str, int], because: str, *evidence: str) -> Choice:
+def _chosen(words: dict[str, str], tokens: dict[str, int], because: str) -> Choice:
     return Choice(
         value=Verbalizer(words=words, tokens=tokens).model_dump(mode="json"),
         because=because,
-        evidence=evidence,
+        rule="R-072",
         alternatives=(otherwise("other words", "give task.verbalizer to pin your own"),),
         flips_when="task.verbalizer is given",
     )

@@ -12,7 +12,7 @@ def warmup_steps(s: RecipeSituation) -> Choice:
     return Choice(
         value=value,
         because=f"{RATIO:.0%} of {steps} steps",
-        evidence=("R-062", "R-053", "R-063"),
+        rule="R-062",
         alternatives=(otherwise(round(0.1 * steps), "ten per cent is an encoder's recipe", "R-053"),),
         flips_when="methods.pin.warmup_ratio is given",
     )

@@ -8,7 +8,7 @@ def weight_decay(s: RecipeSituation) -> Choice:
     return Choice(
         value=0.0,
         because="none for few-shot training",
-        evidence=("R-064",),
+        rule="R-064",
         alternatives=(otherwise(0.01, "optional for full fine-tuning on more data", "R-064"),),
         flips_when="methods.pin.weight_decay is given",
     )

@@ -205,7 +205,7 @@ def test_a_limit_on_disk(disk: str) -> None:
 
 def test_a_limit_on_gpu_hours_binds_on_a_gpu() -> None:
     made = limited({"gpu_hours": "30 s"}, device="h100")
-    assert kinds(made.plan) == ["pattern + full", "head + LoRA"]
+    assert kinds(made.plan) == ["pattern + full", "head + LoRA", "data seeds"]
     assert made.estimate.gpu_hours.mid <= MARGIN / 120
     assert {one.pointer for one in made.plan.warnings} == {"/constraints/gpu_hours"}
 
