@@ -193,6 +193,9 @@ def plan(
     spec: Spec,
     save: Annotated[Path | None, typer.Option(help="Write the plan to this file.")] = None,
     within: Within = None,
+    what_if: Annotated[
+        list[str] | None, typer.Option(help="Show what KEY=VALUE would change instead: data.label_budget=200.")
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Show every decision.")] = False,
     workspace: Workspace = None,
     as_json: Json = False,
@@ -201,9 +204,19 @@ def plan(
 
     def work() -> tuple[Envelope, Callable[[], None]]:
         from fewtune.api.planning import plan_data
-        from fewtune.api.session import plan_spec, saved_bytes
+        from fewtune.api.session import plan_loaded, plan_spec, saved_bytes
 
+        if what_if and save is not None:
+            message = "--what-if saves nothing: change the spec, or leave one of --what-if and --save out"
+            raise RunError(Diagnostic(code="E-usage", message=message), exit_status=2)
         planned = plan_spec(spec, _folder(workspace), within=within)
+        if what_if:
+            from fewtune.api.what_if import compared, with_changes
+
+            changed = with_changes(planned.loaded, what_if)
+            then = plan_loaded(changed, planned.source, planned.base, _folder(workspace), within=within)
+            found = compared(planned, then, what_if)
+            return Envelope(ok=True, verb="plan", data=found.data(), diagnostics=then.warnings), found.show
         if save is not None:
             save.write_bytes(saved_bytes(planned))
 
@@ -230,19 +243,24 @@ def explain(
     """Say why a value is what it is: rule, evidence, alternatives, what would change it."""
 
     def work() -> tuple[Envelope, Callable[[], None]]:
-        from fewtune.api.planning import explained
+        from fewtune.api.planning import explained, flips
         from fewtune.api.saved import plan_any
 
         planned = plan_any(spec, _folder(workspace))
         decisions = explained(planned.plan, pointer)
+        found = flips(planned, decisions)
 
         def show() -> None:
             from fewtune.api.console import console
             from fewtune.api.show_plan import explain as show_decisions
 
-            show_decisions(console(), decisions, planned.plan.arms)
+            show_decisions(console(), decisions, planned.plan.arms, found)
 
-        data = {"plan_hash": planned.plan.hash, "decisions": [d.model_dump(mode="json") for d in decisions]}
+        said = [
+            d.model_dump(mode="json") | {"flips": [flip.model_dump(mode="json") for flip in found.get(d.field, ())]}
+            for d in decisions
+        ]
+        data = {"plan_hash": planned.plan.hash, "decisions": said}
         return Envelope(ok=True, verb="explain", data=data), show
 
     answer("explain", as_json, work, spec.name)

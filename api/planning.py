@@ -4,8 +4,14 @@ from typing import Any
 
 from fewtune.api.session import Planned
 from fewtune.compiler.decision import Decision
+from fewtune.compiler.flips import Flip, Flips, named_decisions
 from fewtune.compiler.plan import Plan
+from fewtune.compiler.sample import pool
+from fewtune.compiler.situation import Situation
 from fewtune.specs.diagnostic import Diagnostic, PlanError
+
+MOST_FLIPS = 40
+"""Decisions whose flips are looked for: each costs some tens of resolutions."""
 
 
 def plan_data(planned: Planned) -> dict[str, Any]:
@@ -55,3 +61,17 @@ def explained(plan: Plan, pointer: str | None) -> list[Decision]:
             Diagnostic(code="E-not-found", message=message, remedy=f"there are {', '.join(names)}"), exit_status=7
         )
     return found
+
+
+def flips(planned: Planned, decisions: list[Decision]) -> dict[str, tuple[Flip, ...]]:
+    """Place of a decision -> the nearest changes of facts that would flip it; none for pins, cuts and long lists."""
+    if len(decisions) > MOST_FLIPS:
+        return {}
+    facts = planned.probed.facts
+    search = Flips(Situation.first(planned.plan.experiment, facts, pool(facts.data)[0]))
+    names = {decision.field: name for name, decision in named_decisions(planned.plan)}
+    return {
+        one.field: tuple(search.of(names[one.field]))
+        for one in decisions
+        if not one.pinned and one.rule != "budget" and not one.field.startswith("/left_out/")
+    }

@@ -51,16 +51,23 @@ def plan_spec(path: Path, workspace: Path, *, within: str | None = None, base: P
     Raises:
         FewtuneError: with every fault, located in the spec's text.
     """
-    loaded = load_file(path)
+    return plan_loaded(load_file(path), path.name, base or path.resolve().parent, workspace, within=within)
+
+
+def plan_loaded(loaded: Loaded, source: str, base: Path, workspace: Path, *, within: str | None = None) -> Planned:
+    """The same for a spec that was read.
+
+    Raises:
+        FewtuneError: with every fault, located in the spec's text.
+    """
     if within is not None:
         loaded = _limited(loaded, within)
-    base = base or path.resolve().parent
     try:
         probed = probe(loaded.experiment, base, workspace)
         compiled = compile_plan(loaded.experiment, probed.facts, loaded.stem)
     except FewtuneError as error:
         raise type(error)(loaded.located(error.diagnostics), exit_status=error.exit_status) from error
-    return Planned(loaded, path.name, base, probed, compiled, diff(compiled.plan, known_work(compiled.plan, workspace)))
+    return Planned(loaded, source, base, probed, compiled, diff(compiled.plan, known_work(compiled.plan, workspace)))
 
 
 def _limited(loaded: Loaded, within: str) -> Loaded:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -13,6 +13,7 @@ from fewtune.api.console import clock, diagnostics, heading, safe, size, table
 from fewtune.api.session import Planned
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.diff import ACTIONS
+from fewtune.compiler.flips import Flip
 from fewtune.compiler.plan import Arm, Packing, Plan, Range
 
 GENERAL = (
@@ -72,7 +73,7 @@ def _decisions(out: Console, decisions: list[Decision], sizes: tuple[int, ...], 
     kinds = {(_leaf(d), str(d.value)): d for d in reversed(shown)}  # the same at several data sizes: said once
     several = Counter(leaf for leaf, _ in kinds)
     rows = [
-        (_leaf(d) + (_size(d, sizes) if several[_leaf(d)] > 1 else ""), _value(d.value), d.because, _evidence(d))
+        (_leaf(d) + (_size(d, sizes) if several[_leaf(d)] > 1 else ""), said(d.value), d.because, _evidence(d))
         for d in reversed(kinds.values())
     ]
     table(out, ("what", "value", "because", "evidence"), rows)
@@ -93,14 +94,14 @@ def _families(plan: Plan, *, full: bool) -> Iterator[tuple[str, list[Decision]]]
         if len(members) == 1:
             yield first, own[members[0]]
             continue
-        common = set.intersection(*({_said(d) for d in own[index]} for index in members))
+        common = set.intersection(*({_key(d) for d in own[index]} for index in members))
         yield (
             f"{first} and {len(members) - 1} more of {plan.arms[members[0]].method}: what they share",
-            [d for d in own[members[0]] if _said(d) in common],
+            [d for d in own[members[0]] if _key(d) in common],
         )
 
 
-def _said(decision: Decision) -> tuple[str, str, str]:
+def _key(decision: Decision) -> tuple[str, str, str]:
     """What is said of a value, whichever arm's it is."""
     return "/".join(decision.field.split("/")[3:]), str(decision.value), decision.because
 
@@ -121,7 +122,8 @@ def _leaf(decision: Decision) -> str:
     return decision.field.rsplit("/", 1)[-1]
 
 
-def _value(value: Any) -> str:
+def said(value: Any) -> str:
+    """A value for a reader."""
     if isinstance(value, dict) and "words" in value:
         words = value["words"]
         same = all(label == word for label, word in words.items())
@@ -164,7 +166,7 @@ def _left_out(out: Console, plan: Plan) -> None:
     absent = [d for d in plan.decisions if d.field.startswith("/left_out/")]
     if absent:
         heading(out, "Left out")
-        table(out, ("method", "because", "evidence"), [(_value(d.value), d.because, _evidence(d)) for d in absent])
+        table(out, ("method", "because", "evidence"), [(said(d.value), d.because, _evidence(d)) for d in absent])
 
 
 def _warnings(out: Console, planned: Planned) -> None:
@@ -227,14 +229,16 @@ def _packed(group: Packing) -> str:
     return f"{first}, {group.trials} trainings: {how}; {group.because}"
 
 
-def explain(out: Console, decisions: list[Decision], arms: tuple[Arm, ...]) -> None:
+def explain(
+    out: Console, decisions: list[Decision], arms: tuple[Arm, ...], flips: Mapping[str, Sequence[Flip]]
+) -> None:
     """Print decisions in full: rule, evidence, alternatives, what would change them."""
     from fewtune.compiler.evidence import EVIDENCE
 
     for _, same in groupby(decisions, key=lambda d: d.field):
         for decision in same:
             out.print()
-            out.print(Text(safe(f"{decision.field} = {_value(decision.value)}"), style="bold"))
+            out.print(Text(safe(f"{decision.field} = {said(decision.value)}"), style="bold"))
             owner = _owner(decision, arms)
             if owner:
                 out.print(Text(f"  arm      {safe(owner)}"))
@@ -244,16 +248,29 @@ def explain(out: Console, decisions: list[Decision], arms: tuple[Arm, ...]) -> N
             )
             for row in (EVIDENCE[name] for name in decision.evidence if name in EVIDENCE):
                 over = " (overruled)" if decision.rule in row.conflicts and row.id != decision.rule else ""
-                said = f"  {row.id}    {row.strength}{over}: {row.condition}: {row.effect} [{row.source}]"
-                out.print(Text(said, style="dim"))
+                line = f"  {row.id}    {row.strength}{over}: {row.condition}: {row.effect} [{row.source}]"
+                out.print(Text(line, style="dim"))
             if decision.kept_out:
                 reasons = "; ".join(f"{id} needs {test}" for id, test in decision.kept_out.items())
                 out.print(Text(f"  kept out {reasons}", style="dim"))
             for other in decision.alternatives:
                 cited = f" [{', '.join(other.evidence)}]" if other.evidence else ""
-                out.print(f"  not      {safe(_value(other.value))}: {safe(other.why_not)}{cited}")
+                out.print(f"  not      {safe(said(other.value))}: {safe(other.why_not)}{cited}")
             if decision.flips_when:
                 out.print(f"  flips    {safe(decision.flips_when)}")
+            for flip in flips.get(decision.field, ()):
+                out.print(f"  {_turn(flip)}")
+
+
+def _turn(flip: Flip) -> str:
+    """From where on, or up to where, a decision is another one."""
+    many = {
+        "labels": f"{flip.at:,} labels",
+        "parameters": f"{flip.at / 1e6:,.0f}M parameters",
+        "memory_gib": f"{flip.at} GiB of memory",
+    }[flip.fact]
+    where = f"from {many} on" if flip.upwards else f"up to {many}"
+    return f"{where}: {safe('no such arm' if flip.value is None else said(flip.value))} [{flip.rule}]"
 
 
 def _owner(decision: Decision, arms: tuple[Arm, ...]) -> str | None:
