@@ -202,6 +202,9 @@ def _constraints(s: Situation) -> Iterator[Diagnostic]:
         remedy = "name one under data.ood"
         yield finding("E-ood-missing", "out-of-domain evaluation is required, no split is given", "/constraints/ood",
                       remedy=remedy)  # fmt: skip
+    if limits.ood and len(s.facts.data.ood) == 1:
+        message = "out-of-domain evaluation is required, and there is one such split: it does not foretell another"
+        yield finding("W-one-ood", message, "/data/ood", remedy="a second split of another origin (R-135)")
     if limits.gpu_hours is not None and s.facts.device.kind == "cpu":
         message = "gpu_hours is a limit on accelerators; this machine has none, so it binds nothing here"
         yield finding("W-no-gpu-limit", message, "/constraints/gpu_hours", remedy="wall_time limits the clock")

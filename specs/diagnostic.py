@@ -78,6 +78,7 @@ CODES: dict[str, str] = {
     "E-interrupted": "the run was interrupted; what is finished is kept",
     "E-usage": "the command line is not complete",
     "E-io": "a file could not be read or written",
+    "W-one-ood": "one out-of-domain split does not foretell another",
     "W-single-seed": "one data seed says nothing about the spread over samples",
     "W-duplicate-rows": "the same text appears more than once",
     "W-duplicate-across-splits": "the same text is in two splits that should be apart",

@@ -85,6 +85,8 @@ BY_SPEC: list[tuple[str, tuple[Tables, Tables], tuple[Tables, Tables]]] = [
     ("E-verbalizer", ({"task": {"verbalizer": WORDS}}, {"words": {"post": [1], "bill": [1]}}),
      ({"task": {"verbalizer": WORDS}}, {"words": {"post": [1], "bill": [2]}})),
     ("E-ood-missing", ({"constraints": {"ood": True}}, {}), ({"constraints": {"ood": True}}, {"ood": {"blogs": 40}})),
+    ("W-one-ood", ({"constraints": {"ood": True}}, {"ood": {"blogs": 40}}),
+     ({"constraints": {"ood": True}}, {"ood": {"blogs": 40, "letters": 40}})),
     ("W-no-gpu-limit", ({"constraints": {"gpu_hours": "1 h"}}, {}),
      ({"constraints": {"gpu_hours": "1 h"}}, {"device": "h100"})),
     ("W-pin-against-evidence", ({"model": {"precision": "bf16"}}, {"device": "old-cpu"}),
