@@ -7,7 +7,7 @@ point, never to full memory (performance of packed LoRA training: arXiv 2508.029
 arXiv 2312.02515 2 to 8 % at 4,096 tokens a step).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fewtune.compiler.cost import step_seconds
 from fewtune.compiler.facts import DeviceFacts, ModelFacts
@@ -78,19 +78,7 @@ def packing(
         ) / k
         for k in range(1, min(most, fitting) + 1)
     }  # fmt: skip
-    best = min(each.values())
-    slots = next(k for k in each if each[k] <= NEAR * best)
-    gain = each[1] / each[slots]
-    said = f"a step of one trial has {shape.tokens:.0f} tokens and takes {each[1]:.2f} s"
-    if most == 1:
-        slots, because = 1, "there is one training only" if trials == 1 else "there is one training at a time only"
-    elif fitting == 1:
-        because = f"{said}; two trainings at a time do not fit into memory"
-    elif gain < WORTH:
-        because = f"{said}, most of it in products: sharing steps would be {max(1.0, gain):.2f} times as fast"
-        slots = 1
-    else:
-        because = f"{said}; {slots} together take {slots * each[slots]:.2f} s, {gain:.1f} times as fast"
+    slots, because = _chosen(each, shape, trials=trials, most=most, fitting=fitting)
     return Packing(
         arms=tuple(arm.name for arm in arms),
         trials=trials,
@@ -100,6 +88,21 @@ def packing(
         packed_seconds=round(steps * each[slots], 3),
         because=because,
     )
+
+
+def _chosen(each: Mapping[int, float], shape: Shape, *, trials: int, most: int, fitting: int) -> tuple[int, str]:
+    """(trials that share a step, why); `each` has the seconds of a trial's step by how many share it."""
+    best = min(each.values())
+    slots = next(k for k in each if each[k] <= NEAR * best)
+    gain = each[1] / each[slots]
+    said = f"a step of one trial has {shape.tokens:.0f} tokens and takes {each[1]:.2f} s"
+    if most == 1:
+        return 1, "there is one training only" if trials == 1 else "there is one training at a time only"
+    if fitting == 1:
+        return 1, f"{said}; two trainings at a time do not fit into memory"
+    if gain < WORTH:
+        return 1, f"{said}, most of it in products: sharing steps would be {max(1.0, gain):.2f} times as fast"
+    return slots, f"{said}; {slots} together take {slots * each[slots]:.2f} s, {gain:.1f} times as fast"
 
 
 def _peak(model: ModelFacts, device: DeviceFacts, arm: Arm, shape: Shape, slots: int) -> int:

@@ -45,18 +45,8 @@ def verdict(
     if chosen is None:
         return None
     by = {kind: [row for row in comparisons if row.verdict == kind] for kind in ("better", "worse", "cannot tell")}
-    parts = [_opening(chosen)]
-    if by["better"]:
-        near = sorted(by["better"], key=lambda row: row.difference)[:MOST]
-        won = [f"{row.arm} by {_gap(row)}" for row in by["better"] if row in near]
-        parts.append("it beats " + _listed(won, by["better"][MOST:]))
-    if by["worse"]:
-        far = [f"{row.arm} is better by {_gap(row, swap=True)}" for row in by["worse"][:MOST]]
-        parts.append(_listed(far, by["worse"][MOST:]) + "; the choice was made before and stays")
-    open_ = [row for row in by["cannot tell"] if row.arm not in dropped]
-    parts += [_undecided(row) for row in open_[:MOST]]
-    if open_[MOST:]:
-        parts.append(f"against {_count(len(open_) - MOST, 'other arm')}: cannot tell")
+    parts = [_opening(chosen), *_better(by["better"]), *_worse(by["worse"])]
+    parts += _open([row for row in by["cannot tell"] if row.arm not in dropped])
     behind = [f"{row.arm} ({_count(row.seeds, 'seed')})" for row in board if row.arm in dropped]
     if behind:
         parts.append(f"left behind by the halving: {_listed(behind[:MOST], behind[MOST:])}")
@@ -78,6 +68,25 @@ def verdict(
         loses_to=tuple(row.arm for row in by["worse"]),
         undecided=tuple(row.arm for row in by["cannot tell"]),
     )
+
+
+def _better(rows: list[ComparisonRow]) -> list[str]:
+    """What the chosen arm beats; of many, those that come nearest."""
+    near = sorted(rows, key=lambda row: row.difference)[:MOST]
+    won = [f"{row.arm} by {_gap(row)}" for row in rows if row in near]
+    return ["it beats " + _listed(won, rows[MOST:])] if rows else []
+
+
+def _worse(rows: list[ComparisonRow]) -> list[str]:
+    """What is better than the chosen arm."""
+    found = [f"{row.arm} is better by {_gap(row, swap=True)}" for row in rows[:MOST]]
+    return [_listed(found, rows[MOST:]) + "; the choice was made before and stays"] if rows else []
+
+
+def _open(rows: list[ComparisonRow]) -> list[str]:
+    """What cannot be told, and what would tell."""
+    said = [_undecided(row) for row in rows[:MOST]]
+    return [*said, f"against {_count(len(rows) - MOST, 'other arm')}: cannot tell"] if rows[MOST:] else said
 
 
 def _opening(row: LeaderboardRow) -> str:
