@@ -107,12 +107,13 @@ def resolve(start: Situation, cuts: Cuts | None = None) -> Resolution:
     """
     cuts, notes = cuts or Cuts(), Notes()
     situation = _experiment_scope(start, cuts, notes)
+    ideas = methods(situation)
     arms = [
         _arm(situation, idea, cuts, notes)
-        for idea in methods(situation)
+        for idea in ideas
         if idea.origin != "rules" or idea.method not in cuts.methods
     ]
-    for method, choice in left_out(situation).items():
+    for method, choice in left_out(situation, {idea.method for idea in ideas}).items():
         notes.note(LEFT_OUT, "methods", replace(choice, value=method))
     found = Resolution(
         situation=situation, arms=_unique_names(arms), noted=tuple(notes.noted), warnings=tuple(notes.warnings)

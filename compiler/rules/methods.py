@@ -1,5 +1,6 @@
 """Which methods become arms, in the order in which they would be chosen."""
 
+from collections.abc import Collection
 from itertools import product
 from math import ceil
 from typing import Any
@@ -49,11 +50,10 @@ def _written(s: Situation, method: MethodName) -> bool:
     return bool(arms) and (METHODS[method][1] != "none" or method == "in-context" or method in {a.method for a in arms})
 
 
-def left_out(s: Situation) -> dict[MethodName, Choice]:
+def left_out(s: Situation, present: Collection[MethodName]) -> dict[MethodName, Choice]:
     """Methods that are no arm, with the reason."""
     wanted = s.experiment.methods
     absent: dict[MethodName, Choice] = {}
-    present = {idea.method for idea in methods(s)}
     for method, ruled in _weighed(s).items():
         if method in wanted.exclude:
             absent[method] = Choice(value=False, because="methods.exclude names it", rule="pin")
