@@ -443,7 +443,10 @@ def describe(
     def work() -> tuple[Envelope, Callable[[], None]]:
         from fewtune.api.describing import page, topics
 
-        if topic == "rule" and name is not None:
+        if (topic == "rule") is not (name is not None):
+            message = "describe takes a topic, or: rule R-035 (`fewtune rules` lists them)"
+            raise RunError(Diagnostic(code="E-usage", message=message), exit_status=2)
+        if name is not None:
             from fewtune.api.ruling import rule_page
 
             rule = rule_page(name)

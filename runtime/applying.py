@@ -452,10 +452,11 @@ class Application:
                 message=lost.message if began else f"not begun: {lost.message}", seconds=seconds if began else 0.0,
             )  # fmt: skip
             self.store.record(ended)
-        self.reporter.said(f"{lost.worker} lost ({lost.message}): {len(held)} jobs go to another, {len(seated)} alone")
-        for one in seated:
-            if self.troubles[one.family.id].given_up:
-                self._report(one, f"{lost.worker} lost ({lost.message}), given up", over=True)
+        over = [one for one in seated if self.troubles[one.family.id].given_up]
+        again, alone = len(held) - len(over), len(seated) - len(over)
+        self.reporter.said(f"{lost.worker} lost ({lost.message}): {again} jobs go to another, {alone} of them alone")
+        for one in over:
+            self._report(one, f"{lost.worker} lost ({lost.message}), given up", over=True)
 
     def _told(self, answer: Answer) -> str:
         """What a finished job brought, in a few words."""

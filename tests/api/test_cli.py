@@ -74,6 +74,8 @@ def test_rules_are_filtered(asked: list[str], some: set[str]) -> None:
         (["rules", "--strength", "weak"], 2, "folklore"),
         (["rules", "--state", "on"], 2, "waiting"),
         (["describe", "rule", "R-999"], 7, "fewtune rules"),
+        (["describe", "rule"], 2, "fewtune rules"),
+        (["describe", "performance", "R-035"], 2, "rule R-035"),
     ],
 )
 def test_a_rule_that_is_not_there(asked: list[str], status: int, says: str) -> None:
