@@ -3,13 +3,15 @@
 import os
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 
 def cache_folder() -> Path:
     """Models and data that were fetched: $FEWTUNE_CACHE, or the user's cache folder."""
     given = os.environ.get("FEWTUNE_CACHE")
-    return Path(given) if given else user_cache_path("fewtune")
+    if given:
+        return Path(given)
+    from platformdirs import user_cache_path  # a bare machine that only trains has none
+
+    return user_cache_path("fewtune")
 
 
 def embedded_folder() -> Path:

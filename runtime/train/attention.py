@@ -5,6 +5,9 @@ short texts) and goes over the scores seven times; torch's fused CPU kernel has 
 padded inside the attention only, in groups of similar length, key heads are never repeated, and scale and mask ride on
 the product. Registered with transformers' attention interface, which hands the keyword `segments` through the model.
 
+A GPU takes padded rows, by torch's fused kernels: there, `causal_attention` spares transformers making a mask, for
+which it asks the device what rows look like, and waits.
+
 Shapes: N rows of a group, L its longest row, T tokens of all rows, P tokens of a cached beginning that all rows share,
 H query heads, K key heads, S = H / K query heads for each key head, D width of a head.
 """
@@ -16,8 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 NAME = "fewtune_end_to_end"
+CAUSAL = "fewtune_causal"
 SIMILAR = 0.8
 """A group's shortest row is at least this share of its longest ..."""
 SLACK = 16
@@ -185,11 +190,8 @@ def end_to_end_attention(
     Raises:
         ValueError: for what this attention does not know (another mask, capped scores, sinks, no `segments`).
     """
-    known = {"dropout", "position_ids", "use_cache", "past_key_values", "is_causal"}
-    known |= {"output_attentions", "output_hidden_states"}
-    strange = [name for name, value in more.items() if value is not None and name not in known]
-    if segments is None or attention_mask is not None or strange:
-        raise ValueError(f"{type(module).__name__} asks for attention that fewtune does not have: {strange}")
+    _check(module, attention_mask, more | ({} if segments else {"no segments": True}))
+    assert segments is not None
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     attended: Tensor = _EndToEnd.apply(  # type: ignore[no-untyped-call]
         query, key, value, segments, scale, sliding_window
@@ -197,4 +199,41 @@ def end_to_end_attention(
     return attended, None
 
 
+def causal_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **more: Any,
+) -> tuple[Tensor, None]:
+    """Each token attends to itself and to what came before it: (N, H, L, D), twice (N, K, P + L, D) -> (N, L, H, D).
+
+    Raises:
+        ValueError: for what this attention does not know (another mask, capped scores, sinks).
+    """
+    _check(module, attention_mask, more)
+    queries, keys = query.shape[2], key.shape[2]
+    mask = None
+    if queries < keys or (sliding_window is not None and keys > sliding_window):
+        at = torch.arange(keys - queries, keys, device=query.device)[:, None]
+        seen = torch.arange(keys, device=query.device)[None]
+        mask = (seen <= at) if sliding_window is None else (seen <= at) & (seen > at - sliding_window)
+        mask = mask[None, None]
+    causal = mask is None
+    attended, _ = sdpa_attention_forward(module, query, key, value, mask, scaling=scaling, is_causal=causal)
+    return attended, None
+
+
+def _check(module: nn.Module, attention_mask: Tensor | None, more: dict[str, Any]) -> None:
+    known = {"dropout", "position_ids", "use_cache", "past_key_values", "is_causal"}
+    known |= {"output_attentions", "output_hidden_states"}
+    strange = [name for name, value in more.items() if value is not None and name not in known]
+    if attention_mask is not None or strange:
+        raise ValueError(f"{type(module).__name__} asks for attention that fewtune does not have: {strange}")
+
+
 AttentionInterface.register(NAME, end_to_end_attention)
+AttentionInterface.register(CAUSAL, causal_attention)

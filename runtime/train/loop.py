@@ -8,6 +8,7 @@ metric. Steps are those of the optimizer. Dropout is off: the base stays in eval
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -23,8 +24,6 @@ from fewtune.runtime.train.pulse import Pulse
 from fewtune.runtime.train.schedule import factor
 from fewtune.runtime.train.weights import Weights
 
-BETAS = (0.9, 0.999)
-EPSILON = 1e-8
 LOGGED = 50
 """About how many losses a training keeps."""
 
@@ -55,10 +54,16 @@ Logits = Callable[[Sequence[Sequence[Example]]], Tensor]
 class Learner:
     """What is trained."""
 
-    tuned: Tuned
+    view: Callable[[], Tuned]
+    """Makes a view of the base with what is trained in it."""
     weights: Weights
     keeps_masters: bool
     """Whether its result are the fp32 masters, or what the model computes with."""
+
+    @cached_property
+    def tuned(self) -> Tuned:
+        """The view, made when it is needed: a trial that shares its steps needs one for its validation only."""
+        return self.view()
 
     def snapshot(self) -> dict[str, Tensor]:
         """The result as of now."""
@@ -130,9 +135,8 @@ class Training:
         self._tokens = 0
         self._recent = list[float]()
         self._logged_every = max(1, recipe.steps // LOGGED)
-        self._optimizer = torch.optim.AdamW(
-            [learner.weights.master], lr=0.0, betas=BETAS, eps=EPSILON, weight_decay=recipe.weight_decay, fused=True
-        )
+        self._moving = learner.weights.optimizer.param_groups[0]
+        self._moving["weight_decay"] = recipe.weight_decay
 
     def draw(self) -> list[list[Example]]:
         """The next batch, in micro-batches of similar length."""
@@ -149,18 +153,26 @@ class Training:
         gradient.mul_((self.recipe.max_grad_norm / (norm + 1e-6)).clamp_max(1.0))
         return norm
 
+    @property
+    def rate(self) -> float:
+        """Learning rate of the next step."""
+        recipe = self.recipe
+        return recipe.learning_rate * factor(recipe.schedule, self.course.steps, recipe.steps, recipe.warmup_steps)
+
     def move(self, loss: float, norm: float) -> None:
         """Take an optimizer step, or end the trial where loss or gradient norm are not finite."""
+        if math.isfinite(loss) and math.isfinite(norm):
+            self._moving["lr"] = self.rate
+            self.learner.weights.optimizer.step()
+            self.learner.weights.publish()
+        self.moved(loss, norm)
+
+    def moved(self, loss: float, norm: float) -> None:
+        """Take note of a step that was taken, or was not because loss or gradient norm are not finite."""
         course, recipe = self.course, self.recipe
         if not (math.isfinite(loss) and math.isfinite(norm)):
             course.diverged = self.over = True
             return
-        self._optimizer.param_groups[0]["lr"] = recipe.learning_rate * factor(
-            recipe.schedule, course.steps, recipe.steps, recipe.warmup_steps
-        )
-        self._optimizer.step()
-        self.learner.weights.publish()
-
         course.steps += 1
         course.tokens += self._tokens
         self._recent.append(loss)

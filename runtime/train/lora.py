@@ -66,7 +66,7 @@ class Route:
     each: int = 0
     """Tokens of each slot where all have as many, else 0."""
     factors: Tensor | None = None
-    """The scales as (slots, 1, 1), in a precision that holds them exactly."""
+    """The scales as (slots, 1, 1), in fp32 or wider where the model's precision does not hold them exactly."""
 
     def lay(self, tokens: Sequence[int], dtype: torch.dtype, device: torch.device) -> None:
         """Place the slots, with so many tokens each, one after the other."""
@@ -79,9 +79,9 @@ class Route:
 
 
 def _scaled(low: Tensor, factors: Tensor | None) -> Tensor:
-    """(k, n, r) times its slot's scale."""
+    """(k, n, r) times its slot's scale, in place; the product is taken in the wider precision of both."""
     assert factors is not None
-    return low.mul_(factors) if factors.dtype == low.dtype else (low * factors).to(low.dtype)
+    return low.mul_(factors)
 
 
 class _EvenSlots(torch.autograd.Function):

@@ -21,6 +21,7 @@ from transformers.utils import logging
 
 from fewtune.compiler.plan import Precision
 from fewtune.runtime.tensors import tensors_of
+from fewtune.runtime.train.attention import CAUSAL
 from fewtune.runtime.train.attention import NAME as END_TO_END
 from fewtune.runtime.train.norm import accelerate
 from fewtune.runtime.train.quantised import quantise
@@ -129,7 +130,8 @@ def prepared(model: Any) -> Base:
     with torch.inference_mode():
         check_readout(model, parameter.device)
         accelerate(model)
-        end_to_end = parameter.device.type == "cpu" and takes_rows_end_to_end(model)
+        end_to_end = parameter.device.type == "cpu"
+        end_to_end = takes_attention(model, END_TO_END if end_to_end else CAUSAL, end_to_end=end_to_end) and end_to_end
         shares = shares_beginnings(model, end_to_end)
     return Base(
         model=model,
@@ -206,13 +208,13 @@ def _plain(model: Any) -> Tensor:
     return torch.cat([reader.read([row]) for row in PROBES])
 
 
-def takes_rows_end_to_end(model: Any) -> bool:
-    """Whether rows that lie end to end give the hidden states they give alone; if so, leaves the model set to it."""
+def takes_attention(model: Any, name: str, *, end_to_end: bool) -> bool:
+    """Whether rows read by an attention of ours give the hidden states they give alone; if so, the model keeps it."""
     usual, reference = model.config._attn_implementation, _plain(model)
     try:
-        model.set_attn_implementation(END_TO_END)
-        reader = Reader(model.base_model, end_to_end=True, device=next(model.parameters()).device)
-        if model.config._attn_implementation == END_TO_END and _close(reader.read(PROBES), reference):
+        model.set_attn_implementation(name)
+        reader = Reader(model.base_model, end_to_end=end_to_end, device=next(model.parameters()).device)
+        if model.config._attn_implementation == name and _close(reader.read(PROBES), reference):
             return True
     except (TypeError, ValueError, AttributeError):  # no such keyword, or an attention of its own kind
         pass

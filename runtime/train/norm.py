@@ -1,5 +1,7 @@
 """Root-mean-square normalisation in fewer passes: half the time of the modules of transformers on a CPU, same bits.
 
+A GPU has torch's fused kernel, which rounds once less; it is taken where it is no further from the exact result.
+
 The modules of most architectures compute w * (x / rms(x)) in nine operations forward and about eighteen backward, 15 %
 of a LoRA step. Whether a module really computes this is not guessed from its name: it is replaced after it gave the
 same bits on a probe.
@@ -48,14 +50,21 @@ class RootMeanSquareNorm(nn.Module):
         self.weight = weight
         self.eps = eps
 
+    def exact(self, x: Tensor) -> Tensor:
+        """The same in fp64."""
+        wide = x.double()
+        return self.weight.double() * wide * (wide.square().mean(-1, keepdim=True) + self.eps).rsqrt()
+
     def forward(self, x: Tensor) -> Tensor:
         """Normalise over the last axis."""
+        if x.is_cuda:
+            return nn.functional.rms_norm(x, self.weight.shape, self.weight, self.eps)
         normed: Tensor = _RootMeanSquare.apply(x, self.weight, self.eps)  # type: ignore[no-untyped-call]
         return normed
 
 
 def _faster(module: nn.Module) -> RootMeanSquareNorm | None:
-    """The replacement of a module, if it is one of these norms and the replacement gives the same bits."""
+    """The replacement of a module, if it is one of these norms and the replacement is as exact."""
     eps = getattr(module, "variance_epsilon", getattr(module, "eps", None))
     weight = getattr(module, "weight", None)
     if (
@@ -67,7 +76,15 @@ def _faster(module: nn.Module) -> RootMeanSquareNorm | None:
     candidate = RootMeanSquareNorm(weight, eps)
     x = torch.randn(PROBE, *weight.shape, generator=torch.Generator().manual_seed(0)).to(weight)
     x[: PROBE // 2] *= eps**0.5  # so small that eps shows
-    return candidate if torch.equal(module(x), candidate(x)) else None
+    return candidate if _as_exact(candidate(x), module(x), candidate.exact(x)) else None
+
+
+def _as_exact(ours: Tensor, theirs: Tensor, exact: Tensor) -> bool:
+    """The same bits, or on a GPU no larger an error: fp32 leaves room for the order of a sum."""
+    if not ours.is_cuda:
+        return torch.equal(ours, theirs)
+    error, known = ((found - exact).norm() for found in (ours, theirs))
+    return bool(error <= 1.1 * known)
 
 
 @torch.no_grad()

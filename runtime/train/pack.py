@@ -8,6 +8,7 @@ but rounding, and a trial that diverges harms nobody: no operation mixes the row
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Generic, TypeVar
 
@@ -22,6 +23,7 @@ from fewtune.runtime.train.loop import Course, Example, Learner, Training, step
 from fewtune.runtime.train.lora import PackedLinear, Route
 from fewtune.runtime.train.model import Base
 from fewtune.runtime.train.quantised import AnyLinear
+from fewtune.runtime.train.recorded import Recorded, Recorder, recorder
 from fewtune.runtime.train.weights import Bank, Weights
 
 T = TypeVar("T")
@@ -30,7 +32,15 @@ T = TypeVar("T")
 class Pack:
     """Slots on one base."""
 
-    def __init__(self, base: Base, arms: Sequence[Arm], tokens: Sequence[int], labels: int, slots: int) -> None:
+    def __init__(
+        self,
+        base: Base,
+        arms: Sequence[Arm],
+        tokens: Sequence[int],
+        labels: int,
+        slots: int,
+        record: Recorder | None = None,
+    ) -> None:
         """Make room.
 
         Args:
@@ -39,6 +49,7 @@ class Pack:
             tokens: token of each label, for arms without a head.
             labels: how many.
             slots: how many trials share a step.
+            record: how steps are recorded; omitted: as CUDA graphs where there is CUDA, or not at all.
 
         Raises:
             ValueError: for arms that cannot share their steps.
@@ -47,10 +58,13 @@ class Pack:
         if len(keys) != 1 or None in keys:
             raise ValueError(f"these arms cannot share their steps: {', '.join(arm.name for arm in arms)}")
         self.base, self.tokens, self.labels = base, tokens, labels
+        if record is None and base.device.type == "cuda" and not any(arm.four_bit for arm in arms):
+            record = recorder()
         widest = max(arms, key=lambda arm: arm.lora.rank if arm.lora else 0)
         shapes = {name: value.shape for name, value in adaptation.initial(base, widest, labels, seed=0).items()}
         score = adaptation.score_key(widest)
-        self._bank = Bank(shapes, base.dtype, base.device, slots=slots, exact={score})
+        recorded = record is not None
+        self._bank = Bank(shapes, base.dtype, base.device, slots=slots, exact={score}, recorded=recorded)
         self._route = Route(scales=[0.0] * slots)
         working, model = self._bank.working, base.view({})
 
@@ -62,7 +76,11 @@ class Pack:
         adaptation.wrap_sites(model, widest.lora.targets, packed)
         self._reader = base.reader(model)
         self._head = working.get(score) if widest.formulation == "head" else None
-        self._readout = adaptation.word_readout(model, widest, tokens, base.device)
+        self._words = adaptation.word_readout(model, widest, tokens, base.device)
+        self._recorded: Recorded | None = None
+        if record is not None:
+            read, positions = self._reader.hidden, base.positions
+            self._recorded = Recorded(self._bank, self._route, read, self._readout, record, positions)
 
     @property
     def slots(self) -> int:
@@ -74,7 +92,20 @@ class Pack:
         assert arm.lora is not None
         weights: Weights = self._bank.seat(adaptation.initial(self.base, arm, self.labels, init_seed), slot)
         self._route.scales[slot] = arm.lora.scale
-        return Learner(adaptation.tuned(self.base, arm, self.tokens, weights.working), weights, keeps_masters=True)
+        view = partial(adaptation.tuned, self.base, arm, self.tokens, weights.working)
+        return Learner(view, weights, keeps_masters=True)
+
+    def step(self, trainings: Sequence[Training], slots: Sequence[int]) -> None:
+        """One optimizer step of each trial, as if each were alone.
+
+        Args:
+            trainings: at least one.
+            slots: where each is seated, in rising order.
+        """
+        if self._recorded is not None:
+            self._recorded.step(trainings, slots)
+        else:
+            step(trainings, lambda rows: self.logits(rows, slots))
 
     def logits(self, rows: Sequence[Sequence[Example]], slots: Sequence[int]) -> Tensor:
         """A logit of each label (or token) at each answer, these slots' rows one after the other: (answers, labels).
@@ -90,9 +121,12 @@ class Pack:
         flat = [example.tokens for example in examples]
         self._route.lay(self._reader.occupied(flat, counts), self.base.dtype, self.base.device)
         hidden = self._reader.read(flat, last=[len(example.answers) for example in examples])
+        return self._readout(hidden, torch.repeat_interleave(torch.tensor(counts)).to(hidden.device))
+
+    def _readout(self, hidden: Tensor, owners: Tensor) -> Tensor:
+        """Logits (answers, labels) of hidden states (answers, hidden), each by the head of its slot (answers,)."""
         if self._head is None:
-            return self._readout(hidden)
-        owners = torch.repeat_interleave(torch.tensor(counts)).to(hidden.device)
+            return self._words(hidden)
         wide = hidden.to(self._head.dtype)
         return torch.einsum("rh,rlh->rl", wide, self._head.index_select(0, owners))
 
@@ -137,7 +171,7 @@ def train_packed(
         if over:
             continue
         slots, began = sorted(seated), time.perf_counter()
-        step([seated[slot].training for slot in slots], lambda rows, slots=slots: pack.logits(rows, slots))  # type: ignore[misc]
+        pack.step([seated[slot].training for slot in slots], slots)
         share = (time.perf_counter() - began) / len(slots)
         for slot in slots:
             seated[slot].seconds += share

@@ -109,6 +109,10 @@ class Reader:
             "segments": Segments(lengths, self.device, prefix=before, tail=len(tail)),
         }
 
+    def hidden(self, ids: Tensor) -> Tensor:
+        """All hidden states (rows, longest, hidden) of rows (rows, longest) that are padded on the right."""
+        return self._hidden(ids, None)
+
     def _padded(self, rows: Sequence[Tokens], lengths: Sequence[int], prefix: Prefix | None) -> Tensor:
         """Hidden states (rows, longest, hidden); padding repeats a row's last token."""
         return self._hidden(_filled(rows, max(lengths)), prefix.cache(len(rows)) if prefix else None)

@@ -148,10 +148,16 @@ class Tuner:
 
     def _course(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> tuple[Course, int]:
         """Train: (what came of it, how many parameters moved). What only training needs is gone afterwards."""
-        arm = job.arm
-        weights = adaptation.moving(base, arm, len(self.corpus.labels), fit.init_seed)
-        tuned = adaptation.tuned(base, arm, self._tokens(job), weights.working)
-        learner = Learner(tuned, weights, keeps_masters=arm.lora is not None)
+        arm, labels, tokens = job.arm, len(self.corpus.labels), self._tokens(job)
+        if arm.lora is not None and base.device.type == "cuda":  # then its steps are recorded
+            pack = Pack(base, [arm], tokens, labels, slots=1)
+            learner = pack.seat(0, arm, fit.init_seed)
+            training = self._training(base, job, fit, learner, pulse)
+            ((_, course, _),) = train_packed(pack, [job], lambda *_: training)
+            return course, learner.weights.count
+        weights = adaptation.moving(base, arm, labels, fit.init_seed)
+        view = partial(adaptation.tuned, base, arm, tokens, weights.working)
+        learner = Learner(view, weights, keeps_masters=arm.lora is not None)
         return train(self._training(base, job, fit, learner, pulse)), weights.count
 
     def _training(self, base: Base, job: Job, fit: Fit, learner: Learner, pulse: Pulse) -> Training:

@@ -7,6 +7,9 @@ renewed after each optimizer step, and their gradients are added to the masters'
 Trials that share their steps have one tensor for each name, with the slot as its first axis. A trial whose adapter is
 narrower than the widest lies in a corner of its slot. The rest is zero and stays so: for zero rows of A and for zero
 columns of B both gradients are zero, and with them AdamW's step and its decay.
+
+Each trial has an AdamW of its own on its vector of masters. Where a bank is `recorded`, all that differs from step to
+step is a number on the device, so that a recorded step may be replayed: learning rates, and which trials have diverged.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,6 +17,10 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
 
 
 class Bank:
@@ -21,6 +28,10 @@ class Bank:
 
     Attributes:
         working: name -> what the model computes with: (*shape), or (slots, *shape).
+        gradients: (slots, numbers), of the masters.
+        optimizers: one for each slot.
+        rates: (slots,) learning rates of a recorded bank.
+        diverged: (slots,) 1 where a recorded bank's slot is not to move.
     """
 
     def __init__(
@@ -31,6 +42,7 @@ class Bank:
         *,
         slots: int | None = None,
         exact: Collection[str] = (),
+        recorded: bool = False,
     ) -> None:
         """Make room; everything is zero.
 
@@ -40,33 +52,54 @@ class Bank:
             device: where the model is.
             slots: how many trials; None: one, whose tensors have no axis for it.
             exact: names that compute in the masters' precision.
+            recorded: whether steps are replayed.
         """
         wide = torch.promote_types(dtype, torch.float32)
         sizes = {name: torch.Size(shape) for name, shape in shapes.items()}
         self.slots = slots
         self._flat = torch.zeros(slots or 1, sum(size.numel() for size in sizes.values()), dtype=wide, device=device)
-        self._gradients = torch.zeros_like(self._flat)
+        self.gradients = torch.zeros_like(self._flat)
+        self.rates = self._flat.new_zeros(slots or 1)
+        self.diverged = torch.zeros(slots or 1, device=device)
+        self._moving = [nn.Parameter(numbers) for numbers in self._flat]
+        for slot, master in enumerate(self._moving):
+            master.grad = self.gradients[slot]
+        self.optimizers = [self._optimizer(slot, recorded=recorded) for slot in range(len(self._moving))]
         self.working: dict[str, nn.Parameter] = {}
-        self._masters: dict[str, Tensor] = {}
-        self._copies: list[str] = []
+        self._parts: dict[str, tuple[slice, torch.Size]] = {}
+        self._copies: list[tuple[Tensor, Tensor]] = []
+        """What is copied after each step, and from where."""
+        narrow = torch.zeros_like(self._flat, dtype=dtype) if recorded else None
+        if narrow is not None:
+            self._copies.append((narrow, self._flat))
         first = [] if slots is None else [slots]
         start = 0
         for name, size in sizes.items():
             part = slice(start, start + size.numel())
-            master, gradient = (x[:, part].view(*first, *size) for x in (self._flat, self._gradients))
-            self._masters[name] = master
+            self._parts[name] = (part, size)
+            master, gradient = (x[:, part].view(*first, *size) for x in (self._flat, self.gradients))
             own = wide if name in exact else dtype
             if slots is None and own == wide:
                 self.working[name] = nn.Parameter(master)
                 self.working[name].grad = gradient
+            elif narrow is not None and own == dtype:
+                self.working[name] = nn.Parameter(narrow[:, part].view(*first, *size))
             else:
                 self.working[name] = nn.Parameter(torch.zeros_like(master, dtype=own).contiguous())
                 self.working[name].register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
                     partial(_hand_over, gradient)
                 )
-                self._copies.append(name)
+                self._copies.append((self.working[name].detach(), master))
             start = part.stop
 
+    def _optimizer(self, slot: int, *, recorded: bool) -> AdamW:
+        optimizer = AdamW([self._moving[slot]], lr=0.0, betas=BETAS, eps=EPSILON, weight_decay=0.0, fused=True)
+        if recorded:
+            optimizer.param_groups[0] |= {"lr": self.rates[slot], "capturable": self._flat.is_cuda}
+            optimizer.found_inf = self.diverged[slot]  # type: ignore[attr-defined]  # then the fused step does nothing
+        return optimizer
+
+    @torch.no_grad()
     def seat(self, initial: Mapping[str, Tensor], slot: int = 0) -> "Weights":
         """Give a slot to a trial that starts from these tensors; whoever had it before is gone.
 
@@ -74,45 +107,59 @@ class Bank:
             initial: name -> value, in any precision, on any device; at most as large as the room in each direction.
             slot: from 0.
         """
-        master = nn.Parameter(self._flat[slot])
-        master.grad = self._gradients[slot]
+        optimizer, numbers = self.optimizers[slot], self._flat[slot]
+        for value in optimizer.state[self._moving[slot]].values():
+            value.zero_()
 
         def own(room: Tensor) -> Tensor:
             return room if self.slots is None else room.detach()[slot]
 
-        masters = {name: _corner(own(self._masters[name]), value) for name, value in initial.items()}
+        def rooms(flat: Tensor) -> dict[str, Tensor]:
+            parts = {name: self._parts[name] for name in initial}
+            return {name: _corner(flat[part].view(size), initial[name]) for name, (part, size) in parts.items()}
+
+        start = numbers.zero_() if self.slots is None else torch.zeros_like(numbers, device="cpu")
+        for name, room in rooms(start).items():
+            room.copy_(initial[name])
+        numbers.copy_(start)  # at once: hundreds of small copies to a GPU take longer than many steps
         working = {name: _corner(own(self.working[name]), value) for name, value in initial.items()}
-        copies = [(own(self.working[name]), own(self._masters[name])) for name in self._copies]
-        return Weights(master, masters, working, copies, initial)
+        return Weights(optimizer, rooms(numbers), working, [(own(copy), own(master)) for copy, master in self._copies])
+
+    def collect(self, gradients: Sequence[Tensor]) -> None:
+        """Add gradients of the working tensors, in their order, to the masters'; for banks with slots."""
+        self.gradients.add_(torch.cat([gradient.flatten(1) for gradient in gradients], dim=1))
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """Give the model the masters' new values in all slots, and start new gradients."""
+        torch._foreach_copy_([copy for copy, _ in self._copies], [master for _, master in self._copies])
+        self.gradients.zero_()
 
 
 class Weights:
     """One trial's parameters.
 
     Attributes:
+        optimizer: of the masters.
         master: (numbers,) what the optimizer moves, with the slot's unused room; its gradient is always there.
         working: name -> what the model computes with; of a trial that has its bank alone, the bank's own parameters.
         count: how many numbers move.
     """
 
-    @torch.no_grad()
     def __init__(
         self,
-        master: nn.Parameter,
+        optimizer: AdamW,
         masters: Mapping[str, Tensor],
         working: Mapping[str, Tensor],
         copies: Sequence[tuple[Tensor, Tensor]],
-        initial: Mapping[str, Tensor],
     ) -> None:
-        self.master = master
+        self.optimizer = optimizer
+        (self.master,) = optimizer.param_groups[0]["params"]
         self.working = working
-        self.count = sum(value.numel() for value in initial.values())
+        self.count = sum(value.numel() for value in working.values())
         self._masters = masters
         self._copies = [copy for copy, _ in copies]
         self._originals = [original for _, original in copies]
-        master.zero_()
-        for name, value in initial.items():
-            masters[name].copy_(value)
         self.publish()
 
     @torch.no_grad()

@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from fewtune.compiler.plan import Arm, Lora, Recipe
 from fewtune.runtime.train import adaptation
-from fewtune.runtime.train.loop import Example, Training, step
+from fewtune.runtime.train.loop import Example, Training
 from fewtune.runtime.train.model import DTYPES, Base, prepared
 from fewtune.runtime.train.order import batches
 from fewtune.runtime.train.pack import Pack
@@ -95,6 +95,10 @@ class Contestant:
     seconds: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
 
+    def forget(self) -> None:
+        """Give up the model and all else that it runs on."""
+        self.run = lambda: float("nan")
+
 
 def random_model(cell: Cell) -> Any:
     """Random weights of a real shape; equal each time."""
@@ -125,7 +129,7 @@ def packed(cell: Cell, model: Base, slots: int) -> Contestant:
     def run() -> float:
         losses.clear()
         running[0].pulse._last = 0.0  # every loss of the first trial is told
-        step(running, lambda parts: pack.logits(parts, places))
+        pack.step(running, places)
         return losses[0]
 
     return Contestant(f"fewtune, k = {slots}", slots, run)

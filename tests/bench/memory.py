@@ -114,7 +114,9 @@ def measure(device: str, precision: Any, adaptation: str, batch: int, tokens: in
 
     def work() -> None:
         weights = arms.moving(base, arm, len(WORDS), seed=0)
-        learner = Learner(arms.tuned(base, arm, WORDS, weights.working), weights, keeps_masters=adaptation != "full")
+        learner = Learner(
+            lambda: arms.tuned(base, arm, WORDS, weights.working), weights, keeps_masters=adaptation != "full"
+        )
         train(Training(learner, recipe, examples, 0, None, Pulse("cell", lambda _: None)))
 
     _, training = watched(device, work)

@@ -25,6 +25,8 @@ from claims import ON_CPU, ON_CUDA, Claim, claims_table
 from contestants import SHAPES, Cell, Contestant, base, measured, packed, plain, wait
 from workplace import machine
 
+from fewtune.runtime.train.memory import release
+
 SLOTS = (1, 2, 4, 8, 16, 32, 64)
 """Up to the most that is promised, or to 16."""
 ALONE = 60
@@ -112,7 +114,7 @@ def curve(cell: Cell, slots: Sequence[int], against: set[str], steps: int, repea
     for count in slots:
         try:
             more = packed(cell, model, count)
-            more.losses.append(more.run())
+            more.losses += [more.run() for _ in range(2)]  # a GPU's second step is recorded
         except torch.OutOfMemoryError:
             too_many = count
             break
@@ -123,6 +125,11 @@ def curve(cell: Cell, slots: Sequence[int], against: set[str], steps: int, repea
         compiled = plain(cell, model, compiled=True)
         measured([compiled], steps, repeats, cell.device)
         found.others["compiled"] = statistics.median(compiled.seconds)
+        del compiled
+    for contestant in contestants:
+        contestant.forget()
+    del model, blocks
+    release()
     if "process" in against:
         found.others["process"] = in_a_process(cell) / ALONE
     return found

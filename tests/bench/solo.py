@@ -79,7 +79,9 @@ class Contestant:
 def fewtune(task: Task) -> Contestant:
     base = load(str(embedded_folder()), "bf16", "cpu")
     weights = adaptation.moving(base, task.arm, len(task.words), seed=SEED)
-    learner = Learner(adaptation.tuned(base, task.arm, task.words, weights.working), weights, keeps_masters=True)
+    learner = Learner(
+        lambda: adaptation.tuned(base, task.arm, task.words, weights.working), weights, keeps_masters=True
+    )
     told: list[float] = []
     pulse = Pulse("solo", lambda progress: told.append(progress.loss or 0.0))
     training = Training(learner, task.recipe, task.examples, SEED, None, pulse)

@@ -78,7 +78,9 @@ def ours(task: Task, precision: Any) -> tuple[float, list[float]]:
     """Seconds and the loss of each step."""
     base = load(str(embedded_folder()), precision, "cpu")
     weights = adaptation.moving(base, task.arm, len(task.words), seed=SEED)
-    learner = Learner(adaptation.tuned(base, task.arm, task.words, weights.working), weights, keeps_masters=True)
+    learner = Learner(
+        lambda: adaptation.tuned(base, task.arm, task.words, weights.working), weights, keeps_masters=True
+    )
     began = time.perf_counter()
     course = train(Training(learner, task.recipe, task.examples, SEED, None, Pulse("bench", lambda _: None)))
     return time.perf_counter() - began, [loss for _, loss in course.losses]

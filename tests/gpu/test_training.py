@@ -20,7 +20,7 @@ from fewtune.compiler.plan import Arm, Lora, Precision, Recipe
 from fewtune.runtime.job import Corpus, Fit, Fitted, Job, ModelRef, RowRef, Score
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.engine import Engine
-from fewtune.runtime.train.loop import Course, Example, Learner, Training, step, train
+from fewtune.runtime.train.loop import Course, Example, Learner, Training, train
 from fewtune.runtime.train.model import Base, load
 from fewtune.runtime.train.pack import Pack, train_packed
 from fewtune.runtime.train.pulse import Pulse
@@ -75,7 +75,9 @@ def training(learner: Learner, own: Arm, seed: int) -> Training:
 def alone(base: Base, own: Arm, seed: int) -> Course:
     """One trial without neighbours."""
     weights = adaptation.moving(base, own, len(TOKENS), seed)
-    return train(training(Learner(adaptation.tuned(base, own, TOKENS, weights.working), weights, True), own, seed))
+    return train(
+        training(Learner(lambda: adaptation.tuned(base, own, TOKENS, weights.working), weights, True), own, seed)
+    )
 
 
 def together(base: Base, arms: Sequence[Arm], seeds: Sequence[int], slots: int) -> list[Course]:
@@ -116,6 +118,20 @@ def test_packed_trials_in_bf16_differ_by_rounding_alone(folder: Path) -> None:
     apart = [losses(packed)[-1] - losses(single)[-1] for packed, single in pairs]
     assert abs(mean(apart)) <= 3 * stdev(apart) / len(apart) ** 0.5 + 1e-3
     assert max(map(abs, apart)) < 0.05
+
+
+def test_steps_are_recorded_once_and_replayed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One graph for each shape of rows and one for the optimizers; later steps launch nothing singly."""
+    if DEVICE != "cuda":
+        pytest.skip("only CUDA records")
+    replayed, graph = [], torch.cuda.CUDAGraph
+    replay = graph.replay
+    monkeypatch.setattr(graph, "replay", lambda self: (replayed.append(id(self)), replay(self))[1])
+    base = load(str(folder), "fp32", DEVICE)
+    together(base, [arm("lora")] * 4, range(4), slots=2)
+    shapes = len(set(replayed)) - 1
+    assert 1 <= shapes <= 3
+    assert len(replayed) >= 2 * 2 * STEPS - shapes  # two rounds of so many steps; a shape's first run is not recorded
 
 
 @pytest.fixture
@@ -171,12 +187,13 @@ def waits(folder: Path, slots: int) -> int:
     pack = Pack(base, [own], TOKENS, len(TOKENS), slots)
     running = [training(pack.seat(slot, own, slot), own, slot) for slot in range(slots)]
     places = list(range(slots))
-    step(running, lambda parts: pack.logits(parts, places))
+    for _ in range(3):  # the third one is replayed
+        pack.step(running, places)
     torch.cuda.set_sync_debug_mode("warn")
     try:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            step(running, lambda parts: pack.logits(parts, places))
+            pack.step(running, places)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     return sum("synchroniz" in str(warning.message) for warning in told)

@@ -183,7 +183,7 @@ def test_training_on_targets_is_a_plain_loops(
         n=20, steps=8, batch_size=8, micro_batch=micro, learning_rate=1e-3, warmup_steps=1, weight_decay=0.1
     )
     weights = adaptation.moving(base, arm, len(LABELS), seed=5)
-    learner = Learner(adaptation.tuned(base, arm, [], weights.working), weights, keeps_masters=moves == "lora")
+    learner = Learner(lambda: adaptation.tuned(base, arm, [], weights.working), weights, keeps_masters=moves == "lora")
     start = adaptation.initial(base, arm, len(LABELS), 5)
     course = train(Training(learner, recipe, targets(20), 11, None, QUIET))
 

@@ -31,7 +31,7 @@ def learner(base: Base, job: Job) -> Learner:
     weights = adaptation.moving(base, arm, len(LABELS), seed=5)
     tokens = [] if arm.formulation == "head" else list(job.tokens.values())
     tuned = adaptation.tuned(base, arm, tokens, weights.working)
-    return Learner(tuned, weights, keeps_masters=arm.adaptation == "lora")
+    return Learner(lambda: tuned, weights, keeps_masters=arm.adaptation == "lora")
 
 
 def with_scaling(arm: Arm, *, rslora: bool) -> Arm:

@@ -1,5 +1,6 @@
 """Trials that share their steps against plain peft loops, each alone; and what must not cross from slot to slot."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from fewtune.runtime.train.model import Base
 from fewtune.runtime.train.pack import Pack, train_packed
 from fewtune.runtime.train.prediction import Prediction
 from fewtune.runtime.train.pulse import Pulse
+from fewtune.runtime.train.recorded import Recorder, Work
 
 RATES = (0.01, 0.003, 0.02, 0.005, 0.001)
 
@@ -71,9 +73,11 @@ def grid(models: Any, job: Any, corpus: Corpus) -> Grid:
     return made
 
 
-def packed(base: Base, trials: Sequence[Trial], tokens: Sequence[int], slots: int) -> list[Course]:
+def packed(
+    base: Base, trials: Sequence[Trial], tokens: Sequence[int], slots: int, record: Recorder | None = None
+) -> list[Course]:
     """Train them together; their courses in the order of the trials."""
-    pack = Pack(base, [trial.arm for trial in trials], tokens, len(LABELS), slots)
+    pack = Pack(base, [trial.arm for trial in trials], tokens, len(LABELS), slots, record)
 
     def start(trial: Trial, slot: int) -> Training:
         learner = pack.seat(slot, trial.arm, trial.seed)
@@ -134,6 +138,63 @@ def test_each_trial_is_as_if_it_were_alone(
         assert [loss for _, loss in course.losses] == pytest.approx(losses, abs=1e-10)
         for name, value in peft_names(course.result):
             torch.testing.assert_close(value, parameters[name].data, atol=1e-10, rtol=1e-10)
+
+
+def side_by_side(base: Base) -> Base:
+    """The same base, read as on a GPU: rows padded on the right."""
+    model = copy.deepcopy(base.model)
+    model.set_attn_implementation("sdpa")
+    return replace(base, model=model, end_to_end=False)
+
+
+def again(work: Work) -> Work:
+    """What a processor has in the place of a recording."""
+    return work
+
+
+@pytest.mark.parametrize("slots", [5, 2])
+@pytest.mark.parametrize("formulation", ["pattern", "head"])
+def test_steps_in_fixed_shapes_are_as_if_each_trial_were_alone(
+    slots: int, formulation: str, models: Any, bases: Any, grid: Grid, job: Any
+) -> None:
+    """Shapes are filled up, slots are free at times, and the optimizers' numbers are tensors."""
+    base, tokens = bases("opt", "double"), words(job("pattern", architecture="opt"))
+    trials = grid("opt", formulation)
+    for trial, course in zip(trials, packed(side_by_side(base), trials, tokens, slots, again), strict=True):
+        parameters, losses = by_peft(models("opt"), base, trial, tokens, torch.float64)
+        assert course.steps == trial.recipe.steps
+        assert [loss for _, loss in course.losses] == pytest.approx(losses, abs=1e-10)
+        for name, value in peft_names(course.result):
+            torch.testing.assert_close(value, parameters[name].data, atol=1e-10, rtol=1e-10)
+
+
+def test_a_diverging_trial_in_fixed_shapes_harms_nobody_and_leaves_a_clean_slot(
+    bases: Any, grid: Grid, job: Any
+) -> None:
+    base, tokens = side_by_side(bases("llama")), words(job("pattern"))
+    trials = grid("llama", count=4)
+    wild = trials[1].recipe.model_copy(update={"learning_rate": 1e38, "warmup_steps": 0, "schedule": "constant"})
+    expected = packed(base, trials, tokens, 2, again)
+    found = packed(base, [trials[0], replace(trials[1], recipe=wild), *trials[2:]], tokens, 2, again)
+    assert [course.diverged for course in found] == [False, True, False, False]
+    for kept in (0, 2, 3):
+        assert [x for _, x in found[kept].losses] == pytest.approx([x for _, x in expected[kept].losses], rel=1e-4)
+
+
+def test_few_shapes_are_recorded(bases: Any, grid: Grid, job: Any) -> None:
+    """And what cannot be recorded is done each time anew."""
+    base, tokens = side_by_side(bases("llama")), words(job("pattern"))
+    trials, tried = grid("llama"), list[Work]()
+
+    def refuse(work: Work) -> Work:
+        tried.append(work)
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    with pytest.warns(RuntimeWarning, match="stream is capturing"):
+        found = packed(base, trials, tokens, 3, refuse)
+    expected = packed(base, trials, tokens, 3, again)
+    assert all(same(*each) for each in zip(found, expected, strict=True))
+    assert 2 <= len(tried) < 20 < sum(course.steps for course in found)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gpt_neox"])

@@ -75,7 +75,7 @@ def linears(model: Any) -> list[str]:
 def ours(base: Base, job: Job, data: Any) -> tuple[Course, Learner]:
     weights = adaptation.moving(base, job.arm, len(LABELS), seed=5)
     tokens = [] if job.arm.formulation == "head" else list(job.tokens.values())
-    learner = Learner(adaptation.tuned(base, job.arm, tokens, weights.working), weights, keeps_masters=True)
+    learner = Learner(lambda: adaptation.tuned(base, job.arm, tokens, weights.working), weights, keeps_masters=True)
     return train(Training(learner, job.recipe, data, SEED, None, Pulse("job", lambda _: None))), learner
 
 
