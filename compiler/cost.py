@@ -25,19 +25,31 @@ CPU_RATES: dict[str, tuple[float, float]] = {
 (tests/bench/step.py, quickstart.py)."""
 FP32_CORE = (42.0, 50.0)
 """GFLOP/s a core in fp32 on a processor whose class is faster in bf16."""
+MEASURED_CUDA = 450e3
+"""GFLOP/s of the products of a bf16 step on an H100 (tests/bench/packing_7B.md)."""
 CUDA_RATES: tuple[tuple[str, float], ...] = (
-    ("H200", 280e3), ("H100", 250e3), ("A100", 110e3), ("L40", 90e3), ("4090", 80e3), ("A10", 40e3), ("3090", 40e3),
-    ("T4", 15e3), ("", 30e3),
+    ("H200", MEASURED_CUDA), ("H100", MEASURED_CUDA), ("A100", 200e3), ("L40", 160e3), ("4090", 145e3), ("A10", 70e3),
+    ("3090", 70e3), ("T4", 27e3), ("", 54e3),
 )  # fmt: skip
-"""Part of the device's name -> GFLOP/s of an eager bf16 step, about a third of the dense peak."""
-CUDA_STEP = 0.06
-"""Seconds below which an eager training step does not fall: kernel launches (performance measurements of 30 layers)."""
+"""Part of the device's name -> the same; all but the H100 are in proportion to their dense peaks."""
+CUDA_FORWARD = 0.8
+"""Rate of a pass forward, launched kernel by kernel, as a share of the products' of a step."""
+CUDA_BETWEEN = (5e-8, 1.2e-11)
+"""Seconds of a layer for each token of a step that pass between the products, where memory is read and written: fixed,
+and for each unit of the widths. Fitted to 135M, 1.2B and 7B on an H100, where they give 0.8 to 1.1 times the measured
+seconds (tests/bench/packing.md)."""
+CUDA_LAYER = 3.8e-4
+"""Seconds of a layer in a recorded step that depend neither on tokens nor on trials: kernels at their shortest."""
+CUDA_LAUNCHED = 4.8e-3
+"""Seconds of a layer below which a step does not fall that is launched kernel by kernel (143 ms for 30 layers)."""
 LAYER_OVERHEAD = 1.1e-3
 """Seconds of a layer in a step on a processor that depend neither on tokens nor on trials."""
 SLOT_OVERHEAD = 0.5e-3
 """Seconds that each trial adds to a step, its batch, clipping and schedule (tests/bench/packing.py)."""
-CUDA_SLOT = 0.1e-3
-"""The same on a GPU: a few kernel launches; not measured."""
+CUDA_SLOT = 0.15e-3
+"""The same on a GPU: its batch and its AdamW."""
+CUDA_LAUNCHED_SLOT = 1.9e-3
+"""The same where AdamW is launched kernel by kernel."""
 MOVE = 3e-9
 """Seconds of AdamW for one parameter on a processor."""
 PADDING = 1.12
@@ -74,7 +86,7 @@ def rates(device: DeviceFacts, precision: Precision) -> Rates:
     if device.kind == "cuda":
         flops = next(rate for part, rate in CUDA_RATES if part in device.name) * 1e9
         flops *= 1.0 if precision == "bf16" else 0.3
-        return Rates(train=flops, forward=1.5 * flops)
+        return Rates(train=flops, forward=CUDA_FORWARD * flops)
     train, forward = CPU_RATES.get(device.name, CPU_RATES["cpu"])
     if precision == "fp32" and device.bf16:
         train, forward = FP32_CORE
@@ -110,7 +122,12 @@ def step_seconds(
     flops = (6.0 if adaptation == "full" else 4.0) * model.block_parameters * tokens * PADDING * slots
     products = flops / rates(device, precision).train * slower(adaptation)
     if device.kind == "cuda":
-        return max(products, CUDA_STEP * model.layers / 30) + slots * CUDA_SLOT
+        fixed, wide = CUDA_BETWEEN
+        each = (fixed + wide * (model.hidden + model.intermediate)) * MEASURED_CUDA * 1e9
+        work = products + each / rates(device, precision).train * model.layers * tokens * PADDING * slots
+        if adaptation == "lora":
+            return model.layers * CUDA_LAYER + work + slots * CUDA_SLOT
+        return max(work, model.layers * CUDA_LAUNCHED) + slots * CUDA_LAUNCHED_SLOT
     return products + model.layers * LAYER_OVERHEAD + slots * (SLOT_OVERHEAD + trainable * MOVE)
 
 
