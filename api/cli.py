@@ -196,6 +196,9 @@ def plan(
     what_if: Annotated[
         list[str] | None, typer.Option(help="Show what KEY=VALUE would change instead: data.label_budget=200.")
     ] = None,
+    detect: Annotated[
+        float | None, typer.Option(help="Say what telling two arms apart takes that differ by so much: 0.03.")
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Show every decision.")] = False,
     workspace: Workspace = None,
     as_json: Json = False,
@@ -203,13 +206,15 @@ def plan(
     """Show what apply would do, and why: decisions, arms, cost, what is new and what is reused."""
 
     def work() -> tuple[Envelope, Callable[[], None]]:
-        from fewtune.api.planning import plan_data
+        from fewtune.api.planning import detecting, plan_data
         from fewtune.api.session import plan_loaded, plan_spec, saved_bytes
 
         if what_if and save is not None:
             message = "--what-if saves nothing: change the spec, or leave one of --what-if and --save out"
             raise RunError(Diagnostic(code="E-usage", message=message), exit_status=2)
         planned = plan_spec(spec, _folder(workspace), within=within)
+        if detect is not None:
+            planned = detecting(planned, detect)
         if what_if:
             from fewtune.api.what_if import compared, with_changes
 
@@ -496,12 +501,21 @@ def models(as_json: Json = False) -> None:
 
 
 @app.command()
-def doctor(workspace: Workspace = None, as_json: Json = False) -> None:
+def doctor(
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure this machine's rates first (20 s); plans then rest on them.")
+    ] = False,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
     """Show what planning will assume about this machine, which libraries are there, and the workspace's health."""
 
     def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api import machine
         from fewtune.api.machine import examine, show_health
 
+        if calibrate:
+            machine.calibrate()
         health = examine(_folder(workspace))
         envelope = Envelope(ok=health["ok"], verb="doctor", data=health)
         return envelope, lambda: show_health(health)

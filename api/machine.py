@@ -1,18 +1,20 @@
 """doctor and models: what planning will assume about this machine, and what can be used at once."""
 
 import sys
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from fewtune.api.console import console, heading, size, table
+from fewtune.compiler.cost import rates
 from fewtune.compiler.encoder import ENCODER
 from fewtune.runtime.folders import cache_folder, embedded_folder, encoder_folder
 from fewtune.runtime.minilm import encoder_is_ready
-from fewtune.runtime.probe.device import device_facts, weather
+from fewtune.runtime.probe.device import device_facts, keep_calibration, weather
 from fewtune.runtime.probe.model import embedded_shape, shape_of
 from fewtune.runtime.smollm2 import is_ready
-from fewtune.specs.diagnostic import FewtuneError
+from fewtune.specs.diagnostic import Diagnostic, FewtuneError, RunError
 from fewtune.specs.model import EMBEDDED
 from fewtune.store.reader import Reader
 
@@ -20,6 +22,24 @@ CORE = ("pydantic", "duckdb", "typer", "rich", "tomlkit", "tokenizers", "scipy",
 TRAINING = ("torch", "transformers", "peft", "ray", "safetensors", "scikit-learn", "datasets", "gguf")
 FOUR_BITS = ("bitsandbytes",)
 """What only bases in four bits need; not every machine can have it."""
+
+
+def calibrate() -> None:
+    """Measure this machine's rates, about 20 seconds, and keep them for the plans of this user.
+
+    Raises:
+        RunError: E-training-missing, or E-run where a trial does not come to its end.
+    """
+    from fewtune.runtime.train import calibration
+
+    device, absent = device_facts(), _missing(TRAINING)
+    if absent:
+        message = f"{absent[0]} is not installed: nothing can be trained here"
+        raise RunError(Diagnostic(code="E-training-missing", message=message, remedy="pip install 'fewtune[train]'"))
+    try:
+        keep_calibration(device, calibration.calibrate(device))
+    except RuntimeError as error:
+        raise RunError(Diagnostic(code="E-run", message=f"a trial did not come to its end: {error}")) from error
 
 
 def examine(workspace: Path) -> dict[str, Any]:
@@ -31,6 +51,7 @@ def examine(workspace: Path) -> dict[str, Any]:
         "version": _version("fewtune"),
         "python": sys.version.split()[0],
         "device": device.model_dump(mode="json"),
+        "rates": {name: asdict(rates(device, name)) for name in (("bf16", "fp32") if device.bf16 else ("fp32",))},
         "weather": now.model_dump(mode="json"),
         "libraries": {name: _version(name) for name in (*CORE, *TRAINING, *FOUR_BITS)},
         "can_train": not _missing(TRAINING),
@@ -75,6 +96,12 @@ def show_health(health: dict[str, Any]) -> None:
     out.print(
         f"device     {device['count']} x {device['name']}, {device['cores']} cores, {device['memory_gib']} GiB, {kind}"
     )
+    basis = "measured here" if device["calibration"] else "of the class; --calibrate measures them in 20 s"
+    found = "; ".join(
+        f"{name} {rate['train'] / 1e9:,.0f} GFLOP/s training, {rate['forward'] / 1e9:,.0f} forward"
+        for name, rate in health["rates"].items()
+    )
+    out.print(f"rates      {found} ({basis})")
     free = health["weather"]
     out.print(
         f"free now   {size(free['free_memory_bytes'] or 0)} of memory, {size(free['free_disk_bytes'] or 0)} of disk"

@@ -1,9 +1,11 @@
 """plan and explain: a plan as data, and its decisions by pointer or name."""
 
+from dataclasses import replace
 from typing import Any
 
 from fewtune.api.session import Planned
 from fewtune.compiler.decision import Decision
+from fewtune.compiler.detectable import detectable
 from fewtune.compiler.flips import Flip, Flips, named_decisions
 from fewtune.compiler.plan import Plan
 from fewtune.compiler.sample import pool
@@ -35,6 +37,21 @@ def plan_data(planned: Planned) -> dict[str, Any]:
         "decisions": [decision.model_dump(mode="json") for decision in plan.decisions],
         "estimate": estimate.model_dump(mode="json", exclude={"stage_seconds"}),
     }
+
+
+def detecting(planned: Planned, wanted: float) -> Planned:
+    """The same plan, with what it would take to tell two arms apart that differ by so much.
+
+    Raises:
+        PlanError: E-usage for a difference that no two scores can have.
+    """
+    scale = 2.0 if planned.plan.metric == "mcc" else 1.0
+    if not 0 < wanted <= scale:
+        message = f"--detect {wanted:g}: a difference of {planned.plan.metric} is above 0 and at most {scale:g}"
+        raise PlanError(Diagnostic(code="E-usage", message=message), exit_status=2)
+    told = detectable(planned.plan, wanted)
+    estimate = planned.compiled.estimate.model_copy(update={"detectable": told})
+    return replace(planned, compiled=planned.compiled.model_copy(update={"estimate": estimate}))
 
 
 def explained(plan: Plan, pointer: str | None) -> list[Decision]:

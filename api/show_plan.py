@@ -14,7 +14,7 @@ from fewtune.api.session import Planned
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.diff import ACTIONS
 from fewtune.compiler.flips import Flip
-from fewtune.compiler.plan import Arm, Packing, Plan, Range
+from fewtune.compiler.plan import Arm, Detectable, Packing, Plan, Range
 
 GENERAL = (
     "scheme",
@@ -48,6 +48,10 @@ def show_plan(out: Console, planned: Planned, *, full: bool = False) -> None:
         _decisions(out, decisions, sizes, full=full)
     _left_out(out, plan)
     _warnings(out, planned)
+    if planned.compiled.estimate.detectable is not None:
+        heading(out, "What it can tell")
+        for line in _told(planned.compiled.estimate.detectable, plan.metric):
+            out.print(line)
     _cost(out, planned)
 
 
@@ -173,6 +177,24 @@ def _warnings(out: Console, planned: Planned) -> None:
     if planned.warnings:
         heading(out, "Mind")
         diagnostics(out, planned.warnings, planned.source)
+
+
+def _told(power: Detectable, metric: str) -> Iterator[str]:
+    """The smallest difference, what is assumed, and what smaller ones would take."""
+    plan = f"{power.items} items, {power.seeds} data seed{'s' * (power.seeds > 1)}"
+    if power.difference is None:
+        yield f"{plan}: no two trained arms apart; a verdict takes two data seeds"
+    elif power.difference >= 1:
+        yield f"{plan}: no two trained arms apart"
+    else:
+        yield (
+            f"{plan}: two trained arms that differ by {power.difference:.2f} of {metric} or more, in "
+            f"{power.chance:.0%} of such runs (assumed: a score scatters by {power.scatter:.3f} over data seeds)"
+        )
+    for need in power.needs:
+        counts = ((need.seeds, "data seeds"), (need.items, "items"))
+        ways = [f"{count:,} {what}" for count, what in counts if count is not None]
+        yield f"{need.difference:g} would take {' or '.join(ways) or 'more of both'}"
 
 
 def between(value: Range, show: Any) -> str:

@@ -6,6 +6,7 @@ from functools import cache
 from fewtune.compiler.budget import countable, within
 from fewtune.compiler.cost import around
 from fewtune.compiler.decision import Decision
+from fewtune.compiler.detectable import detectable
 from fewtune.compiler.estimate import Costing
 from fewtune.compiler.evidence import RULE_SET
 from fewtune.compiler.expand import Expanded, Expansion, refit_sample
@@ -66,7 +67,7 @@ def compile_plan(experiment: Experiment, facts: Facts, name: str = "experiment")
         warnings=tuple(dict.fromkeys(warnings)),
     )
     refit = refit_sample(resolution, expansion.samples[s.levels[-1].n, 0])
-    return Compiled(plan=plan, estimate=_estimate(resolution, expanded), samples=(*expanded.samples, refit))
+    return Compiled(plan=plan, estimate=_estimate(plan, resolution, expanded), samples=(*expanded.samples, refit))
 
 
 def _refuse(found: list[Diagnostic]) -> list[Diagnostic]:
@@ -139,22 +140,23 @@ def _decisions(resolution: Resolution) -> tuple[Decision, ...]:
     return tuple(decisions)
 
 
-def _estimate(resolution: Resolution, expanded: Expanded) -> Estimate:
+def _estimate(plan: Plan, resolution: Resolution, expanded: Expanded) -> Estimate:
     costing = Costing(resolution)
     seconds = costing.seconds()
     device = resolution.situation.facts.device
     busy = sum(costing.arm_seconds(resolved.arm) for resolved in resolution.arms) + costing.refit_seconds()
     costs = tuple(costing.arm_cost(resolved) for resolved in resolution.arms)
     disk = costing.disk_bytes()
-    hours = around(busy / 3600 if device.kind == "cuda" else 0.0)
+    hours = around(busy / 3600 if device.kind == "cuda" else 0.0, device)
     return Estimate(
-        seconds=around(seconds),
+        seconds=around(seconds, device),
         gpu_hours=hours,
         peak_memory_bytes=max((cost.peak_memory_bytes for cost in costs), key=lambda peak: peak.high),
         disk_bytes=Range(low=round(0.5 * disk), mid=disk, high=round(1.5 * disk) + 2_000_000),
         arms=costs,
         packing=(*costing.packings.values(), *costing.alone),
         stage_seconds=_stage_seconds(costing, expanded),
+        detectable=detectable(plan),
     )
 
 

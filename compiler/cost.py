@@ -7,9 +7,10 @@ the range says so.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from fewtune.compiler.encoder import ENCODER
-from fewtune.compiler.facts import DeviceFacts, ModelFacts
+from fewtune.compiler.facts import Calibration, DeviceFacts, ModelFacts
 from fewtune.compiler.plan import Precision, Range
 from fewtune.specs.methods import Adaptation
 
@@ -56,6 +57,8 @@ PADDING = 1.12
 """Tokens computed for each real one in a training batch."""
 FOUR_BITS = 1.4
 """Times as long as on a base in 16 bit, for dequantising at each pass: 1.29 and 1.39 are published (R-145)."""
+LOWEST, HIGHEST = 0.1, 1e7
+"""GFLOP/s that a device may have."""
 START = {"in-process": 7.0, "ray": 16.0}
 """Seconds before the first trial: imports, workers, model."""
 FINISH = 2.0
@@ -71,6 +74,10 @@ LAYER_STEP = {"cpu": 8e-4, "cuda": 8e-4}
 """Seconds of one layer for one token that depend on neither rows nor widths: calls of small operations."""
 LOW, HIGH = 0.6, 1.7
 """The range around a heuristic estimate that nearly all runs fall into."""
+CALIBRATED = 0.7, 1.5
+"""The same where the machine's rates were measured: what else it does at the time stays unknown."""
+SPREAD = 0.95
+"""Power of the number of cores by which their rates add up."""
 
 
 @dataclass(frozen=True)
@@ -82,15 +89,18 @@ class Rates:
 
 
 def rates(device: DeviceFacts, precision: Precision) -> Rates:
-    """Look the device class up."""
+    """What was measured on this machine, else what its class does."""
+    known = device.calibration.rates.get(precision) if device.calibration else None
     if device.kind == "cuda":
+        if known:
+            return Rates(*(rate * 1e9 for rate in known))
         flops = next(rate for part, rate in CUDA_RATES if part in device.name) * 1e9
         flops *= 1.0 if precision == "bf16" else 0.3
         return Rates(train=flops, forward=CUDA_FORWARD * flops)
-    train, forward = CPU_RATES.get(device.name, CPU_RATES["cpu"])
-    if precision == "fp32" and device.bf16:
+    train, forward = known or CPU_RATES.get(device.name, CPU_RATES["cpu"])
+    if precision == "fp32" and device.bf16 and not known:
         train, forward = FP32_CORE
-    cores = min(device.cores, 32) ** 0.95
+    cores = min(device.cores, 32) ** SPREAD
     return Rates(train=train * 1e9 * cores, forward=forward * 1e9 * cores)
 
 
@@ -131,6 +141,37 @@ def step_seconds(
     return products + model.layers * LAYER_OVERHEAD + slots * (SLOT_OVERHEAD + trainable * MOVE)
 
 
+def rate_of(
+    model: ModelFacts, device: DeviceFacts, precision: Precision, *, tokens: int, trainable: int, step: float,
+    reading: float,
+) -> tuple[float, float]:  # fmt: skip
+    """The rates with which the formulas of this module give what was measured.
+
+    Args:
+        model: what was trained by LoRA, and read.
+        device: one core, or one GPU.
+        precision: of the base.
+        tokens: of a step and of a reading, none of them padding.
+        trainable: moving parameters.
+        step: its seconds.
+        reading: its seconds.
+
+    Returns:
+        GFLOP/s when training, and forward only; the highest rate there is where a step took less than its fixed part.
+    """
+
+    def took(rate: float) -> float:
+        calibrated = device.model_copy(update={"calibration": Calibration(rates={precision: (rate, rate)})})
+        real = tokens / PADDING
+        return step_seconds(model, calibrated, precision, "lora", tokens=real, trainable=trainable)
+
+    low, high = LOWEST, HIGHEST
+    while high / low > 1.001:
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if took(middle) > step else (low, middle)
+    return high, min(forward_flops(model, tokens) / reading / 1e9, HIGHEST)
+
+
 def scoring_seconds(model: ModelFacts, device: DeviceFacts, precision: Precision, tokens: float) -> float:
     """Seconds of forward passes over so many tokens, sorted by length."""
     return forward_flops(model, tokens * 1.03) / rates(device, precision).forward + 0.05
@@ -159,6 +200,8 @@ def writing_seconds(
     return 1.5 * new_tokens * each * -(-rows // together) if new_tokens else 0.0
 
 
-def around(seconds: float) -> Range:
-    """The range of a heuristic estimate."""
-    return Range(low=round(LOW * seconds, 3), mid=round(seconds, 3), high=round(HIGH * seconds, 3))
+def around(seconds: float, device: DeviceFacts) -> Range:
+    """The range of an estimate."""
+    low, high = CALIBRATED if device.calibration else (LOW, HIGH)
+    basis: Literal["calibrated", "heuristic"] = "calibrated" if device.calibration else "heuristic"
+    return Range(low=round(low * seconds, 3), mid=round(seconds, 3), high=round(high * seconds, 3), basis=basis)

@@ -150,6 +150,13 @@ class ModelFacts(Frozen):
         return sum(linear.d_in * linear.d_out * linear.count for linear in self.linears)
 
 
+class Calibration(Frozen):
+    """What this machine did in a trial of some seconds (`fewtune doctor --calibrate`)."""
+
+    rates: dict[str, tuple[float, float]]
+    """Precision -> GFLOP/s of the products when training, and forward only: of one core of a processor, or of a GPU."""
+
+
 class DeviceFacts(Frozen):
     """The device class: what decides rates and what fits."""
 
@@ -164,6 +171,8 @@ class DeviceFacts(Frozen):
     """Memory of one device, in whole GiB."""
     bf16: bool
     """Whether bf16 products run in hardware."""
+    calibration: Calibration | None = None
+    """Advisory: estimates rest on it instead of on the class's table; never hashed."""
 
 
 class Weather(Frozen):
@@ -192,6 +201,6 @@ class Facts(Frozen):
                 "columns": self.data.columns,
                 "model": self.model.weights_hash,
                 "tokenizer": self.model.tokenizer_hash,
-                "device": self.device.model_dump(mode="json"),
+                "device": self.device.model_dump(mode="json", exclude={"calibration"}),
             },
         )

@@ -346,8 +346,35 @@ class Packing(Frozen):
     because: str
 
 
+class Need(Frozen):
+    """What would tell two arms apart whose difference is so small."""
+
+    difference: float
+    seeds: int | None
+    """Data seeds with the plan's test items; None: no number up to 50."""
+    items: int | None
+    """Test items with the plan's data seeds; None: no number up to 100,000."""
+
+
+class Detectable(Frozen):
+    """The smallest difference of two trained arms that a plan can tell from chance."""
+
+    difference: float | None
+    """On the metric's scale; None: none, one data seed allows no verdict."""
+    chance: float
+    """Of a verdict at that difference."""
+    seeds: int
+    """Data seeds of each arm."""
+    items: int
+    """Items that are scored."""
+    scatter: float
+    """Assumed standard deviation of a score over data seeds."""
+    needs: tuple[Need, ...]
+    """What smaller differences would take."""
+
+
 class Estimate(Frozen):
-    """Predicted cost of a plan, beside it and outside its hash."""
+    """Predicted cost and power of a plan, beside it and outside its hash."""
 
     seconds: Range
     """On the clock, start-up included."""
@@ -359,6 +386,8 @@ class Estimate(Frozen):
     """How trials with a frozen base are trained: some at a time, or one by one."""
     stage_seconds: dict[str, float]
     """Mid estimate for each train, evaluate and refit stage."""
+    detectable: Detectable | None = None
+    """What the plan can tell; None in files of older plans."""
 
 
 class Compiled(Frozen):

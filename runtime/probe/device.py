@@ -5,7 +5,8 @@ import platform
 import shutil
 from pathlib import Path
 
-from fewtune.compiler.facts import DeviceFacts, Weather
+from fewtune.compiler.facts import Calibration, DeviceFacts, Weather
+from fewtune.runtime.memo import keep, recall
 
 CPU_CLASSES = (
     ("cpu amx-bf16", ("amx_bf16", "amx_tile")),
@@ -19,9 +20,27 @@ AMPERE = 8
 """First CUDA compute capability with bf16 products."""
 
 
+CALIBRATION = "calibration"
+"""Kind of what is kept in the cache folder."""
+
+
 def device_facts() -> DeviceFacts:
-    """The accelerators, or the processor where there is none."""
-    return cuda_facts() or cpu_facts()
+    """The accelerators, or the processor where there is none; with its rates where they were measured."""
+    device = cuda_facts() or cpu_facts()
+    kept = recall(CALIBRATION, device.model_dump(mode="json"))
+    if kept is None:
+        return device
+    try:
+        return device.model_copy(update={"calibration": Calibration.model_validate_json(kept)})
+    except ValueError:  # of another version
+        return device
+
+
+def keep_calibration(device: DeviceFacts, calibration: Calibration) -> DeviceFacts:
+    """Remember what was measured on this device; returns it with its rates."""
+    bare = device.model_copy(update={"calibration": None})
+    keep(CALIBRATION, bare.model_dump(mode="json"), calibration.model_dump_json())
+    return bare.model_copy(update={"calibration": calibration})
 
 
 def cores() -> int:

@@ -204,9 +204,9 @@ def test_a_limit_on_disk(disk: str) -> None:
 
 
 def test_a_limit_on_gpu_hours_binds_on_a_gpu() -> None:
-    made = limited({"gpu_hours": "30 s"}, device="h100")
+    made = limited({"gpu_hours": "20 s"}, device="h100")
     assert kinds(made.plan) == ["pattern + full", "head + LoRA", "data seeds"]
-    assert made.estimate.gpu_hours.mid <= MARGIN / 120
+    assert made.estimate.gpu_hours.mid <= MARGIN / 180
     assert {one.pointer for one in made.plan.warnings} == {"/constraints/gpu_hours"}
 
 
