@@ -9,6 +9,7 @@ from fewtune.compiler.expand import CV
 from fewtune.compiler.plan import Plan
 from fewtune.specs.diagnostic import Diagnostic, StoreError
 from fewtune.store.history import Run
+from fewtune.store.learning import Forecast
 from fewtune.store.reader import ComparisonRow, LeaderboardRow, Reader
 from fewtune.store.refresh import refresh
 from fewtune.store.verdict import Verdict, verdict
@@ -29,6 +30,8 @@ class Results:
     """Rows of the main metric on other splits and data sizes."""
     comparisons: tuple[ComparisonRow, ...]
     verdict: Verdict | None
+    forecast: Forecast | None
+    """What more labels would bring; None where the run has one data size only."""
 
     def data(self) -> dict[str, Any]:
         """For `--json`."""
@@ -37,6 +40,7 @@ class Results:
             "run": self.run.id,
             "state": self.run.ended.state if self.run.ended else "running",
             "verdict": asdict(self.verdict) if self.verdict else None,
+            "forecast": asdict(self.forecast) if self.forecast else None,
             "leaderboard": [asdict(row) for row in self.board + self.others],
             "comparisons": [asdict(row) for row in self.comparisons],
         }
@@ -64,7 +68,16 @@ def results(workspace: Path, experiment: str | None = None) -> Results:
         if row.metric == plan.metric and row.split == split and row.n == plan.final_n
     )
     said = verdict(board, compared, looks=looks(reader, run, split), dropped=dropped(reader, plan))
-    return Results(name, run, plan, split, board, others, compared, said)
+    curve = _forecast(reader, plan, next((row for row in board if row.chosen), None))
+    return Results(name, run, plan, split, board, others, compared, said, curve)
+
+
+def _forecast(reader: Reader, plan: Plan, chosen: LeaderboardRow | None) -> Forecast | None:
+    if len(plan.levels) < 2:
+        return None
+    from fewtune.api.forecasting import more_labels  # scipy takes 0.2 s to import
+
+    return more_labels(reader, plan, chosen)
 
 
 def dropped(reader: Reader, plan: Plan) -> frozenset[str]:

@@ -41,6 +41,7 @@ def applied(spec: Path, workspace: Path, how: How, within: str | None) -> tuple[
         "seconds": round(done.seconds, 3),
         "predicted_seconds": done.planned.compiled.estimate.seconds.model_dump(),
         "verdict": asdict(found.verdict) if found and found.verdict else None,
+        "forecast": asdict(found.forecast) if found and found.forecast else None,
         "exit_status": EXIT_OF_STATE[done.state],
     }
     following = ("fewtune results", 'fewtune sql "SELECT * FROM leaderboard"', "fewtune predict FILE")

@@ -19,6 +19,8 @@ def show_results(out: Console, found: Results) -> None:
         out.print(Text(safe(found.verdict.sentence)))
     else:
         out.print("no verdict yet: the chosen arm has no complete result")
+    if found.forecast is not None:
+        out.print(Text(safe(found.forecast.sentence)))
     if found.board:
         heading(out, f"Leaderboard: {found.plan.metric} on {found.split} at n = {found.plan.final_n}")
         table(out, ("arm", "mean", "95 % interval", "seeds", "items", "covers", ""), [_row(row) for row in found.board],
