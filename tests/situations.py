@@ -59,17 +59,23 @@ SMALL = _llama(
 LLAMA_7B = _llama(
     "meta-llama/Llama-2-7b-hf", 4096, 32, 4096, 11008, source="hub", revision="main", parameters=6_738_415_616,
     embedding_parameters=131_072_000, heads=32, kv_heads=32, vocabulary=32_000, max_positions=4096, tied=False,
-    instruct=False, stored_bytes=13_476_831_232,
+    instruct=False, stored_bytes=13_476_831_232, end_tokens=(2,),
 )  # fmt: skip
 LLAMA_70B = _llama(
     "meta-llama/Llama-2-70b-hf", 8192, 80, 1024, 28672, source="hub", revision="main", parameters=68_976_648_192,
     embedding_parameters=262_144_000, heads=64, kv_heads=8, vocabulary=32_000, max_positions=4096, tied=False,
-    instruct=False, stored_bytes=137_953_296_384,
+    instruct=False, stored_bytes=137_953_296_384, end_tokens=(2,),
 )  # fmt: skip
 OPT_125M = _opt("facebook/opt-125m", 768, 12, 768, extra=12 * 9984 + 1536)
 OPT_350M = _opt("facebook/opt-350m", 1024, 24, 512, extra=24 * 13312 + 2 * 512 * 1024)
 
-MODELS = {"small": SMALL, "llama-7b": LLAMA_7B, "llama-70b": LLAMA_70B, "opt-125m": OPT_125M, "opt-350m": OPT_350M}
+LLAMA_ENDLESS = LLAMA_7B.model_copy(update={"end_tokens": ()})
+"""It names no token that ends a text."""
+
+MODELS = {
+    "small": SMALL, "llama-7b": LLAMA_7B, "llama-70b": LLAMA_70B, "llama-endless": LLAMA_ENDLESS,
+    "opt-125m": OPT_125M, "opt-350m": OPT_350M,
+}  # fmt: skip
 
 CPU = DeviceFacts(kind="cpu", name="cpu amx-bf16", count=1, cores=2, memory_gib=16, bf16=True)
 OLD_CPU = DeviceFacts(kind="cpu", name="cpu avx2", count=1, cores=4, memory_gib=16, bf16=False)

@@ -50,7 +50,7 @@ BY_SPEC: list[tuple[str, tuple[Tables, Tables], tuple[Tables, Tables]]] = [
      ({"evaluation": {"data_seeds": 7}}, {**TWO, "n_rows": 12})),
     ("E-one-class", ({}, {"labels": 1, "n_rows": 40}), ({}, {"labels": 2, "n_rows": 40})),
     ("E-label-unknown", ({}, {"labels": 3, "counts": [40, 40]}), ({}, {"labels": 3, "counts": [40, 40, 40]})),
-    ("E-model", (SUMMARY, {"model": "llama-7b", "device": "h100"}), (SUMMARY, {"model": "opt-125m"})),
+    ("E-model", (SUMMARY, {"model": "llama-endless", "device": "h100"}), (SUMMARY, {"model": "opt-125m"})),
     ("E-pattern", (PATTERN_OF_BOTH, {"context": False}), (PATTERN_OF_BOTH, {})),
     ("E-pattern", (PATTERN_OF_ONE, {}), (PATTERN_OF_ONE, {"context": False})),
     ("E-too-few-rows", (SUMMARY | CV, cv(1)), (SUMMARY | CV, cv(20))),
