@@ -8,7 +8,7 @@ from typing import Any
 
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import Facts, SplitFacts
-from fewtune.compiler.fingerprint import fingerprint, seed
+from fewtune.compiler.fingerprint import canonical, composed, fingerprint, seed
 from fewtune.compiler.halving import Rung
 from fewtune.compiler.naming import free
 from fewtune.compiler.plan import PROBES, Arm, Gate, Level, Recipe, Sample, Stage, Trial
@@ -43,8 +43,11 @@ def order_seed(data_seed: int, model_seed: int) -> int:
     return seed("order", data_seed, model_seed)
 
 
-def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -> dict[str, Any]:
-    """What an arm's fits at one data size share: resolved values, model, dtype; no reasons, device or micro-batch."""
+def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -> dict[str, str]:
+    """What an arm's fits at one data size share, each value in canonical form.
+
+    Resolved values, model, dtype; no reasons, device or micro-batch.
+    """
     content: dict[str, Any] = {"formulation": arm.formulation, "labels": facts.data.labels}
     if arm.formulation == "encoder":
         content["encoder"] = ENCODER.model_dump(mode="json")
@@ -57,19 +60,15 @@ def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -
         content["recipe"] = recipe.model_dump(mode="json", exclude={"n", "micro_batch", "demonstrations", "penalty"})
         # Without defaults: a setting that came later leaves the names of older fits as they are.
         content["lora"] = arm.lora.model_dump(mode="json", exclude_defaults=True) if arm.lora else None
-    return content
+    return {name: canonical(value) for name, value in content.items()}
 
 
-def fit_fingerprint(shared: dict[str, Any], sample: Sample, model_seed: int | None) -> str:
+def fit_fingerprint(shared: dict[str, str], sample: Sample, model_seed: int | None) -> str:
     """Name a fitted state by what the arm's fits share, the data and the seeds; `model_seed` of a trained arm."""
-    content = {
-        **shared,
-        "sample": sample.content,
-        "order_seed": order_seed(sample.data_seed, model_seed or 0),
-    }
+    own = {"sample": canonical(sample.content), "order_seed": str(order_seed(sample.data_seed, model_seed or 0))}
     if model_seed is not None:
-        content["init_seed"] = init_seed(sample.data_seed, model_seed)
-    return fingerprint("fit", content)
+        own["init_seed"] = str(init_seed(sample.data_seed, model_seed))
+    return composed("fit", shared | own)
 
 
 def _model_content(facts: Facts, arm: Arm, words: dict[str, str]) -> dict[str, Any]:
@@ -211,7 +210,7 @@ class Expansion:
                 for model_seed in range(s.model_seeds) if arm.trained else (None,):
                     self._trial(arm, shared, level, data_seed, model_seed)
 
-    def _trial(self, arm: Arm, shared: dict[str, Any], level: Level, data_seed: int, model_seed: int | None) -> None:
+    def _trial(self, arm: Arm, shared: dict[str, str], level: Level, data_seed: int, model_seed: int | None) -> None:
         trial = f"{self.slugs[arm.name]}/n{level.n}/d{data_seed}" + ("" if model_seed is None else f"/m{model_seed}")
         gate, fits = self._gate(arm, data_seed), []
         waits = () if gate is None else (gate,)

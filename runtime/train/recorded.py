@@ -177,7 +177,7 @@ class _Layout:
     def _work(self) -> None:
         owner, slots = self.owner, len(self.owner.losses)
         owner.route.each, owner.route.factors = self.rows * self.longest, owner.scales
-        ids, places, labels = self.numbers.split([self.tokens, self.places, self.places])
+        ids, places, labels = torch.split(self.numbers, [self.tokens, self.places, self.places])
         hidden = owner.read(ids.view(-1, self.longest)).flatten(0, 1).index_select(0, places)
         scores = owner.readout(hidden, self.owners)
         losses = functional.cross_entropy(scores, labels, reduction="none") * self.shares

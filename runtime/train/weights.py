@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+Room = tuple[slice, torch.Size, torch.Size]
+"""Where a tensor lies in a slot's numbers, the shape of its room there, and its own shape, which may be smaller."""
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 
@@ -62,8 +64,8 @@ class Bank:
         self.rates = self._flat.new_zeros(slots or 1)
         self.diverged = torch.zeros(slots or 1, device=device)
         self._moving = [nn.Parameter(numbers) for numbers in self._flat]
-        for slot, master in enumerate(self._moving):
-            master.grad = self.gradients[slot]
+        for slot, moving in enumerate(self._moving):
+            moving.grad = self.gradients[slot]
         self.optimizers = [self._optimizer(slot, recorded=recorded) for slot in range(len(self._moving))]
         self.working: dict[str, nn.Parameter] = {}
         self._parts: dict[str, tuple[slice, torch.Size]] = {}
@@ -114,16 +116,13 @@ class Bank:
         def own(room: Tensor) -> Tensor:
             return room if self.slots is None else room.detach()[slot]
 
-        def rooms(flat: Tensor) -> dict[str, Tensor]:
-            parts = {name: self._parts[name] for name in initial}
-            return {name: _corner(flat[part].view(size), initial[name]) for name, (part, size) in parts.items()}
-
+        rooms = {name: (*self._parts[name], value.shape) for name, value in initial.items()}
         start = numbers.zero_() if self.slots is None else torch.zeros_like(numbers, device="cpu")
-        for name, room in rooms(start).items():
+        for name, room in _named(start, rooms).items():
             room.copy_(initial[name])
         numbers.copy_(start)  # at once: hundreds of small copies to a GPU take longer than many steps
-        working = {name: _corner(own(self.working[name]), value) for name, value in initial.items()}
-        return Weights(optimizer, rooms(numbers), working, [(own(copy), own(master)) for copy, master in self._copies])
+        working = {name: _corner(own(self.working[name]), value.shape) for name, value in initial.items()}
+        return Weights(optimizer, rooms, working, [(own(copy), own(master)) for copy, master in self._copies])
 
     def collect(self, gradients: Sequence[Tensor]) -> None:
         """Add gradients of the working tensors, in their order, to the masters'; for banks with slots."""
@@ -149,7 +148,7 @@ class Weights:
     def __init__(
         self,
         optimizer: AdamW,
-        masters: Mapping[str, Tensor],
+        rooms: Mapping[str, Room],
         working: Mapping[str, Tensor],
         copies: Sequence[tuple[Tensor, Tensor]],
     ) -> None:
@@ -157,7 +156,7 @@ class Weights:
         (self.master,) = optimizer.param_groups[0]["params"]
         self.working = working
         self.count = sum(value.numel() for value in working.values())
-        self._masters = masters
+        self._rooms = rooms
         self._copies = [copy for copy, _ in copies]
         self._originals = [original for _, original in copies]
         self.publish()
@@ -172,8 +171,10 @@ class Weights:
 
     def snapshot(self, *, masters: bool) -> dict[str, Tensor]:
         """Name -> a copy on the CPU, of the masters or of what the model computes with."""
-        values = self._masters if masters else self.working
-        return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in values.items()}
+        if masters:
+            numbers = self.master.detach().cpu()  # at once, as above
+            return {name: value.clone() for name, value in _named(numbers, self._rooms).items()}
+        return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in self.working.items()}
 
 
 def alone(
@@ -183,9 +184,14 @@ def alone(
     return Bank({name: value.shape for name, value in initial.items()}, dtype, device, exact=exact).seat(initial)
 
 
-def _corner(room: Tensor, value: Tensor) -> Tensor:
-    """The first numbers of a room in each direction, as many as the value has."""
-    return room if room.shape == value.shape else room[tuple(slice(0, length) for length in value.shape)]
+def _named(numbers: Tensor, rooms: Mapping[str, Room]) -> dict[str, Tensor]:
+    """Name -> its part of a slot's numbers, in its shape."""
+    return {name: _corner(numbers[part].view(size), shape) for name, (part, size, shape) in rooms.items()}
+
+
+def _corner(room: Tensor, shape: torch.Size) -> Tensor:
+    """The first numbers of a room in each direction, as many as there are in the shape."""
+    return room if room.shape == shape else room[tuple(slice(0, length) for length in shape)]
 
 
 def _hand_over(master_gradient: Tensor, parameter: Tensor) -> None:

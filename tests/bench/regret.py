@@ -1,0 +1,236 @@
+"""What the rules' choice costs against the best arm of a grid, and what it gains over common defaults.
+
+    python tests/bench/regret.py --data ../shared/data --folder FOLDER [--minutes 60] [--output tests/bench/regret.md]
+
+AG News (test rows 201-600), SICK (1-400) and CoLA (1-400, by MCC, reported apart), 16 and 64 labels, 4 data seeds, the
+embedded model. For each cell one spec that pins nothing, and one with the grid {pattern, head} x {LoRA r = 8, full} x
+{1e-4, 5e-4}, the defaults of LLaMA-Factory and TRL, and LoRA at a fixed 60 steps; all in one workspace, so that the run
+goes on where it was (after `--minutes` it stops cleanly), and one SQL query spans them.
+
+Regret without the winner's curse: the best arm is picked on half of the seeds and items and compared with the rules'
+arm on the other half, averaged over splits; intervals by resampling seeds and items.
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from workplace import Workplace, machine
+
+from fewtune.store.metrics import score
+from fewtune.store.reader import Reader
+from fewtune.store.trial_predictions import arm_runs
+
+SIZES = (16, 64)
+SEEDS = 4
+TASKS = {
+    "agnews": {"type": "classification", "test": "test.jsonl", "rows": "201-600", "metric": "accuracy"},
+    "sick": {"type": "pair-classification", "test": "test.jsonl", "rows": "1-400", "metric": "accuracy"},
+    "cola": {"type": "classification", "test": "validation.jsonl", "rows": "1-400", "metric": "mcc"},
+}
+SPEC = """\
+spec_version = 1
+name = "{name}"
+
+[task]
+type = "{type}"
+
+[data]
+train = "{task}/train.jsonl"
+test = {{ path = "{task}/{test}", rows = "{rows}" }}
+label_budget = {n}
+
+[evaluation]
+metric = "{metric}"
+data_seeds = {seeds}
+"""
+DEFAULTS = {
+    "LLaMA-Factory defaults": {"rank": 8, "alpha": 16.0, "learning_rate": 5e-5, "epochs": 3.0, "batch_size": 8},
+    "TRL defaults": {"rank": 16, "alpha": 32.0, "learning_rate": 2e-4, "epochs": 3.0, "batch_size": 8},
+    "LoRA, 60 steps": {"rank": 8, "learning_rate": 5e-4, "steps": 60},
+}
+"""Pattern arms with LoRA, as the tools would set them."""
+BASELINES = ("majority", "tfidf", "encoder", "probe", "zero-shot")
+RIVALS = (*DEFAULTS, "tfidf", "encoder")
+"""What the rules' choice is compared with, arm by arm."""
+SPLITS, DRAWS = 40, 300
+
+
+def grid() -> Iterator[dict[str, Any]]:
+    """The arms that are written out."""
+    for method in ("pattern+lora", "head+lora", "pattern+full", "head+full"):
+        for rate in (1e-4, 5e-4):
+            lora = {"rank": 8} if method.endswith("lora") else {}
+            yield {"name": f"{method} {rate:g}", "method": method, "learning_rate": rate, **lora}
+    for name, pins in DEFAULTS.items():
+        yield {"name": name, "method": "pattern+lora", **pins}
+
+
+def specs(task: str, n: int) -> dict[str, str]:
+    """Experiment -> its spec."""
+    told = {"task": task, "n": n, "seeds": SEEDS, **TASKS[task]}
+    written = "".join(
+        "\n[[methods.arms]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in arm.items())
+        for arm in grid()
+    )
+    methods = f"\n[methods]\ninclude = {json.dumps(BASELINES)}\n"
+    rules, pinned = f"{task} {n}", f"{task} {n} grid"
+    return {rules: SPEC.format(name=rules, **told), pinned: SPEC.format(name=pinned, **told) + methods + written}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One task at one size."""
+
+    name: str
+    metric: Any
+    chosen: str
+    """The rules' arm, by its name in `answers`."""
+    labels: Any
+    """(items,)"""
+    answers: dict[str, Any]
+    """Arm -> what it answered: (seeds, items), or (1, items) where it sees no labels."""
+
+    def score(self, arm: str, seeds: Any, items: Any) -> float:
+        """Mean score on these seeds and items."""
+        rows = self.answers[arm]
+        rows = rows[seeds % len(rows)] if len(rows) > 1 else rows
+        return float(np.mean([score(self.metric, self.labels[items], row[items]) for row in rows]))
+
+    def regret(self, seeds: Any, items: Any, rng: Any, splits: int) -> float:
+        """The best arm's score less that of the rules' choice, picked on one half and taken on the other."""
+        found = []
+        for _ in range(splits):
+            mixed, order = rng.permutation(seeds), rng.permutation(items)
+            halves = [(mixed[i::2], order[i::2]) for i in (0, 1)]
+            for picked, taken in (halves, halves[::-1]):
+                best = max(self.answers, key=lambda arm: self.score(arm, *picked))
+                found.append(self.score(best, *taken) - self.score(self.chosen, *taken))
+        return float(np.mean(found))
+
+    def gain(self, rival: str, seeds: Any, items: Any) -> float:
+        """The rules' choice less another arm."""
+        return self.score(self.chosen, seeds, items) - self.score(rival, seeds, items)
+
+
+def cell(reader: Reader, task: str, n: int) -> Cell | None:
+    """What is known of a cell; None while something is missing."""
+    answers, labels, chosen, metric = {}, None, "", TASKS[task]["metric"]
+    for name in specs(task, n):
+        run = reader.latest_run(name)
+        if run is None or not run.ended or run.ended.state != "succeeded":
+            return None
+        plan = reader.plan_of(run.id).plan
+        selected = reader.selection_of(run.id)
+        for arm in plan.arms:
+            found = arm_runs(reader, plan, arm.name, n, "test", metric)  # type: ignore[arg-type]
+            shown = arm.name if name.endswith("grid") else f"rules: {arm.name}"
+            answers[shown], labels = found.runs.predicted, found.labels
+        if not name.endswith("grid") and selected is not None:
+            chosen = f"rules: {selected.arm}"
+    return Cell(f"{task}, n = {n}", metric, chosen, labels, answers)
+
+
+def interval(work: Any, cells: list[Cell], rng: Any) -> tuple[float, float, float]:
+    """(mean over cells, low, high) of a figure of a cell, seeds and items resampled."""
+
+    def once(resample: bool) -> float:
+        found = []
+        for each in cells:
+            seeds, items = np.arange(SEEDS), np.arange(len(each.labels))
+            if resample:
+                seeds, items = rng.choice(seeds, len(seeds)), rng.choice(items, len(items))
+            found.append(work(each, seeds, items))
+        return float(np.mean(found))
+
+    draws = [once(resample=True) for _ in range(DRAWS)]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return once(resample=False), float(low), float(high)
+
+
+def report(cells: list[Cell], missing: int) -> str:
+    """The tables as Markdown."""
+    rng = np.random.default_rng(0)
+
+    def regret(each: Cell, seeds: Any, items: Any) -> float:
+        return each.regret(seeds, items, rng, 4 if len(set(seeds)) < SEEDS else SPLITS)
+
+    lines = ["| cell | metric | the rules' arm | its score | best score of all arms | regret, cross-fitted |"]
+    lines.append("| --- | --- | --- | --- | --- | --- |")
+    for each in cells:
+        seeds, items = np.arange(SEEDS), np.arange(len(each.labels))
+        best = max(each.answers, key=lambda arm: each.score(arm, seeds, items))
+        mean, low, high = interval(regret, [each], rng)
+        lines.append(
+            f"| {each.name} | {each.metric} | {each.chosen} | {each.score(each.chosen, seeds, items):.3f} | "
+            f"{each.score(best, seeds, items):.3f} ({best}) | {mean:+.3f} [{low:+.3f}, {high:+.3f}] |"
+        )
+    parts = ["\n".join(lines)]
+    accuracy = [each for each in cells if each.metric == "accuracy"]
+    if accuracy:
+        mean, low, high = interval(regret, accuracy, rng)
+        parts.append(f"Mean regret over the accuracy cells: {mean:+.3f} [{low:+.3f}, {high:+.3f}].")
+        lines = ["| the rules' choice against | mean gain over the accuracy cells |", "| --- | --- |"]
+        for rival in RIVALS:
+            mean, low, high = interval(lambda each, *more, rival=rival: each.gain(rival, *more), accuracy, rng)
+            lines.append(f"| {rival} | {mean:+.3f} [{low:+.3f}, {high:+.3f}] |")
+        parts.append("\n".join(lines))
+    if missing:
+        parts.append(f"{missing} cells are not done yet.")
+    return "\n\n".join(parts)
+
+
+def applied(place: Workplace, name: str, limit: float) -> bool:
+    """Apply a spec; after so many seconds stop it cleanly. Whether it came to its end."""
+    command = [sys.executable, "-m", "fewtune.api.cli", "apply", f"{name}.toml"]
+    process = subprocess.Popen(command, cwd=place.folder)
+    try:
+        return process.wait(limit) == 0
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        return False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True, help="where to work; a later run goes on there")
+    parser.add_argument("--minutes", type=float, default=10_000, help="no longer than this")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    over = time.monotonic() + 60 * options.minutes
+    place = Workplace("regret", options.folder)
+    for task in TASKS:
+        (place.folder / task).mkdir(exist_ok=True)
+        for file in ("train.jsonl", TASKS[task]["test"]):
+            place.add(options.data / task / file, f"{task}/{file}")
+    every = [(task, n) for n in SIZES for task in TASKS]
+    for task, n in every:
+        for name, text in specs(task, n).items():
+            place.write(f"{name}.toml", text)
+            if time.monotonic() < over:
+                applied(place, name, over - time.monotonic())
+    reader = Reader(place.folder / ".fewtune")
+    cells = [found for task, n in every if (found := cell(reader, task, n)) is not None]
+    text = f"""# Regret of the rules' choice
+
+`python tests/bench/regret.py --data ../shared/data --folder FOLDER`, {machine()}. {SEEDS} data seeds, 400 items.
+
+{report(cells, len(every) - len(cells))}
+"""
+    print(text)
+    if options.output:
+        options.output.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
