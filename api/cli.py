@@ -503,7 +503,10 @@ def models(as_json: Json = False) -> None:
 @app.command()
 def doctor(
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Measure this machine's rates first (20 s); plans then rest on them.")
+        bool,
+        typer.Option(
+            "--calibrate", help="Measure this machine's rates first (half a minute); plans then rest on them."
+        ),
     ] = False,
     workspace: Workspace = None,
     as_json: Json = False,

@@ -25,7 +25,7 @@ FOUR_BITS = ("bitsandbytes",)
 
 
 def calibrate() -> None:
-    """Measure this machine's rates, about 20 seconds, and keep them for the plans of this user.
+    """Measure this machine's rates, half a minute, and keep them for the plans of this user.
 
     Raises:
         RunError: E-training-missing, or E-run where a trial does not come to its end.
@@ -96,7 +96,7 @@ def show_health(health: dict[str, Any]) -> None:
     out.print(
         f"device     {device['count']} x {device['name']}, {device['cores']} cores, {device['memory_gib']} GiB, {kind}"
     )
-    basis = "measured here" if device["calibration"] else "of the class; --calibrate measures them in 20 s"
+    basis = "measured here" if device["calibration"] else "of the class; --calibrate measures them"
     found = "; ".join(
         f"{name} {rate['train'] / 1e9:,.0f} GFLOP/s training, {rate['forward'] / 1e9:,.0f} forward"
         for name, rate in health["rates"].items()

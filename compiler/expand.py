@@ -8,7 +8,7 @@ from typing import Any
 
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import Facts, SplitFacts
-from fewtune.compiler.fingerprint import canonical, composed, fingerprint, seed
+from fewtune.compiler.fingerprint import canonical, composed, fingerprint, hashed, seed
 from fewtune.compiler.halving import Rung
 from fewtune.compiler.naming import free
 from fewtune.compiler.plan import PROBES, Arm, Gate, Level, Recipe, Sample, Stage, Trial
@@ -65,7 +65,7 @@ def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -
 
 def fit_fingerprint(shared: dict[str, str], sample: Sample, model_seed: int | None) -> str:
     """Name a fitted state by what the arm's fits share, the data and the seeds; `model_seed` of a trained arm."""
-    own = {"sample": canonical(sample.content), "order_seed": str(order_seed(sample.data_seed, model_seed or 0))}
+    own = {"sample": f'"{sample.content}"', "order_seed": str(order_seed(sample.data_seed, model_seed or 0))}
     if model_seed is not None:
         own["init_seed"] = str(init_seed(sample.data_seed, model_seed))
     return composed("fit", shared | own)
@@ -91,7 +91,17 @@ def _model_content(facts: Facts, arm: Arm, words: dict[str, str]) -> dict[str, A
 
 def score_fingerprint(fit: str, split: str, content: str, metrics: tuple[Metric, ...] = LABEL_METRICS) -> str:
     """Name an evaluation: what was fitted, and the scored rows with their labels or targets."""
-    return fingerprint("score", {"fit": fit, "split": split, "content": content, "metrics": metrics})
+    # in canonical form: names in their order, `fit` and `content` are hexadecimal digits
+    rest = f'"metrics":{_written(metrics)},"split":{_written(split)}'
+    return hashed("score", f'{{"content":"{content}","fit":"{fit}",{rest}}}')
+
+
+def trial_fingerprint(fits: list[str]) -> str:
+    """Name a trial by its fits, in canonical form."""
+    return hashed("trial", "[" + ",".join([f'"{fit}"' for fit in fits]) + "]")
+
+
+_written = cache(canonical)
 
 
 @dataclass(frozen=True)
@@ -228,7 +238,7 @@ class Expansion:
         self.trials.append(
             Trial(
                 id=trial, arm=arm.name, n=level.n, data_seed=data_seed,
-                model_seed=model_seed, gate=gate, fingerprint=fingerprint("trial", fits),
+                model_seed=model_seed, gate=gate, fingerprint=trial_fingerprint(fits),
             )
         )  # fmt: skip
 

@@ -20,7 +20,12 @@ def canonical(value: Any) -> str:
 
 def fingerprint(kind: str, value: Any) -> str:
     """Name an artefact of this kind by everything that can change it."""
-    return hashlib.sha256(f"{kind}\n{canonical(value)}".encode()).hexdigest()[:DIGITS]
+    return hashed(kind, canonical(value))
+
+
+def hashed(kind: str, content: str) -> str:
+    """The fingerprint of a value that is in canonical form already."""
+    return hashlib.sha256(f"{kind}\n{content}".encode()).hexdigest()[:DIGITS]
 
 
 def composed(kind: str, parts: Mapping[str, str]) -> str:
@@ -29,8 +34,7 @@ def composed(kind: str, parts: Mapping[str, str]) -> str:
     >>> composed("fit", {"b": canonical([1, 2]), "a": canonical("x")}) == fingerprint("fit", {"a": "x", "b": [1, 2]})
     True
     """
-    content = ",".join(f'"{name}":{parts[name]}' for name in sorted(parts))
-    return hashlib.sha256(f"{kind}\n{{{content}}}".encode()).hexdigest()[:DIGITS]
+    return hashed(kind, "{" + ",".join([f'"{name}":{parts[name]}' for name in sorted(parts)]) + "}")
 
 
 def seed(*parts: object) -> int:

@@ -1,6 +1,6 @@
 """What this machine does in a second: a few steps and readings of a small random model, as a worker would take them.
 
-    python -m fewtune.runtime.train.calibration cpu bf16 4
+    python -m fewtune.runtime.train.calibration cpu 2 bf16 fp32
 
 The processor's rate depends on its neighbours: other workers share its memory and, on many virtual machines, its cores.
 So as many of these run side by side as a run has workers.
@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fewtune.compiler.cost import SPREAD, rate_of
@@ -20,6 +20,8 @@ from fewtune.compiler.facts import Calibration, DeviceFacts, Linear, ModelFacts
 from fewtune.compiler.memory import lora_parameters
 from fewtune.compiler.plan import Arm, Lora, Precision, Recipe
 
+Answer = dict[str, float]
+"""Seconds of a "step" and of a "reading"."""
 SHAPES = {
     "cpu": {"hidden": 576, "intermediate": 1536, "heads": 9, "kv_heads": 3, "layers": 6, "rows": 16, "tokens": 64},
     "cuda": {"hidden": 2048, "intermediate": 8192, "heads": 32, "kv_heads": 8, "layers": 4, "rows": 64, "tokens": 128},
@@ -28,7 +30,7 @@ SHAPES = {
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 RANK = 8
 VOCABULARY = 1000
-SECONDS = 3.0
+SECONDS = 2.0
 """Of the steps, and of the readings, in each precision."""
 MOST_PROCESSES = 4
 
@@ -44,13 +46,14 @@ def calibrate(device: DeviceFacts, seconds: float = SECONDS) -> Calibration:
         RuntimeError: where a trial does not come to its end.
     """
     precisions: tuple[Precision, ...] = ("bf16", "fp32") if device.bf16 else ("fp32",)
-    return Calibration(rates={precision: _rates(device, precision, seconds) for precision in precisions})
+    found = _measured(device, precisions, seconds)
+    return Calibration(rates={p: _rates(device, p, [process[p] for process in found]) for p in precisions})
 
 
-def _rates(device: DeviceFacts, precision: Precision, seconds: float) -> tuple[float, float]:
-    """GFLOP/s when training and forward only, of a GPU or of one core."""
+def _measured(device: DeviceFacts, precisions: Sequence[Precision], seconds: float) -> list[dict[str, Answer]]:
+    """What each process answers: precision -> seconds of a step and of a reading."""
     count = min(device.cores, MOST_PROCESSES) if device.kind == "cpu" else 1
-    command = [sys.executable, "-m", __spec__.name, device.kind, precision, str(seconds)]
+    command = [sys.executable, "-m", __spec__.name, device.kind, str(seconds), *precisions]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     started = [subprocess.Popen(command, **pipes) for _ in range(count)]
     found = []
@@ -59,11 +62,16 @@ def _rates(device: DeviceFacts, precision: Precision, seconds: float) -> tuple[f
         if process.returncode:
             raise RuntimeError(complaint.strip().splitlines()[-1] if complaint.strip() else "a trial ended early")
         found.append(json.loads(said.splitlines()[-1]))
+    return found
+
+
+def _rates(device: DeviceFacts, precision: Precision, found: Sequence[Answer]) -> tuple[float, float]:
+    """GFLOP/s when training and forward only, of a GPU or of one core."""
     model, one = trial_model(device.kind), device.model_copy(update={"cores": 1})
     tokens = SHAPES[device.kind]["rows"] * SHAPES[device.kind]["tokens"]
     moving = lora_parameters(model, RANK, TARGETS)
     each = [rate_of(model, one, precision, tokens=tokens, trainable=moving, **answer) for answer in found]
-    train, forward = (sum(rates) / count**SPREAD for rates in zip(*each, strict=True))
+    train, forward = (sum(rates) / len(found) ** SPREAD for rates in zip(*each, strict=True))
     return round(train, 1), round(forward, 1)
 
 
@@ -89,7 +97,7 @@ def trial_model(kind: str) -> ModelFacts:
     )  # fmt: skip
 
 
-def trial(kind: str, precision: Precision, seconds: float) -> dict[str, float]:
+def trial(kind: str, precision: Precision, seconds: float) -> Answer:
     """Seconds of a LoRA step and of a reading, medians, in this process."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -143,4 +151,5 @@ def _median(work: Callable[[], None], seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(trial(sys.argv[1], sys.argv[2], float(sys.argv[3]))))  # type: ignore[arg-type]
+    own, limit, *asked = sys.argv[1:]
+    sys.stdout.write(json.dumps({name: trial(own, name, float(limit)) for name in asked}))  # type: ignore[arg-type]
