@@ -33,6 +33,8 @@ FILED = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 BLOCK = re.compile(r"\.\d+\.")
 BUFFERS = re.compile(r"(rotary_emb\.inv_freq|masked_bias|attn\.bias|attention\.bias)$")
 """Tensors that old checkpoints carry and no model needs."""
+BY_MASK = ("qwen2_moe", "phimoe")
+"""Architectures whose window is in transformers' mask only, which an attention of ours never sees."""
 PROBES = ((3, 5, 7, 5), (2, 6), (4, 3, 9))
 """Rows of token ids of different lengths."""
 CLOSE = {torch.bfloat16: 0.03, torch.float16: 0.01}
@@ -211,6 +213,8 @@ def _plain(model: Any) -> Tensor:
 def takes_attention(model: Any, name: str, *, end_to_end: bool) -> bool:
     """Whether rows read by an attention of ours give the hidden states they give alone; if so, the model keeps it."""
     usual, reference = model.config._attn_implementation, _plain(model)
+    if getattr(model.config, "attention_chunk_size", None) or model.config.model_type in BY_MASK:
+        return False
     try:
         model.set_attn_implementation(name)
         reader = Reader(model.base_model, end_to_end=end_to_end, device=next(model.parameters()).device)

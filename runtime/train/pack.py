@@ -59,7 +59,7 @@ class Pack:
             raise ValueError(f"these arms cannot share their steps: {', '.join(arm.name for arm in arms)}")
         self.base, self.tokens, self.labels = base, tokens, labels
         if record is None and base.device.type == "cuda" and not any(arm.four_bit for arm in arms):
-            record = recorder()
+            record = recorder(base.device)
         widest = max(arms, key=lambda arm: arm.lora.rank if arm.lora else 0)
         shapes = {name: value.shape for name, value in adaptation.initial(base, widest, labels, seed=0).items()}
         score = adaptation.score_key(widest)
@@ -86,6 +86,12 @@ class Pack:
     def slots(self) -> int:
         """How many trials share a step."""
         return len(self._route.scales)
+
+    def close(self) -> None:
+        """Give up what steps are recorded in; no step comes any more."""
+        if self._recorded is not None:
+            self._recorded.close()
+            self._recorded = None
 
     def seat(self, slot: int, arm: Arm, init_seed: int) -> Learner:
         """Give a slot to a new trial; the learner's own view of the base serves its validation and its scores."""

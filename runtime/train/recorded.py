@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from fewtune.runtime.train.loop import Example, Training
 from fewtune.runtime.train.lora import Route
+from fewtune.runtime.train.memory import empty_cache
 from fewtune.runtime.train.weights import Bank
 
 Work = Callable[[], None]
@@ -28,19 +29,29 @@ Read = Callable[[Tensor], Tensor]
 """Tokens (rows, L) -> hidden states (rows, L, hidden)."""
 Readout = Callable[[Tensor, Tensor], Tensor]
 """Hidden states (answers, hidden) and the slot of each (answers,) -> logits (answers, labels), in fp32 or wider."""
+MOST = 32
+"""Shapes of one pack; further ones are not recorded."""
 STEP = 16
 """L is rounded up to a multiple, and so is m where rows have several answers: few shapes occur."""
 
 
-def recorder() -> Recorder:
+def recorder(device: torch.device) -> Recorder:
     """Records CUDA graphs, which share their memory: they are replayed one after the other."""
-    pool = torch.cuda.graph_pool_handle()
+    pool, stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def record(work: Work) -> Work:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
-            work()
-        return graph.replay
+        graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(device)
+        try:
+            with torch.cuda.device(device), torch.cuda.graph(graph, pool=pool, stream=stream):
+                work()
+        finally:
+            torch.cuda.set_stream(before)  # a recording that failed leaves its own
+
+        def replay() -> None:
+            with torch.cuda.device(device):
+                graph.replay()
+
+        return replay
 
     return record
 
@@ -69,7 +80,9 @@ class Recorded:
         self.scales = bank.gradients.new_zeros(slots, 1, 1)
         self.found = bank.gradients.new_zeros(2, slots)
         """Losses and gradient norms of the last step."""
-        self._record, self._positions = record, positions
+        self._record: Recorder | None = record
+        """None: steps are launched operation by operation from now on."""
+        self._positions = positions
         self._layouts: dict[tuple[int, int, int], _Layout] = {}
         self._updates: dict[tuple[float, ...], Work] = {}
         self._update()  # makes the optimizers' states, which no recording may do
@@ -84,7 +97,7 @@ class Recorded:
             self._layout(rows).run(rows, answers)
         decays = tuple(optimizer.param_groups[0]["weight_decay"] for optimizer in self.bank.optimizers)
         if decays not in self._updates:
-            self._updates[decays] = self.repeated(self._update)
+            self._updates[decays] = self.repeated(self._update) or self._update
         self._updates[decays]()
         losses, norms = self.found.tolist()
         for training, slot in zip(trainings, slots, strict=True):
@@ -110,15 +123,37 @@ class Recorded:
             self._layouts[shape] = _Layout(self, *shape)
         return self._layouts[shape]
 
-    def repeated(self, work: Work) -> Work:
-        """What does this work again: recorded, or what cannot be recorded each time anew."""
+    def repeated(self, work: Work) -> Work | None:
+        """What does this work again; None where it is not recorded: it cannot be, or there are too many recordings."""
+        if self._record is None or len(self._layouts) > MOST:
+            return None
         try:
             return self._record(work)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:  # an operation of this model that waits for the device, say
             warnings.warn(f"steps cannot be recorded and are slower: {error}", RuntimeWarning, stacklevel=2)
-            return work
+            self._record = None
+            return None
+
+    @property
+    def records(self) -> bool:
+        """Whether steps are recorded."""
+        return self._record is not None
+
+    def stop(self) -> None:
+        """Give up all recordings and their memory; steps go on without."""
+        self._record = None
+        self._updates.clear()
+        for layout in self._layouts.values():
+            layout.forget()
+        empty_cache()
+
+    def close(self) -> None:
+        """Give up everything: no step comes any more. What refers to itself would wait for the collector else."""
+        self.stop()
+        self._layouts.clear()
+        del self.read, self.readout
 
     def _update(self) -> None:
         """Clip each slot's gradient, take its optimizer step unless it has diverged, and start anew."""
@@ -152,10 +187,24 @@ class _Layout:
     def run(self, rows: dict[int, Sequence[Example]], answers: dict[int, int]) -> None:
         """Add the gradients of one micro-batch of each slot; `answers` are those of each slot's whole batch."""
         self._fill(rows, answers)
-        if self._warm and self._replay is None:
-            self._replay = self.owner.repeated(self._work)
-        (self._replay or self._work)()
+        try:
+            if self._warm and self._replay is None:
+                self._replay = self.owner.repeated(self._work)
+            (self._replay or self._work)()
+        except torch.OutOfMemoryError:
+            if not self.owner.records:
+                raise
+            full = True
+        else:
+            full = False
+        if full:  # recordings hold what they need for good; nothing was added yet
+            self.owner.stop()
+            self._work()
         self._warm = True  # what libraries do at their first use only is not to be recorded
+
+    def forget(self) -> None:
+        """Give up the recording."""
+        self._replay = None
 
     def _fill(self, rows: dict[int, Sequence[Example]], answers: dict[int, int]) -> None:
         slots, longest = len(self.owner.losses), self.longest
@@ -181,9 +230,9 @@ class _Layout:
         hidden = owner.read(ids.view(-1, self.longest)).flatten(0, 1).index_select(0, places)
         scores = owner.readout(hidden, self.owners)
         losses = functional.cross_entropy(scores, labels, reduction="none") * self.shares
-        owner.losses.add_(losses.detach().view(slots, -1).sum(1))
         working = list(owner.bank.working.values())
-        owner.bank.collect(torch.autograd.grad(losses.sum(), working))
+        owner.bank.collect(torch.autograd.grad(losses.sum(), working, allow_unused=True, materialize_grads=True))
+        owner.losses.add_(losses.detach().view(slots, -1).sum(1))
 
 
 def _up(count: int) -> int:

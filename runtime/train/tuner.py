@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -119,7 +120,7 @@ class Tuner:
             counts[job.id] = learner.weights.count
             return self._training(base, job, fit, learner, pulses[job.id])
 
-        with PeakMemory(self.device) as peak:
+        with closing(pack), PeakMemory(self.device) as peak:
             for job, course, seconds in train_packed(pack, jobs, start):
                 state = adaptation.saved(course.result, self._facts(job))
                 fitted = self._fitted(job, course, state, counts[job.id], seconds=seconds, peak=peak.read())
@@ -150,11 +151,11 @@ class Tuner:
         """Train: (what came of it, how many parameters moved). What only training needs is gone afterwards."""
         arm, labels, tokens = job.arm, len(self.corpus.labels), self._tokens(job)
         if arm.lora is not None and base.device.type == "cuda":  # then its steps are recorded
-            pack = Pack(base, [arm], tokens, labels, slots=1)
-            learner = pack.seat(0, arm, fit.init_seed)
-            training = self._training(base, job, fit, learner, pulse)
-            ((_, course, _),) = train_packed(pack, [job], lambda *_: training)
-            return course, learner.weights.count
+            with closing(Pack(base, [arm], tokens, labels, slots=1)) as pack:
+                learner = pack.seat(0, arm, fit.init_seed)
+                training = self._training(base, job, fit, learner, pulse)
+                ((_, course, _),) = train_packed(pack, [job], lambda *_: training)
+                return course, learner.weights.count
         weights = adaptation.moving(base, arm, labels, fit.init_seed)
         view = partial(adaptation.tuned, base, arm, tokens, weights.working)
         learner = Learner(view, weights, keeps_masters=arm.lora is not None)

@@ -24,6 +24,7 @@ from fewtune.runtime.train.loop import Course, Example, Learner, Training, train
 from fewtune.runtime.train.model import Base, load
 from fewtune.runtime.train.pack import Pack, train_packed
 from fewtune.runtime.train.pulse import Pulse
+from fewtune.runtime.train.reading import Reader
 
 DEVICE = os.environ.get("FEWTUNE_TEST_DEVICE", "cuda")
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -132,6 +133,30 @@ def test_steps_are_recorded_once_and_replayed(folder: Path, monkeypatch: pytest.
     shapes = len(set(replayed)) - 1
     assert 1 <= shapes <= 3
     assert len(replayed) >= 2 * 2 * STEPS - shapes  # two rounds of so many steps; a shape's first run is not recorded
+
+
+@pytest.mark.skipif(DEVICE != "cuda", reason="only CUDA records")
+def test_a_model_that_waits_for_the_device_is_trained_all_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its steps cannot be recorded: they are launched one by one, on the stream as before, and another pack records."""
+    base, arms = load(str(folder), "fp32", DEVICE), [arm("lora")] * 2
+    expected, before = together(base, arms, range(2), slots=2), torch.cuda.current_stream()
+    read = Reader.hidden
+
+    def waiting(self: Reader, ids: torch.Tensor) -> torch.Tensor:
+        ids.sum().item()
+        return read(self, ids)
+
+    monkeypatch.setattr(Reader, "hidden", waiting)
+    with pytest.warns(RuntimeWarning, match="cannot be recorded"):
+        found = together(base, arms, range(2), slots=2)
+    monkeypatch.undo()
+    assert torch.cuda.current_stream() == before
+    again = together(base, arms, range(2), slots=2)
+    for one, two, three in zip(expected, found, again, strict=True):
+        assert losses(two) == pytest.approx(losses(one), rel=1e-4)
+        assert losses(three) == pytest.approx(losses(one), rel=1e-4)
 
 
 @pytest.fixture

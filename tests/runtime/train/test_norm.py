@@ -1,12 +1,14 @@
 """The faster norm."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from fewtune.runtime.train.norm import RootMeanSquareNorm, accelerate
+from fewtune.runtime.train.norm import RootMeanSquareNorm, accelerate, no_further
 
 
 def norm(kind: type[nn.Module], dtype: torch.dtype) -> nn.Module:
@@ -42,3 +44,25 @@ def test_what_computes_something_else_stays() -> None:
     before = list(holder)
     assert accelerate(holder) == 0
     assert list(holder) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "dtype", "taken"),
+    [
+        (lambda n, _: n, torch.float32, True),
+        (lambda n, _: n, torch.bfloat16, True),
+        (lambda n, _: 1.001 * n, torch.float32, False),
+        (lambda n, w: n + n / w, torch.float32, False),
+        (lambda n, w: n + n / w, torch.bfloat16, False),
+    ],
+)
+def test_a_fused_norm_takes_the_place_of_the_same_norm_only(
+    change: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], dtype: torch.dtype, taken: bool
+) -> None:
+    """Gemma's is (1 + w) n."""
+    theirs = norm(LlamaRMSNorm, dtype)
+    ours = RootMeanSquareNorm(theirs.weight, 1e-5)  # type: ignore[arg-type]
+    x = torch.randn(64, 48, generator=torch.Generator().manual_seed(1)).to(dtype)
+    fused = nn.functional.rms_norm(x, (48,), ours.weight, 1e-5)
+    changed = change(theirs(x).double(), ours.weight.double()).to(dtype)
+    assert no_further(fused, changed, ours.exact(x)) is taken

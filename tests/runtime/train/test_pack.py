@@ -1,6 +1,9 @@
 """Trials that share their steps against plain peft loops, each alone; and what must not cross from slot to slot."""
 
 import copy
+import gc
+import warnings
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -181,20 +184,57 @@ def test_a_diverging_trial_in_fixed_shapes_harms_nobody_and_leaves_a_clean_slot(
         assert [x for _, x in found[kept].losses] == pytest.approx([x for _, x in expected[kept].losses], rel=1e-4)
 
 
-def test_few_shapes_are_recorded(bases: Any, grid: Grid, job: Any) -> None:
-    """And what cannot be recorded is done each time anew."""
+@pytest.mark.parametrize("error", [RuntimeError, torch.OutOfMemoryError])
+def test_what_cannot_be_recorded_is_done_each_time_anew(
+    error: type[Exception], bases: Any, grid: Grid, job: Any
+) -> None:
+    """After the first refusal nothing is tried again, and no step counts twice."""
     base, tokens = side_by_side(bases("llama")), words(job("pattern"))
     trials, tried = grid("llama"), list[Work]()
 
-    def refuse(work: Work) -> Work:
+    def undone(work: Work) -> Work:
         tried.append(work)
-        raise RuntimeError("operation not permitted when stream is capturing")
+        if len(tried) == 1:
+            return work
+        raise error("operation not permitted when stream is capturing")
 
-    with pytest.warns(RuntimeWarning, match="stream is capturing"):
-        found = packed(base, trials, tokens, 3, refuse)
     expected = packed(base, trials, tokens, 3, again)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = packed(base, trials, tokens, 3, undone)
     assert all(same(*each) for each in zip(found, expected, strict=True))
-    assert 2 <= len(tried) < 20 < sum(course.steps for course in found)
+    assert len(tried) == 2
+    assert [str(one.message) for one in told if one.category is RuntimeWarning] == [
+        "steps cannot be recorded and are slower: operation not permitted when stream is capturing"
+    ] * (error is RuntimeError)
+
+
+def test_few_shapes_are_recorded(bases: Any, grid: Grid, job: Any) -> None:
+    base, tokens = side_by_side(bases("llama")), words(job("pattern"))
+    trials, made = grid("llama"), list[Work]()
+
+    def record(work: Work) -> Work:
+        made.append(work)
+        return work
+
+    found = packed(base, trials, tokens, 3, record)
+    assert 2 <= len(made) < 20 < sum(course.steps for course in found)
+
+
+def test_a_closed_pack_needs_no_collector(bases: Any, grid: Grid, job: Any) -> None:
+    base, tokens, trials = side_by_side(bases("llama")), words(job("pattern")), grid("llama", count=2)
+    pack = Pack(base, [trial.arm for trial in trials], tokens, len(LABELS), 2, again)
+    running = [start_in(pack, trial, slot) for slot, trial in enumerate(trials)]
+    for _ in range(3):
+        pack.step(running, [0, 1])
+    alive = weakref.ref(pack)
+    gc.disable()
+    try:
+        pack.close()
+        del pack, running
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gpt_neox"])
