@@ -209,8 +209,8 @@ def plan(
         from fewtune.api.planning import detecting, plan_data
         from fewtune.api.session import plan_loaded, plan_spec, saved_bytes
 
-        if what_if and save is not None:
-            message = "--what-if saves nothing: change the spec, or leave one of --what-if and --save out"
+        if what_if and (save is not None or detect is not None or full):
+            message = "--what-if shows what changes, and nothing else: leave --save, --detect and --full out"
             raise RunError(Diagnostic(code="E-usage", message=message), exit_status=2)
         planned = plan_spec(spec, _folder(workspace), within=within)
         if detect is not None:
@@ -515,13 +515,12 @@ def doctor(
 
     def work() -> tuple[Envelope, Callable[[], None]]:
         from fewtune.api import machine
-        from fewtune.api.machine import examine, show_health
 
         if calibrate:
             machine.calibrate()
-        health = examine(_folder(workspace))
+        health = machine.examine(_folder(workspace))
         envelope = Envelope(ok=health["ok"], verb="doctor", data=health)
-        return envelope, lambda: show_health(health)
+        return envelope, lambda: machine.show_health(health)
 
     answer("doctor", as_json, work)
 

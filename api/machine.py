@@ -30,12 +30,11 @@ def calibrate() -> None:
     Raises:
         RunError: E-training-missing, or E-run where a trial does not come to its end.
     """
+    from fewtune.runtime.applying import refuse_without_libraries
     from fewtune.runtime.train import calibration
 
-    device, absent = device_facts(), _missing(TRAINING)
-    if absent:
-        message = f"{absent[0]} is not installed: nothing can be trained here"
-        raise RunError(Diagnostic(code="E-training-missing", message=message, remedy="pip install 'fewtune[train]'"))
+    refuse_without_libraries()
+    device = device_facts()
     try:
         keep_calibration(device, calibration.calibrate(device))
     except RuntimeError as error:

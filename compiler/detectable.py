@@ -10,6 +10,7 @@ with other seeds; and scores that scatter over data seeds as published for few-s
 share. Texts are scored item by item; two arms' scores of an item differ by 0.2.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
 from math import log, pi, tan
@@ -145,12 +146,6 @@ def detectable(plan: Plan, wanted: float | None = None) -> Detectable:
 
 def _least(enough: Callable[[int], bool], low: int, most: int) -> int | None:
     """The smallest count from `low` on that is enough, None if not even `most` is."""
-    if enough(low):
-        return low
-    if low >= most or not enough(most):
-        return None
-    high = most
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    counts = range(low, most + 1)
+    place = bisect_left(counts, True, key=enough)
+    return counts[place] if place < len(counts) else None

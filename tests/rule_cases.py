@@ -1,7 +1,7 @@
 """The rules' fixtures: titled situations with the decision that they must give."""
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -58,12 +58,15 @@ class Case:
         return str(self.given["at"])
 
     def _among(self, noted: tuple[Noted, ...]) -> Decision:
-        decisions = [one.decision() for one in noted if self.at == one.pointer or self.at.startswith(one.pointer + "/")]
-        assert len(decisions) == 1, f"{len(decisions)} decisions at {self.at}"
-        found = decisions[0]
-        return found.model_copy(
-            update={"value": lookup({"value": found.value}, "/value" + self.at[len(found.field) :])}
-        )
+        return decision_at(self.at, [one.decision() for one in noted])
+
+
+def decision_at(place: str, decisions: Iterable[Decision]) -> Decision:
+    """The one decision that a place belongs to, with the value at that place."""
+    found = [one for one in decisions if place == one.field or place.startswith(one.field + "/")]
+    assert len(found) == 1, f"{len(found)} decisions at {place}"
+    value = lookup({"value": found[0].value}, "/value" + place[len(found[0].field) :])
+    return found[0].model_copy(update={"value": value})
 
 
 def without_false(tables: dict[str, Any]) -> dict[str, Any]:

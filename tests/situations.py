@@ -84,6 +84,15 @@ T4 = DeviceFacts(kind="cuda", name="Tesla T4", count=1, cores=4, memory_gib=15, 
 
 DEVICES = {"cpu": CPU, "old-cpu": OLD_CPU, "h100": H100, "t4": T4}
 
+TEN_THOUSAND: dict[str, Any] = {
+    "data": {"label_budget": 64},
+    "methods": {"arms": [
+        {"method": "pattern+lora", "rank": list(range(1, 51)), "learning_rate": [1e-4, 2e-4, 5e-4, 1e-3]}
+    ]},
+    "evaluation": {"data_seeds": 50},
+}  # fmt: skip
+"""Tables of a spec with so many trials, for 400 rows."""
+
 NAMES = ("billing", "delivery", "refund", "account", "privacy", "warranty")
 """Labels, as many as are asked for; a number follows where these run out."""
 

@@ -27,7 +27,6 @@ SHAPES = {
     "cuda": {"hidden": 2048, "intermediate": 8192, "heads": 32, "kv_heads": 8, "layers": 4, "rows": 64, "tokens": 128},
 }
 """The trial model of each kind of device, and the rows of a step."""
-TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 RANK = 8
 VOCABULARY = 1000
 SECONDS = 2.0
@@ -69,7 +68,7 @@ def _rates(device: DeviceFacts, precision: Precision, found: Sequence[Answer]) -
     """GFLOP/s when training and forward only, of a GPU or of one core."""
     model, one = trial_model(device.kind), device.model_copy(update={"cores": 1})
     tokens = SHAPES[device.kind]["rows"] * SHAPES[device.kind]["tokens"]
-    moving = lora_parameters(model, RANK, TARGETS)
+    moving = lora_parameters(model, RANK, _targets(model))
     each = [rate_of(model, one, precision, tokens=tokens, trainable=moving, **answer) for answer in found]
     train, forward = (sum(rates) / len(found) ** SPREAD for rates in zip(*each, strict=True))
     return round(train, 1), round(forward, 1)
@@ -95,6 +94,10 @@ def trial_model(kind: str) -> ModelFacts:
         vocabulary=VOCABULARY, max_positions=2048, tied=True, instruct=False, linears=linears, stored_bytes=2 * blocks,
         word_tokens={}, pattern_tokens={},
     )  # fmt: skip
+
+
+def _targets(model: ModelFacts) -> tuple[str, ...]:
+    return tuple(linear.name for linear in model.linears)
 
 
 def trial(kind: str, precision: Precision, seconds: float) -> Answer:
@@ -123,7 +126,7 @@ def trial(kind: str, precision: Precision, seconds: float) -> Answer:
     recipe = Recipe(n=rows, steps=10**6, batch_size=rows, micro_batch=rows, learning_rate=1e-4, schedule="constant")
     arm = Arm(
         name="trial", method="pattern+lora", formulation="pattern", adaptation="lora", role="candidate",
-        pattern="{text}", lora=Lora(rank=RANK, alpha=2 * RANK, targets=TARGETS), precision=precision,
+        pattern="{text}", lora=Lora(rank=RANK, alpha=2 * RANK, targets=_targets(facts)), precision=precision,
         recipes=(recipe,),
     )  # fmt: skip
     pack = Pack(base, [arm], (5, 6), 2, slots=1)

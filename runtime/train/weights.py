@@ -87,12 +87,15 @@ class Bank:
             elif narrow is not None and own == dtype:
                 self.working[name] = nn.Parameter(narrow[:, part].view(*first, *size))
             else:
-                self.working[name] = nn.Parameter(torch.zeros_like(master, dtype=own).contiguous())
-                self.working[name].register_post_accumulate_grad_hook(  # type: ignore[no-untyped-call]
-                    partial(_hand_over, gradient)
-                )
-                self._copies.append((self.working[name].detach(), master))
+                self.working[name] = self._copy(master, own, gradient)
             start = part.stop
+
+    def _copy(self, master: Tensor, dtype: torch.dtype, gradient: Tensor) -> nn.Parameter:
+        """What is renewed from a master, and hands its gradient over."""
+        copy = nn.Parameter(torch.zeros_like(master, dtype=dtype).contiguous())
+        copy.register_post_accumulate_grad_hook(partial(_hand_over, gradient))  # type: ignore[no-untyped-call]
+        self._copies.append((copy.detach(), master))
+        return copy
 
     def _optimizer(self, slot: int, *, recorded: bool) -> AdamW:
         optimizer = AdamW([self._moving[slot]], lr=0.0, betas=BETAS, eps=EPSILON, weight_decay=0.0, fused=True)

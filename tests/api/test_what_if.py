@@ -56,11 +56,12 @@ def test_what_is_no_change(change: str) -> None:
     assert asked(change, status=2)["diagnostics"][0]["code"] == "E-usage"
 
 
-def test_it_saves_nothing(tmp_path: Path) -> None:
-    file = tmp_path / "p.json"
-    done = fewtune("plan", SPEC, "--what-if", "data.label_budget=32", "--save", str(file), cwd=ROOT)
+@pytest.mark.parametrize("option", [["--save", "p.json"], ["--detect", "0.05"], ["--full"]])
+def test_what_it_would_ignore_is_refused(option: list[str], tmp_path: Path) -> None:
+    done = fewtune("plan", str(ROOT / SPEC), "--what-if", "data.label_budget=32", *option, cwd=tmp_path)
     assert done.returncode == 2
-    assert not file.exists()
+    assert option[0] in done.stdout + done.stderr
+    assert not (tmp_path / "p.json").exists()
 
 
 def test_it_is_printed() -> None:

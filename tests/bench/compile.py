@@ -13,19 +13,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from situations import experiment, facts
+from situations import TEN_THOUSAND, experiment, facts
 from workplace import machine
 
 from fewtune.compiler.compilation import compile_plan
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ARM = {"method": "pattern+lora", "rank": list(range(1, 51)), "learning_rate": [1e-4, 2e-4, 5e-4, 1e-3]}
-SPEC = {"data": {"label_budget": 64}, "methods": {"arms": [ARM]}, "evaluation": {"data_seeds": 50}}
 
 
 def compiling(repeats: int) -> tuple[list[float], int]:
     """(seconds of each time, trials of the plan)."""
-    asked, found = experiment(**SPEC), []
+    asked, found = experiment(**TEN_THOUSAND), []
     given = facts(asked, n_rows=400)
     compile_plan(experiment(), facts())  # what is built at the first use only
     for _ in range(repeats):

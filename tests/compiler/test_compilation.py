@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from situations import CPU, compiled, experiment, facts, relabelled, with_model, with_split
+from situations import CPU, TEN_THOUSAND, compiled, experiment, facts, relabelled, with_model, with_split
 
 from fewtune.compiler.compilation import compile_plan
 from fewtune.compiler.facts import Facts, Weather
@@ -254,8 +254,6 @@ def test_every_value_of_a_trained_arm_is_decided(shaped: Compiled) -> None:
 
 
 def test_ten_thousand_trials() -> None:
-    arm = {"method": "pattern+lora", "rank": list(range(1, 51)), "learning_rate": [1e-4, 2e-4, 5e-4, 1e-3]}
-    tables = {"data": {"label_budget": 64}, "methods": {"arms": [arm]}, "evaluation": {"data_seeds": 50}}
-    plan = compiled(tables, n_rows=400).plan
+    plan = compiled(TEN_THOUSAND, n_rows=400).plan
     assert len(plan.trials) == 200 * 50 + 4 * 50 + 1
     assert len({stage.id for stage in plan.stages}) == len(plan.stages)

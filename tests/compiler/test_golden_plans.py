@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rule_cases import lengths, without_false
+from rule_cases import decision_at, lengths, without_false
 from situations import compiled, faults
 
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.plan import Plan
-from fewtune.specs.patch import lookup
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "plans"
 KEYS = {"title", "from_catalogue", "spec", "facts", "arms", "left_out", "warns", "refused", "expect", "departs",
@@ -51,19 +50,14 @@ class Golden:
         spec, parameters = self.situation
         return compiled(spec, **parameters).plan
 
-    def decision(self, expected: dict[str, Any]) -> tuple[Any, Decision]:
-        """The value at a place, and the decision that it is part of."""
-        at, prefix = expected["at"], ""
+    def decision(self, expected: dict[str, Any]) -> Decision:
+        """The decision at a place of the plan, or of an arm."""
+        prefix = ""
         if "arm" in expected:
             methods = [arm.method for arm in self.plan.arms]
             assert expected["arm"] in methods, f"there is no arm {expected['arm']}, only {', '.join(methods)}"
             prefix = f"/arms/{methods.index(expected['arm'])}"
-        place = prefix + at
-        found = [
-            one for one in self.plan.decisions if place == one.field or place.startswith(one.field.rstrip("/") + "/")
-        ]
-        assert len(found) == 1, f"{len(found)} decisions at {place}"
-        return lookup({"value": found[0].value}, "/value" + place[len(found[0].field) :]), found[0]
+        return decision_at(prefix + expected["at"], self.plan.decisions)
 
 
 def read() -> list[Golden]:
@@ -97,7 +91,8 @@ def test_there_are_enough_and_each_says_why() -> None:
 
 @pytest.mark.parametrize(("golden", "expected"), EXPECTATIONS)
 def test_a_value_is_the_one_that_the_catalogue_gives(golden: Golden, expected: dict[str, Any]) -> None:
-    value, decision = golden.decision(expected)
+    decision = golden.decision(expected)
+    value = decision.value
     if expected.get("nothing"):
         assert value is None
     if "value" in expected:

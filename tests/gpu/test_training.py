@@ -121,10 +121,9 @@ def test_packed_trials_in_bf16_differ_by_rounding_alone(folder: Path) -> None:
     assert max(map(abs, apart)) < 0.05
 
 
+@pytest.mark.skipif(DEVICE != "cuda", reason="only CUDA records")
 def test_steps_are_recorded_once_and_replayed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One graph for each shape of rows and one for the optimizers; later steps launch nothing singly."""
-    if DEVICE != "cuda":
-        pytest.skip("only CUDA records")
     replayed, graph = [], torch.cuda.CUDAGraph
     replay = graph.replay
     monkeypatch.setattr(graph, "replay", lambda self: (replayed.append(id(self)), replay(self))[1])
