@@ -194,7 +194,7 @@ def _told(power: Detectable, metric: str) -> Iterator[str]:
     for need in power.needs:
         counts = ((need.seeds, "data seeds"), (need.items, "items"))
         ways = [f"{count:,} {what}" for count, what in counts if count is not None]
-        yield f"{need.difference:g} would take {' or '.join(ways) or 'more of both'}"
+        yield f"{need.difference:g} would take {' or '.join(ways) or 'more items and more data seeds'}"
 
 
 def between(value: Range, show: Any) -> str:
