@@ -13,6 +13,7 @@ from fewtune.api.saved import plan_any
 from fewtune.api.session import Planned
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import DeviceFacts
+from fewtune.compiler.packing import MOST_WORKERS
 from fewtune.compiler.plan import Plan
 from fewtune.runtime.applying import Application, Reporter, refuse_without_libraries
 from fewtune.runtime.executor import Executor, InProcess, Setting, threads_each
@@ -21,9 +22,6 @@ from fewtune.runtime.job import ModelRef
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store.reader import Reader
 from fewtune.store.writer import Store
-
-MOST_WORKERS = 4
-"""On one processor: each has a base model of its own, and starts in some seconds of all cores."""
 
 
 @dataclass(frozen=True)

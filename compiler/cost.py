@@ -18,12 +18,12 @@ CPU_RATES: dict[str, tuple[float, float]] = {
     "cpu amx-bf16": (85.0, 135.0),
     "cpu avx512-bf16": (45.0, 70.0),
     "cpu avx512": (42.0, 50.0),
-    "cpu avx2": (22.0, 27.0),
+    "cpu avx2": (55.0, 65.0),
     "cpu neon": (20.0, 25.0),
     "cpu": (8.0, 10.0),
 }
-"""Class -> GFLOP/s a core when training, and forward only. The first line is measured, one thread a job
-(tests/bench/step.py, quickstart.py)."""
+"""Class -> GFLOP/s a core when training, and forward only. amx-bf16 and avx2 are measured, one thread a job
+(tests/bench/step.py, quickstart.py, packing.py)."""
 FP32_CORE = (42.0, 50.0)
 """GFLOP/s a core in fp32 on a processor whose class is faster in bf16."""
 MEASURED_CUDA = 450e3
@@ -45,6 +45,12 @@ CUDA_LAUNCHED = 4.8e-3
 """Seconds of a layer below which a step does not fall that is launched kernel by kernel (143 ms for 30 layers)."""
 LAYER_OVERHEAD = 1.1e-3
 """Seconds of a layer in a step on a processor that depend neither on tokens nor on trials."""
+ONCE: dict[Precision, float] = {"bf16": 237.0, "fp32": 37.0}
+"""Tokens in whose time a processor reads and rearranges the weights for the products of a step, once for all trials
+that share it. bf16: fitted to 4 and 8 trials of 480 tokens, and to the grid (tests/bench/grid.md), with AMX; fp32: 36
+and 39 found with 8 rows of 8 tokens, with AVX-512 and AVX2 (tests/bench/packing_135M_cpu.md, packing_135M_avx2.md)."""
+MOST_ONCE = 0.4
+"""The largest share of a step's products that was found to be paid once."""
 SLOT_OVERHEAD = 0.5e-3
 """Seconds that each trial adds to a step, its batch, clipping and schedule (tests/bench/packing.py)."""
 CUDA_SLOT = 0.15e-3
@@ -129,15 +135,18 @@ def step_seconds(
         trainable: moving parameters of each training.
         slots: trainings that share the step.
     """
-    flops = (6.0 if adaptation == "full" else 4.0) * model.block_parameters * tokens * PADDING * slots
-    products = flops / rates(device, precision).train * slower(adaptation)
+    flops = (6.0 if adaptation == "full" else 4.0) * model.block_parameters * tokens * PADDING
+    alone = flops / rates(device, precision).train * slower(adaptation)
     if device.kind == "cuda":
+        products = alone * slots
         fixed, wide = CUDA_BETWEEN
         each = (fixed + wide * (model.hidden + model.intermediate)) * MEASURED_CUDA * 1e9
         work = products + each / rates(device, precision).train * model.layers * tokens * PADDING * slots
         if adaptation == "lora":
             return model.layers * CUDA_LAYER + work + slots * CUDA_SLOT
         return max(work, model.layers * CUDA_LAUNCHED) + slots * CUDA_LAUNCHED_SLOT
+    once = min(MOST_ONCE, ONCE[precision] / (tokens + ONCE[precision]))
+    products = alone * (once + (1.0 - once) * slots)
     return products + model.layers * LAYER_OVERHEAD + slots * (SLOT_OVERHEAD + trainable * MOVE)
 
 

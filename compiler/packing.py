@@ -25,6 +25,13 @@ WORTH = 1.1
 """Times as fast that a pack must be: below it, the estimate's own error is larger."""
 NEAR = 1.05
 """A pack this close to the best one is large enough."""
+MOST_WORKERS = 4
+"""Workers that share a processor, at most: each has its own base model, and starts in some seconds of all cores."""
+
+
+def workers(device: DeviceFacts) -> int:
+    """How many workers a run usually has, each with its share of the trials: one for each GPU, or for each core."""
+    return min(device.cores, MOST_WORKERS) if device.kind == "cpu" else device.count
 
 
 class Shape(Frozen):
@@ -66,11 +73,11 @@ def packing(
         shape: of their steps.
         trials: how many there are.
         steps: of all of them together.
-        ready: how many of them can be at work at the same time, at most.
+        ready: how many of them can be at work at the same time, at most, on all workers.
         limit: bytes that a device may take.
     """
     fitting = max(k for k in range(1, MOST + 1) if k == 1 or _peak(model, device, arms[0], shape, k) <= limit)
-    most = min(trials, ready)
+    most = -(-min(trials, ready) // workers(device))
     each = {
         k: step_seconds(
             model, device, arms[0].precision, arms[0].adaptation,
@@ -97,7 +104,7 @@ def _chosen(each: Mapping[int, float], shape: Shape, *, trials: int, most: int, 
     gain = each[1] / each[slots]
     said = f"a step of one trial has {shape.tokens:.0f} tokens and takes {each[1]:.2f} s"
     if most == 1:
-        return 1, "there is one training only" if trials == 1 else "there is one training at a time only"
+        return 1, "there is one training only" if trials == 1 else "each worker has one training at a time"
     if fitting == 1:
         return 1, f"{said}; two trainings at a time do not fit into memory"
     if gain < WORTH:

@@ -30,7 +30,7 @@ def test_sharing_steps_changes_no_score_and_trains_nothing_twice(tmp_path: Path)
 
 
 def test_a_plan_for_a_tiny_model_shares_by_itself(tmp_path: Path) -> None:
-    made = make_project(tmp_path)
+    made = make_project(tmp_path, evaluation={"data_seeds": 4})
     slots = {group.slots for group in made.plan().compiled.estimate.packing}
     assert min(slots) > 1
     made.apply()

@@ -26,6 +26,7 @@ from contestants import SHAPES, Cell, Contestant, base, measured, packed, plain,
 from workplace import machine
 
 from fewtune.runtime.train.memory import release
+from fewtune.runtime.train.model import DTYPES
 
 SLOTS = (1, 2, 4, 8, 16, 32, 64)
 """Up to the most that is promised, or to 16."""
@@ -154,17 +155,17 @@ def rate(work: Callable[[], object], device: str, times: int = 10) -> float:
     return times / (time.perf_counter() - began)
 
 
-def ability(device: str) -> tuple[float, str]:
-    """(FLOP a second of a large bf16 product, what the device can do in words)."""
+def ability(device: str, precision: str) -> tuple[float, str]:
+    """(FLOP a second of a large product, what the device can do in words)."""
     side, numbers = (8192, 2**28) if device != "cpu" else (2048, 2**24)
-    a = torch.randn(side, side, dtype=torch.bfloat16, device=device)
+    a = torch.randn(side, side, dtype=DTYPES[precision], device=device)  # type: ignore[index]
     x, one = torch.empty(numbers, device=device), torch.zeros(1, device=device)
     product = 2.0 * side**3 * rate(lambda: a @ a, device)
     copied = 8.0 * numbers * rate(x.clone, device)
     launch = rate(lambda: one.add_(1), device, 2000)
     return product, (
-        f"{product / 1e12:.2f} TFLOP/s in a bf16 product of {side}, {copied / 1e9:.0f} GB/s copied (read and written), "
-        f"{1e6 / launch:.1f} us for the smallest operation"
+        f"{product / 1e12:.2f} TFLOP/s in a {precision} product of {side}, {copied / 1e9:.0f} GB/s copied (read and "
+        f"written), {1e6 / launch:.1f} us for the smallest operation"
     )
 
 
@@ -205,7 +206,7 @@ def main() -> None:
             trial.run()
         return
     steps = options.steps or (5 if options.device == "cpu" else 20)
-    product, words = ability(options.device)
+    product, words = ability(options.device, precision)
     curves = {}
     for cell in cells:
         own = [claim for claim in promised if claim.cell == (cell.rows, cell.tokens)]

@@ -1,11 +1,12 @@
 """What the rules' choice costs against the best arm of a grid, and what it gains over common defaults.
 
-    python tests/bench/regret.py --data ../shared/data --folder FOLDER [--minutes 60] [--output tests/bench/regret.md]
+    python tests/bench/regret.py --data ../shared/data [--folder FOLDER] [--minutes 60] [--output tests/bench/regret.md]
 
-AG News (test rows 201-600), SICK (1-400) and CoLA (1-400, by MCC, reported apart), 16 and 64 labels, 4 data seeds, the
+AG News (test rows 201-600), SICK (2001-2400) and CoLA (1-400, by MCC, reported apart), 16 and 64 labels, 4 data seeds, the
 embedded model. For each cell one spec that pins nothing, and one with the grid {pattern, head} x {LoRA r = 8, full} x
-{1e-4, 5e-4}, the defaults of LLaMA-Factory and TRL, and LoRA at a fixed 60 steps; all in one workspace, so that the run
-goes on where it was (after `--minutes` it stops cleanly), and one SQL query spans them.
+{1e-4, 5e-4}, the defaults of LLaMA-Factory and TRL, and LoRA at a fixed 60 steps; all in one workspace, and one SQL
+query spans them. What was measured is kept in regret.tar.xz beside this script (journal and predictions, no weights, no
+texts), from which the run goes on; after `--minutes` it stops cleanly. In fp32, so that every processor can go on.
 
 Regret without the winner's curse: the best arm is picked on half of the seeds and items and compared with the rules'
 arm on the other half, averaged over splits; intervals by resampling seeds and items.
@@ -16,6 +17,7 @@ import json
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from typing import Any
 import numpy as np
 from workplace import Workplace, machine
 
+from fewtune.api.session import plan_spec
 from fewtune.store.metrics import score
 from fewtune.store.reader import Reader
 from fewtune.store.trial_predictions import arm_runs
@@ -32,9 +35,9 @@ from fewtune.store.trial_predictions import arm_runs
 SIZES = (16, 64)
 SEEDS = 4
 TASKS = {
-    "agnews": {"type": "classification", "test": "test.jsonl", "rows": "201-600", "metric": "accuracy"},
-    "sick": {"type": "pair-classification", "test": "test.jsonl", "rows": "1-400", "metric": "accuracy"},
     "cola": {"type": "classification", "test": "validation.jsonl", "rows": "1-400", "metric": "mcc"},
+    "sick": {"type": "pair-classification", "test": "test.jsonl", "rows": "2001-2400", "metric": "accuracy"},
+    "agnews": {"type": "classification", "test": "test.jsonl", "rows": "201-600", "metric": "accuracy"},
 }
 SPEC = """\
 spec_version = 1
@@ -42,6 +45,9 @@ name = "{name}"
 
 [task]
 type = "{type}"
+
+[model]
+precision = "fp32"
 
 [data]
 train = "{task}/train.jsonl"
@@ -62,6 +68,9 @@ BASELINES = ("majority", "tfidf", "encoder", "probe", "zero-shot")
 RIVALS = (*DEFAULTS, "tfidf", "encoder")
 """What the rules' choice is compared with, arm by arm."""
 SPLITS, DRAWS = 40, 300
+KEPT = Path(__file__).with_name("regret.tar.xz")
+"""Journal, plans and predictions of all that was measured."""
+WEIGHTS = "state.safetensors"
 
 
 def grid() -> Iterator[dict[str, Any]]:
@@ -188,9 +197,42 @@ def report(cells: list[Cell], missing: int) -> str:
     return "\n\n".join(parts)
 
 
-def applied(place: Workplace, name: str, limit: float) -> bool:
+def restored(place: Workplace) -> Path:
+    """The workspace, with what was measured earlier."""
+    workspace = place.folder / ".fewtune"
+    if KEPT.exists() and not workspace.exists():
+        with tarfile.open(KEPT) as kept:
+            kept.extractall(workspace, filter="data")
+    return workspace
+
+
+def keep(workspace: Path) -> None:
+    """Write what was measured beside this script; weights stay out, and large ones go, for they fill the disk."""
+    for state in workspace.glob(f"artefacts/*/*/{WEIGHTS}"):
+        if state.stat().st_size > 1e8:
+            state.unlink()
+    new = KEPT.with_suffix(".new")
+    with tarfile.open(new, "w:xz") as kept:
+        for file in sorted([workspace / "journal.jsonl", *workspace.glob("artefacts/*/*/*")]):
+            if file.name != WEIGHTS:
+                kept.add(file, file.relative_to(workspace))
+    new.replace(KEPT)
+
+
+def measured(workspace: Path, spec: Path) -> bool:
+    """Whether the spec's run came to its end and today's plan asks for nothing else; a pinned choice says nothing."""
+    reader = Reader(workspace)
+    run = reader.latest_run(spec.stem)
+    if run is None or run.ended is None or run.ended.state != "succeeded":
+        return False
+    plan, known = plan_spec(spec, workspace).plan, reader.history().evaluated
+    scored = all(stage.fingerprint in known for stage in plan.stages if stage.kind == "evaluate")
+    return plan.hash == run.started.plan_hash or (scored and spec.stem.endswith("grid"))
+
+
+def applied(place: Workplace, name: str, how: list[str], limit: float) -> bool:
     """Apply a spec; after so many seconds stop it cleanly. Whether it came to its end."""
-    command = [sys.executable, "-m", "fewtune.api.cli", "apply", f"{name}.toml"]
+    command = [sys.executable, "-m", "fewtune.api.cli", "apply", f"{name}.toml", *how]
     process = subprocess.Popen(command, cwd=place.folder)
     try:
         return process.wait(limit) == 0
@@ -203,27 +245,30 @@ def applied(place: Workplace, name: str, limit: float) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, required=True, help="where to work; a later run goes on there")
-    parser.add_argument("--minutes", type=float, default=10_000, help="no longer than this")
+    parser.add_argument("--folder", type=Path, help="where to work; a later run goes on there")
+    parser.add_argument("--minutes", type=float, default=10_000, help="no longer than this; 0: only the table")
+    parser.add_argument("--in-process", action="store_true", help="one worker instead of one for each core")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     over = time.monotonic() + 60 * options.minutes
     place = Workplace("regret", options.folder)
+    workspace = restored(place)
     for task in TASKS:
         (place.folder / task).mkdir(exist_ok=True)
         for file in ("train.jsonl", TASKS[task]["test"]):
             place.add(options.data / task / file, f"{task}/{file}")
     every = [(task, n) for n in SIZES for task in TASKS]
-    for task, n in every:
-        for name, text in specs(task, n).items():
-            place.write(f"{name}.toml", text)
-            if time.monotonic() < over:
-                applied(place, name, over - time.monotonic())
-    reader = Reader(place.folder / ".fewtune")
+    written = {name: text for task, n in every for name, text in specs(task, n).items()}
+    for name, text in sorted(written.items(), key=lambda pair: pair[0].endswith("grid"), reverse=True):
+        place.write(f"{name}.toml", text)
+        if (left := over - time.monotonic()) > 0 and not measured(workspace, place.folder / f"{name}.toml"):
+            applied(place, name, ["--in-process"] if options.in_process else [], left)
+            keep(workspace)
+    reader = Reader(workspace)
     cells = [found for task, n in every if (found := cell(reader, task, n)) is not None]
     text = f"""# Regret of the rules' choice
 
-`python tests/bench/regret.py --data ../shared/data --folder FOLDER`, {machine()}. {SEEDS} data seeds, 400 items.
+`python tests/bench/regret.py --data ../shared/data`, {machine()}. {SEEDS} data seeds, 400 items.
 
 {report(cells, len(every) - len(cells))}
 """
