@@ -62,6 +62,9 @@ def _score(model: Chosen, found: Results | None) -> str:
     if found is None or own is None:
         return "No complete score is known."
     said = [f"{_row(own)} on {_where(own)}. {_meaning(model, own)}"]
+    best = next((row.arm for row in found.board if row.chosen), own.arm)
+    if best != own.arm:
+        said.append(f"The run chose {best}; this arm was exported by its name.")
     if found.verdict is not None:
         said.append(found.verdict.sentence)
     rows = [f"| {row.arm} | {row.mean:.3f} | {row.ci_low:.3f} to {row.ci_high:.3f} |" for row in found.board]

@@ -400,6 +400,7 @@ def export(
     folder: Annotated[Path, typer.Argument(help="A new folder.")],
     merged: Annotated[bool, typer.Option("--merged", help="A whole model instead of an adapter.")] = False,
     precision: Annotated[str | None, typer.Option(help="Of merged weights: fp32 or bf16 [fp32].")] = None,
+    arm: Annotated[str | None, typer.Option(help="An arm that was fitted on all labels [the chosen one].")] = None,
     run: Annotated[str | None, typer.Option(help="A run [the latest].")] = None,
     workspace: Workspace = None,
     as_json: Json = False,
@@ -412,7 +413,7 @@ def export(
         if precision is not None and not merged:
             message = f"--precision {precision}: an adapter keeps its own precision"
             raise RunError(Diagnostic(code="E-usage", message=message, remedy="add --merged"), exit_status=2)
-        made = export_folder(_folder(workspace), folder, merged=merged, precision=precision or "fp32", run=run)
+        made = export_folder(_folder(workspace), folder, merged=merged, precision=precision or "fp32", run=run, arm=arm)
 
         def show() -> None:
             for name in made["files"]:

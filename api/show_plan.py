@@ -20,6 +20,7 @@ GENERAL = (
     "scheme",
     "validation",
     "folds",
+    "choosing",
     "data_seeds",
     "model_seeds",
     "metric",
@@ -132,6 +133,8 @@ def said(value: Any) -> str:
         words = value["words"]
         same = all(label == word for label, word in words.items())
         return ", ".join(words) if same else ", ".join(f"{label}: {word}" for label, word in words.items())
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
     if isinstance(value, list):
         return ", ".join(repr(item) if "\n" in str(item) else str(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)

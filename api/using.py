@@ -165,9 +165,10 @@ def _cell(plan: Plan, row: dict[str, Any], field: str) -> str:
 
 
 def export_folder(
-    workspace: Path, folder: Path, *, merged: bool = False, precision: str = "fp32", run: str | None = None
-) -> dict[str, Any]:
-    """Write the chosen model into a new folder.
+    workspace: Path, folder: Path, *, merged: bool = False, precision: str = "fp32", run: str | None = None,
+    arm: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Write the chosen model, or a named arm's, into a new folder.
 
     Raises:
         FewtuneError: the folder is not empty, nothing is fitted, or the chosen arm moved no weights.
@@ -180,7 +181,7 @@ def export_folder(
             Diagnostic(code="E-usage", message=f"--precision {precision}: expected bf16 or fp32"), exit_status=2
         )
     reader = Reader(workspace)
-    model = chosen(reader, run=run)
+    model = chosen(reader, run=run, arm=arm)
     files = export(model, folder, merged=merged, precision=precision)
     card = model_card(workspace, model, merged=merged, precision=precision, agreement=_agreement(model))
     (folder / "README.md").write_text(card, encoding="utf-8")

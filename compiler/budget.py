@@ -1,8 +1,8 @@
 """Fit the plan into its limits, and name each cut with what keeping it would cost.
 
-Arms that the rules added as experiments go first, then seeds beyond three, then steps down to a floor, then the
-smaller points of the learning curve, then in-context arms and probes. What the spec pins stays; majority, zero-shot and
-the first candidate stay. When that does not fit, there is no plan.
+Arms that the rules added as experiments go first, then the cross-validation that chooses, then seeds beyond three,
+then steps down to a floor, then the smaller points of the learning curve, then in-context arms and probes. What the
+spec pins stays; majority, zero-shot and the first candidate stay. When that does not fit, there is no plan.
 """
 
 from bisect import bisect_left
@@ -178,6 +178,8 @@ def _moves(first: Resolution) -> Iterator[Move]:
     candidates = list(dict.fromkeys(arm.method for arm in ruled if arm.role == "candidate"))
     for method in reversed(candidates[1:]):
         yield _drop(method)
+    if s.choosing is not None and s.experiment.evaluation.validation is None:
+        yield Move((partial(replace, choosing=True),), _no_choosing)
     if s.data_seeds > FLOOR and s.experiment.evaluation.data_seeds is None:
         fewer = range(s.data_seeds - 1, FLOOR - 1, -1)
         yield Move(tuple(partial(replace, data_seeds=count) for count in fewer), _fewer_seeds)
@@ -203,6 +205,13 @@ def _drop(method: MethodName) -> Move:
         return f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} left out"
 
     return Move((cut,), words, drops=method)
+
+
+def _no_choosing(was: Resolution, now: Resolution) -> str:
+    parts = was.situation.choosing
+    fits = parts.folds * parts.seeds if parts else 0
+    order = now.choosable[0].name
+    return f"the cross-validation that chooses the arm is left out, {fits} fits of each; the rules choose {order!r}"
 
 
 def _fewer_seeds(was: Resolution, now: Resolution) -> str:

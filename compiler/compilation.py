@@ -53,6 +53,7 @@ def compile_plan(experiment: Experiment, facts: Facts, name: str = "experiment")
         verbalizer=s.verbalizer,
         levels=s.levels,
         folds=s.folds,
+        choosing=s.choosing,
         data_seeds=s.data_seeds,
         model_seeds=s.model_seeds,
         precision=s.precision,
@@ -175,6 +176,8 @@ def _stage_seconds(costing: Costing, expanded: Expanded) -> dict[str, float]:
         if own is not None and split != "validation":
             return round(costing.split_seconds(arm, own), 3)
         rows = level.validation if split == "validation" else len(s.pool) // (s.folds or 1)
+        if s.choosing is not None:
+            rows = level.n // s.choosing.folds
         return round(costing.score_seconds(arm, rows, costing.mean_train), 3)
 
     return {

@@ -127,6 +127,7 @@ class Costing:
         s = self.resolution.situation
         recipes = [(member.arm, recipe) for member in members for recipe in member.arm.recipes]
         trainings = {arm.name: self.runs(arm) * (s.folds or 1) * self._done(arm) for arm, _ in recipes}
+        parts = [(self._parts(arm), recipe) for arm, recipe in recipes if recipe.n == s.levels[-1].n]
         shape = Shape(
             tokens=max(recipe.batch_size * self._trained_tokens(arm) for arm, recipe in recipes),
             micro_batch=max(recipe.micro_batch for _, recipe in recipes),
@@ -136,8 +137,9 @@ class Costing:
         )
         return packing(
             s.facts.model, s.facts.device, [member.arm for member in members], shape,
-            trials=round(sum(trainings[arm.name] for arm, _ in recipes)),
-            steps=round(sum(trainings[arm.name] * recipe.steps for arm, recipe in recipes)),
+            trials=round(sum(trainings[arm.name] for arm, _ in recipes)) + sum(count for count, _ in parts),
+            steps=round(sum(trainings[arm.name] * recipe.steps for arm, recipe in recipes))
+            + sum(count * recipe.steps for count, recipe in parts),
             ready=self._ready(len(members)),
             limit=limit_bytes(s.experiment, s.facts.device),
         )  # fmt: skip
@@ -191,12 +193,30 @@ class Costing:
     def arm_seconds(self, arm: Arm) -> float:
         """Seconds of all trials of an arm, one after another."""
         s = self.resolution.situation
-        report = self._report_seconds(arm)
+        report, chosen_by = self._report_seconds(arm), self._choosing_seconds(arm)
         if not arm.seeded:
-            return report + self._unseeded_validation(arm)
+            return report + chosen_by + self._unseeded_validation(arm)
         runs = self.runs(arm) * self._done(arm)
         reports = 1 if arm.formulation in PROBES else runs * len(s.levels)  # frozen features are read once
-        return reports * report + sum(runs * self._trial_seconds(arm, level) for level in s.levels)
+        return chosen_by + reports * report + sum(runs * self._trial_seconds(arm, level) for level in s.levels)
+
+    def _parts(self, arm: Arm) -> int:
+        """Fits to parts of the samples, which choose the arm."""
+        chosen_by = self.resolution.situation.choosing
+        return chosen_by.folds * chosen_by.seeds if chosen_by and arm.name in self._choosable else 0
+
+    @cached_property
+    def _choosable(self) -> frozenset[str]:
+        return frozenset(arm.name for arm in self.resolution.choosable)
+
+    def _choosing_seconds(self, arm: Arm) -> float:
+        """Seconds of the cross-validation that chooses the arm."""
+        count, level = self._parts(arm), self.resolution.situation.levels[-1]
+        chosen_by = self.resolution.situation.choosing
+        if chosen_by is None or not count or arm.formulation in PROBES:
+            return count * REGRESSION_SECONDS  # frozen features are read already
+        fits = self.fit_seconds(arm, level) if arm.seeded else 0.0
+        return count * (fits + self.score_seconds(arm, level.n // chosen_by.folds, self.mean_train))
 
     def _trial_seconds(self, arm: Arm, level: Level) -> float:
         s = self.resolution.situation

@@ -13,7 +13,7 @@ from fewtune.compiler.halving import Rung
 from fewtune.compiler.naming import free
 from fewtune.compiler.plan import PROBES, Arm, Gate, Level, Recipe, Sample, Stage, Trial
 from fewtune.compiler.resolve import Resolution
-from fewtune.compiler.sample import draw, ordered, sample_content, stratified
+from fewtune.compiler.sample import draw, ordered, parts, sample_content, stratified
 from fewtune.specs.evaluation import LABEL_METRICS, TEXT_METRICS, Metric
 
 VALIDATION = "validation"
@@ -22,8 +22,6 @@ CV = "cv"
 REFIT = "refit"
 FOUR_BITS = "nf4, blocks of 64, double quantisation, linear layers of the blocks"
 """What a base in four bits is; other arms name none."""
-PROMPTED = ("in-context", "pattern", "generation")
-"""Formulations that ask the language model."""
 
 
 def slug(name: str) -> str:
@@ -157,9 +155,30 @@ class Expansion:
         }
 
     @cached_property
+    def parts(self) -> dict[tuple[int, int], list[Sample]]:
+        """(n, data seed) -> the parts that choose the arm, of the samples that are cut."""
+        s, chosen_by = self.resolution.situation, self.resolution.situation.choosing
+        if chosen_by is None:
+            return {}
+        keys = [(s.levels[-1].n, data_seed) for data_seed in range(chosen_by.seeds)]
+        return {key: parts(s.facts.data, self.samples[key][0], chosen_by.folds) for key in keys}
+
+    @cached_property
+    def choosable(self) -> frozenset[str]:
+        """Names of the arms that may be chosen."""
+        return frozenset(arm.name for arm in self.resolution.choosable)
+
+    @cached_property
+    def all_samples(self) -> tuple[Sample, ...]:
+        """Whole samples (or folds), then their parts."""
+        return tuple(sample for drawn in (*self.samples.values(), *self.parts.values()) for sample in drawn)
+
+    @cached_property
     def targets(self) -> dict[str, list[tuple[str, str]]]:
         """Sample -> what a state fitted to it is scored on: names of splits and hashes of their rows."""
-        return {sample.id: list(self._targets(sample)) for drawn in self.samples.values() for sample in drawn}
+        in_parts = {sample.id for drawn in self.parts.values() for sample in drawn}
+        return {sample.id: list(self._targets(sample))[: 1 if sample.id in in_parts else None]
+                for sample in self.all_samples}  # fmt: skip
 
     def _targets(self, sample: Sample) -> Iterator[tuple[str, str]]:
         data = self.facts.data
@@ -175,8 +194,8 @@ class Expansion:
 
     @cached_property
     def by_validation(self) -> bool:
-        """Whether validation rows choose the arm; then no report split is scored before the choice."""
-        return self.resolution.situation.levels[-1].validation > 0
+        """Whether scores choose the arm; then no report split is scored before the choice."""
+        return self.resolution.situation.validated or bool(self.parts)
 
     @cached_property
     def rungs(self) -> dict[str, Rung]:
@@ -198,19 +217,13 @@ class Expansion:
             else:
                 self._unseeded(resolved.arm)
         gates = [*self._halvings(), *self._choice()]
-        samples = tuple(sample for drawn in self.samples.values() for sample in drawn)
-        return Expanded(samples, tuple(self.trials), tuple(self.stages), tuple(gates))
+        return Expanded(self.all_samples, tuple(self.trials), tuple(self.stages), tuple(gates))
 
     def _sample_stages(self) -> Iterator[Stage]:
-        for drawn in self.samples.values():
-            for sample in drawn:
-                yield Stage(
-                    id=f"sample/{sample.id}",
-                    kind="sample",
-                    fingerprint=sample.content,
-                    sample=sample.id,
-                    fold=sample.fold,
-                )
+        for sample in self.all_samples:
+            yield Stage(
+                id=f"sample/{sample.id}", kind="sample", fingerprint=sample.content, sample=sample.id, fold=sample.fold
+            )
 
     def _seeded(self, arm: Arm) -> None:
         s = self.resolution.situation
@@ -222,10 +235,12 @@ class Expansion:
 
     def _trial(self, arm: Arm, shared: dict[str, str], level: Level, data_seed: int, model_seed: int | None) -> None:
         trial = f"{self.slugs[arm.name]}/n{level.n}/d{data_seed}" + ("" if model_seed is None else f"/m{model_seed}")
-        gate, fits = self._gate(arm, data_seed), []
+        gate, fits = self._gate(arm, data_seed), list[str]()
         waits = () if gate is None else (gate,)
-        for sample in self.samples[level.n, data_seed]:
-            fold = "" if sample.fold is None else f"/f{sample.fold}"
+        drawn = self.samples[level.n, data_seed]
+        cut = self.parts.get((level.n, data_seed), []) if arm.name in self.choosable and not model_seed else []
+        whole = [(sample, "" if sample.fold is None else f"/f{sample.fold}") for sample in drawn]
+        for sample, fold in (*whole, *((part, f"/part{part.fold}") for part in cut)):
             fit = fit_fingerprint(shared, sample, model_seed)
             train = Stage(
                 id=f"train/{trial}{fold}", kind="train", fingerprint=fit, needs=(f"sample/{sample.id}", *waits),
@@ -234,7 +249,8 @@ class Expansion:
             self.stages.append(train)
             for split, content in self.targets[sample.id]:
                 self._score(train, fit, split, content, waits)
-            fits.append(fit)
+            if len(fits) < len(whole):
+                fits.append(fit)
         self.trials.append(
             Trial(
                 id=trial, arm=arm.name, n=level.n, data_seed=data_seed,
@@ -280,26 +296,27 @@ class Expansion:
         )
 
     def _unseeded_validation(self, arm: Arm, trial: str, prompt: str) -> None:
-        level, seen = self.resolution.situation.levels[-1], set[str]()
-        for (n, _), drawn in self.samples.items():
-            for sample in drawn if n == level.n and level.validation else ():
-                content = dict(self.targets[sample.id])[VALIDATION]
-                score = score_fingerprint(prompt, VALIDATION, content, self.metrics)
-                if score in seen:
-                    continue
-                seen.add(score)
-                self.stages.append(
-                    Stage(
-                        id=f"evaluate/{trial}/{sample.id}/{VALIDATION}", kind="evaluate", fingerprint=score,
-                        needs=(f"sample/{sample.id}",), trial=trial, arm=arm.name, sample=sample.id, fold=sample.fold,
-                        split=VALIDATION,
-                    )
-                )  # fmt: skip
+        n, seen = self.resolution.situation.levels[-1].n, set[str]()
+        for sample in self.all_samples if arm.name in self.choosable else ():
+            if sample.n != n or not sample.validation:
+                continue
+            content = dict(self.targets[sample.id])[VALIDATION]
+            score = score_fingerprint(prompt, VALIDATION, content, self.metrics)
+            if score in seen:
+                continue
+            seen.add(score)
+            self.stages.append(
+                Stage(
+                    id=f"evaluate/{trial}/{sample.id}/{VALIDATION}", kind="evaluate", fingerprint=score,
+                    needs=(f"sample/{sample.id}",), trial=trial, arm=arm.name, sample=sample.id, fold=sample.fold,
+                    split=VALIDATION,
+                )
+            )  # fmt: skip
 
     def _choice(self) -> Iterator[Gate]:
         """How the chosen arm is found, and the training of each candidate on all labels, of which one will run."""
         s, level = self.resolution.situation, self.resolution.situation.levels[-1]
-        candidates = self._candidates()
+        candidates = self.resolution.choosable
         names = tuple(arm.name for arm in candidates)
         looked_at = self._validations(names)
         needs = tuple(stage.id for stage in looked_at) if self.by_validation else ()
@@ -308,7 +325,10 @@ class Expansion:
         halvings = [stage.fingerprint for stage in self.stages if stage.kind == "halve"]
         chosen_by = fingerprint("select", content | ({"halvings": halvings} if halvings else {}))
         self.stages.append(Stage(id="select", kind="select", fingerprint=chosen_by, needs=needs))
-        if self.by_validation:
+        if s.choosing is not None:
+            because = f"the best {s.metric} when quarters of the {level.n} labels are scored by what was fitted to the "
+            because += f"others: {s.choosing.seeds * level.n} scored labels, before any test score is read"
+        elif self.by_validation:
             because = f"the best mean {s.metric} on the validation rows at n = {level.n}, before any test score is read"
         else:
             because = "no validation rows at this n: the rules' order decides, before any test score is read"
@@ -343,16 +363,6 @@ class Expansion:
             because = f"after {after} the best {rung.keep} of {left} go on, by mean {s.metric} on the validation rows"
             yield Gate(stage=name, kind="best-share", because=because, metric=s.metric, n=n, arms=names, keep=rung.keep)
             left = rung.keep
-
-    def _candidates(self) -> list[Arm]:
-        """Arms that may be chosen, in the rules' order: trained ones; every model arm when validation decides."""
-        arms = [resolved.arm for resolved in self.resolution.arms]
-        trained = [arm for arm in arms if arm.role == "candidate"]
-        prompted = [arm for arm in arms if not arm.trained and arm.formulation in PROMPTED]
-        frozen = [arm for arm in arms if arm.formulation in (*PROBES, "tfidf", "lead")]
-        if self.by_validation:
-            return trained + prompted[::-1] + frozen[::-1] or arms
-        return (trained or frozen[::-1] or prompted[::-1] or arms)[:]
 
     def _refit(self, arm: Arm, level: Level) -> Stage:
         """Train on all labels of the largest n, without stopping early."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.finding import finding
 from fewtune.compiler.resolve import budgets
+from fewtune.compiler.rules.choosing import FOLDS
 from fewtune.compiler.rules.folds import folds
 from fewtune.compiler.rules.metric import IMBALANCED
 from fewtune.compiler.situation import Situation
@@ -161,6 +162,12 @@ def _splits(s: Situation) -> Iterator[Diagnostic]:
     if split is not None and asked.validation is not None:
         message = "validation has no effect: there is a validation split"
         yield finding("E-no-effect", message, "/evaluation/validation", remedy="remove it, or data.validation")
+    if asked.validation == "cross-validation" and s.facts.data.test is None:
+        message = "it has no effect: without a test split the folds score the arms, and the rules' order chooses"
+        yield finding("E-no-effect", message, "/evaluation/validation", remedy="remove it, or give data.test")
+    if asked.validation == "cross-validation" and max(dict(budgets(s)), default=0) < 2 * FOLDS:
+        message = f"fewer than {2 * FOLDS} labels cannot be cut into {FOLDS} parts"
+        yield finding("E-too-few-rows", message, "/evaluation/validation", remedy="more labels, or fixed-schedule")
     if asked.folds is not None and s.facts.data.test is not None:
         message = "folds has no effect: there is a test split"
         yield finding("E-no-effect", message, "/evaluation/folds", remedy="remove folds, or remove data.test")

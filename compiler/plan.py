@@ -22,6 +22,8 @@ PLAIN = ("majority", "tfidf", "encoder", "lead")
 """Formulations that do without the language model."""
 PROBES = ("encoder", "probe")
 """Formulations that fit a logistic regression on the frozen features of a network."""
+PROMPTED = ("in-context", "pattern", "generation")
+"""Formulations that ask the language model."""
 
 StageKind = Literal["sample", "train", "evaluate", "halve", "select", "refit"]
 Scheme = Literal["fixed-schedule", "held-out", "validation-split"]
@@ -143,6 +145,17 @@ class Level(Frozen):
     scheme: Scheme
 
 
+class Choosing(Frozen):
+    """Cross-validation within a sample: what chooses the arm where all labels train."""
+
+    folds: int
+    """Parts of the sample, each scored by a state that was fitted to the others."""
+    seeds: int
+    """Data seeds whose samples are cut."""
+    trained: Literal["first", "all"]
+    """Which trained arms take part, in the rules' order; those that train nothing all do."""
+
+
 class Sample(Frozen):
     """The labelled examples of one trial (or fold), as row indices from 0."""
 
@@ -261,6 +274,8 @@ class Plan(Frozen):
     verbalizer: Verbalizer | None
     levels: tuple[Level, ...]
     folds: int | None
+    choosing: Choosing | None = None
+    """None: validation rows or the rules' order choose the arm."""
     data_seeds: int
     model_seeds: int
     precision: Precision
@@ -302,6 +317,10 @@ class Plan(Frozen):
     def trial_index(self) -> dict[str, Trial]:
         """Trial id -> trial."""
         return {trial.id: trial for trial in self.trials}
+
+    def is_part(self, stage: Stage) -> bool:
+        """Whether a stage belongs to a part of a sample, which only chooses: its state is of no further use."""
+        return self.folds is None and stage.fold is not None
 
     @property
     def final_n(self) -> int:

@@ -15,8 +15,10 @@ from fewtune.compiler.halving import Rung, rungs
 from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
 from fewtune.compiler.naming import arm_name, free
 from fewtune.compiler.notes import LEFT_OUT, Noted, Notes, cut, pin
-from fewtune.compiler.plan import PLAIN, PROBES, Arm, Generation, Level, Lora, Recipe, Verbalizer
+from fewtune.compiler.plan import PLAIN, PROBES, PROMPTED, Arm, Choosing, Generation, Level, Lora, Recipe, Verbalizer
+from fewtune.compiler.rules import choosing as chosen_by
 from fewtune.compiler.rules.batch_size import batch_size
+from fewtune.compiler.rules.choosing import choosing
 from fewtune.compiler.rules.data_seeds import data_seeds
 from fewtune.compiler.rules.demonstrations import demonstrations
 from fewtune.compiler.rules.early_stopping import early_stopping
@@ -63,6 +65,8 @@ class Cuts:
     """The largest number of steps that a rule may choose."""
     levels: int | None = None
     """How many points of the learning curve stay, the largest n first."""
+    choosing: bool = False
+    """Whether the cross-validation that a rule would choose the arm by is left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,19 @@ class Resolution:
     def candidates(self) -> tuple[Arm, ...]:
         """The arms that are compared, in the rules' order; all others are what they are measured by."""
         return tuple(resolved.arm for resolved in self.arms if resolved.arm.role == "candidate")
+
+    @cached_property
+    def choosable(self) -> tuple[Arm, ...]:
+        """The arms that may be chosen, in the rules' order: trained ones; where scores choose, all model arms."""
+        arms = tuple(resolved.arm for resolved in self.arms)
+        prompted = tuple(arm for arm in arms if not arm.trained and arm.formulation in PROMPTED)[::-1]
+        frozen = tuple(arm for arm in arms if arm.formulation in (*PROBES, "tfidf", "lead"))[::-1]
+        if self.situation.validated:
+            return self.candidates + prompted + frozen or arms
+        if self.situation.choosing is not None:
+            every = self.situation.choosing.trained == "all"
+            return self.candidates[: None if every else 1] + prompted + frozen or arms
+        return self.candidates or frozen or prompted or arms
 
     @cached_property
     def rungs(self) -> tuple[Rung, ...]:
@@ -139,6 +156,7 @@ def _experiment_scope(s: Situation, cuts: Cuts, notes: Notes) -> Situation:
     s = replace(s, folds=notes.settle(folds, s, "/folds", None if test else asked.folds, f"{at}/folds"))
     s = replace(s, levels=_levels(s, cuts, notes))
     s = replace(s, data_seeds=_data_seeds(s, cuts, notes))
+    s = replace(s, choosing=_choosing(s, cuts, notes))
     s = replace(s, model_seeds=notes.settle(model_seeds, s, "/model_seeds", asked.model_seeds, f"{at}/model_seeds"))
     s = s if s.writes else replace(s, verbalizer=_verbalizer(s, notes))
     own = s.experiment.task.patterns
@@ -154,6 +172,19 @@ def _data_seeds(s: Situation, cuts: Cuts, notes: Notes) -> int:
     value = min(int(ruled.value), cuts.data_seeds)
     notes.note("/data_seeds", "budget", cut(value, ruled, f"{ruled.value} seeds by the rules; {value} fit the limits"))
     return value
+
+
+def _choosing(s: Situation, cuts: Cuts, notes: Notes) -> Choosing | None:
+    asked = s.experiment.evaluation.validation
+    if asked == "fixed-schedule":
+        notes.note("/choosing", "choosing", pin(None, weighed(choosing(s), ("choosing",), s)))
+        return None
+    if cuts.choosing and asked is None:
+        ruled = weighed(choosing(s), ("choosing",), s)
+        notes.note("/choosing", "budget", cut(None, ruled, "the rules' order decides: cross-validation does not fit"))
+        return None
+    value = notes.settle(choosing, s, "/choosing", chosen_by.pinned(s), "/evaluation/validation")
+    return None if value is None else Choosing.model_validate(value)
 
 
 def budgets(s: Situation) -> list[tuple[int, int | None]]:
@@ -185,21 +216,21 @@ def _level(s: Situation, n: int, per_class: int | None, index: int, notes: Notes
     asked = s.experiment.evaluation
     ruled = weighed(validation(s, n), ("validation",), s)
     spent = dict(ruled.value)
-    pinned = asked.validation
+    scheme = asked.validation
     if s.folds is not None:
         n_train = min(n, len(s.pool) - len(s.pool) // s.folds)
         ruled = weighed(validation(s, n_train), ("validation",), s)
         spent = dict(ruled.value)
     else:
         n_train = n
-    if pinned == "held-out" and spent["scheme"] != "validation-split":
+    if scheme == "held-out" and spent["scheme"] != "validation-split":
         fraction = asked.validation_fraction or 0.2
         spent = {"scheme": "held-out", "rows": _part(n_train, fraction)}
-    elif pinned == "fixed-schedule":
+    elif scheme in ("fixed-schedule", "cross-validation"):
         spent = {"scheme": "fixed-schedule", "rows": 0}
     elif asked.validation_fraction is not None and spent["scheme"] == "held-out":
         spent = {"scheme": "held-out", "rows": _part(n_train, asked.validation_fraction)}
-    pinned_part = pinned is not None or (asked.validation_fraction is not None and spent["scheme"] == "held-out")
+    pinned_part = scheme is not None or (asked.validation_fraction is not None and spent["scheme"] == "held-out")
     choice = pin(spent, ruled) if pinned_part and spent["scheme"] != "validation-split" else ruled
     for field, part in (("scheme", "scheme"), ("validation", "rows")):
         notes.note(f"/levels/{index}/{field}", "validation", replace(choice, value=spent[part]))

@@ -128,6 +128,24 @@ def _sample(
     )
 
 
+def parts(data: DataFacts, sample: Sample, folds: int) -> list[Sample]:
+    """A sample cut into parts, stratified: each scored by what is fitted to the others, in the sample's order."""
+    mixed = ordered(sample.train, data.train, "part", sample.data_seed)
+    fold_of = assign_folds(mixed, data.train, folds)
+    found = []
+    for fold in range(folds):
+        train = tuple(row for row in sample.train if fold_of[row] != fold)
+        rest = tuple(row for row in sample.train if fold_of[row] == fold)
+        content = sample_content(data, "held-out", train, rest, None)
+        found.append(
+            Sample(
+                id=f"{sample.id}/part{fold}", n=sample.n, data_seed=sample.data_seed, fold=fold, train=train,
+                validation=rest, scored=None, content=content,
+            )
+        )  # fmt: skip
+    return found
+
+
 def _beyond_the_first(rows: Sequence[int], split: SplitFacts) -> list[int]:
     """All but the first text of each label: validation never takes a label's only example."""
     first: dict[int, str] = {}

@@ -11,7 +11,7 @@ from typing import Any
 from fewtune.compiler.decision import Alternative, Decision
 from fewtune.compiler.evidence import EVIDENCE, GIVEN
 from fewtune.compiler.facts import Facts
-from fewtune.compiler.plan import Level, Precision, Verbalizer
+from fewtune.compiler.plan import Choosing, Level, Precision, Verbalizer
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import Experiment
 from fewtune.specs.methods import METHODS, Adaptation, Formulation, MethodName, Pins
@@ -77,6 +77,7 @@ class Situation:
     patterns: tuple[str, ...] = ()
     folds: int | None = None
     levels: tuple[Level, ...] = ()
+    choosing: Choosing | None = None
     data_seeds: int = 1
     model_seeds: int = 1
 

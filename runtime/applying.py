@@ -250,7 +250,9 @@ class Application:
         for stage in self._decisions:
             if not self.done[stage.id] and all(self._settled(need) for need in stage.needs):
                 gate = self.gates[stage.id]
-                selected = choose(self.plan, stage, gate, self.store.history, run, dropped=self._drop())
+                selected = choose(
+                    self.plan, stage, gate, self.store.history, self.store.read, run, dropped=self._drop()
+                )
                 self.store.record(selected)
                 self.done[stage.id] = True
                 self._halve(stage.fingerprint, selected)
@@ -304,7 +306,11 @@ class Application:
                 continue
             scores = pending(family, self.done)
             if scores:
-                yield family, scores, family.fit is not None and not self.done[family.fit.id]
+                yield family, scores, family.fit is not None and not self._is_kept(family.fit)
+
+    def _is_kept(self, fit: Stage) -> bool:
+        """Whether a fitted state is there."""
+        return self.done[fit.id] and not self.plan.is_part(fit)
 
     def _comes_otherwise(self, refit: Family) -> bool:
         """Whether a trial is the same training, and is still to come or at work."""

@@ -1,18 +1,26 @@
 """The plan's gates, evaluated on what was measured: which arms go on, and which one is chosen."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
 
 from fewtune.compiler.plan import Gate, Plan, Stage
-from fewtune.store.event import ArmScore, Selected
+from fewtune.specs.evaluation import Metric
+from fewtune.store.event import ArmScore, ArtefactRef, Evaluated, Selected
 from fewtune.store.history import History
+from fewtune.store.metrics import score
+from fewtune.store.predictions import parse_predictions
+from fewtune.store.writings import Writings
+
+Read = Callable[[ArtefactRef], bytes]
 
 NEVER = -2.0
 """Below every value of every metric: an arm without a score is chosen last."""
 
 
 def choose(
-    plan: Plan, stage: Stage, gate: Gate, history: History, run: str, *, dropped: Collection[str] = ()
+    plan: Plan, stage: Stage, gate: Gate, history: History, read: Read, run: str, *, dropped: Collection[str] = ()
 ) -> Selected:
     """Decide the gate: the best mean validation score, or the first arm of the rules' order; ties by that order.
 
@@ -21,10 +29,11 @@ def choose(
         stage: what the gate decides; its scores are compared.
         gate: the choice, or a halving.
         history: what was measured.
+        read: the content of a file that an event names.
         run: that asks.
         dropped: arms that earlier halvings left behind: a mean over fewer seeds is not compared.
     """
-    measured = {} if gate.kind == "rules-order" else validation_scores(plan, stage, history)
+    measured = {} if gate.kind == "rules-order" else validation_scores(plan, stage, history, read)
     scores = {arm: value for arm, value in measured.items() if arm not in dropped}
     ranked = sorted(gate.arms, key=lambda arm: (arm in dropped, -scores.get(arm, NEVER), gate.arms.index(arm)))
     return Selected(
@@ -39,13 +48,36 @@ def choose(
     )
 
 
-def validation_scores(plan: Plan, stage: Stage, history: History) -> dict[str, float]:
-    """Arm -> mean of the plan's metric over the validation evaluations that the stage needs."""
-    values: dict[str, list[float]] = defaultdict(list)
+def validation_scores(plan: Plan, stage: Stage, history: History, read: Read) -> dict[str, float]:
+    """Arm -> mean of the plan's metric over the validation evaluations that the stage needs.
+
+    The parts of a sample count as one evaluation: a correlation or an F1 of four rows says nothing.
+    """
+    whole: dict[tuple[str, str], list[Evaluated]] = defaultdict(list)
     for need in stage.needs:
         evaluation = plan.stage_index[need]
         found = history.evaluated.get(evaluation.fingerprint)
-        value = getattr(found.metrics, plan.metric) if found else None
+        if found is not None:
+            sample = (evaluation.sample or "").rpartition("/")[0] if plan.is_part(evaluation) else evaluation.id
+            whole[evaluation.arm or "", sample].append(found)
+    values: dict[str, list[float]] = defaultdict(list)
+    for (arm, _), parts in whole.items():
+        value = _together(plan.metric, parts, read)
         if value is not None:
-            values[evaluation.arm or ""].append(value)
+            values[arm].append(value)
     return {arm: sum(several) / len(several) for arm, several in values.items()}
+
+
+def _together(metric: Metric, parts: Sequence[Evaluated], read: Read) -> float | None:
+    """The metric over the rows of all parts."""
+    if len(parts) == 1:
+        return getattr(parts[0].metrics, metric)  # type: ignore[no-any-return]
+    said = [parse_predictions(read(part.artefact)) for part in parts]
+    items = [item for one in said if isinstance(one, Writings) for item in one.items[metric]]
+    if items:
+        return sum(items) / len(items)
+    labels, predicted = (
+        np.concatenate([np.asarray(getattr(one, column), dtype=np.int64) for one in said])
+        for column in ("labels", "predicted")
+    )
+    return float(score(metric, labels, predicted))

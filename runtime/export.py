@@ -91,7 +91,7 @@ def export(model: Chosen, folder: Path, *, merged: bool, precision: str) -> list
     """
     if not model.arm.trained or not model.state:
         message = f"{model.arm.name} moved no weights: there is nothing to export"
-        remedy = "`fewtune predict` uses it as it is"
+        remedy = "`fewtune predict` uses it as it is; `--arm` names a trained one"
         raise RunError(Diagnostic(code="E-no-effect", message=message, remedy=remedy))
     if model.arm.adaptation == "full" and not merged:
         message = "full fine-tuning moved all weights: there is no adapter"

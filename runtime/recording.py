@@ -38,7 +38,8 @@ class Recorder:
     def _fitted(
         self, family: Family, attempt: str, outcome: Fitted, answer: Answer
     ) -> tuple[happened.Fitted, Artefact | None]:
-        state = Artefact(fingerprint=outcome.fingerprint, name=STATE, content=outcome.state) if outcome.state else None
+        kept = outcome.state and not (family.fit and self.plan.is_part(family.fit))
+        state = Artefact(fingerprint=outcome.fingerprint, name=STATE, content=outcome.state) if kept else None
         refit = family.fit is not None and family.fit.kind == "refit"
         event = happened.Fitted(
             stage_kind="refit" if refit else "train",

@@ -10,7 +10,7 @@ Metric = Literal["accuracy", "macro_f1", "mcc", "rouge_l", "exact_match", "token
 LABEL_METRICS: tuple[Metric, ...] = ("accuracy", "macro_f1", "mcc")
 TEXT_METRICS: tuple[Metric, ...] = ("rouge_l", "exact_match", "token_f1")
 """Metrics of predicted labels, and of written texts."""
-Validation = Literal["held-out", "fixed-schedule"]
+Validation = Literal["held-out", "cross-validation", "fixed-schedule"]
 
 
 class Evaluation(Frozen):
@@ -27,8 +27,9 @@ class Evaluation(Frozen):
     folds: Annotated[int, Field(ge=2, le=50, strict=True)] | None = None
     """Folds of the cross-validation, where there is no test split."""
     validation: Validation | None = None
-    """held-out: part of the labels chooses arms and stops training. fixed-schedule: all labels train; the rules' order
-    chooses."""
+    """held-out: part of the labels chooses arms and stops training. cross-validation: all labels train, and parts of
+    them choose among all arms, each scored by a state that never saw it; five times the trainings. fixed-schedule: all
+    labels train; the rules' order chooses."""
     validation_fraction: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
     """Share of the labels that is held out."""
     halving: Annotated[int, Field(ge=2, le=10, strict=True)] | None = None

@@ -130,7 +130,7 @@ def make_project(
         train: rows of the training file.
         test: rows of the test file; 0: none, so cross-validation.
         pairs: pair classification.
-        tables: tables of the spec that replace or add to the usual ones.
+        tables: tables of the spec that replace or add to the usual ones; the rules' order chooses below 96 labels.
     """
     tiny_model(folder / "model")
     write_csv(folder / "train.csv", tiny_rows(train, seed=1, pairs=pairs))
@@ -144,7 +144,7 @@ def make_project(
         "task": {"type": "pair-classification" if pairs else "classification"},
         "data": data,
         "model": {"path": "model"},
-        "evaluation": {"data_seeds": 2},
+        "evaluation": {"data_seeds": 2, **({"validation": "fixed-schedule"} if n < 96 else {})},
         "methods": {"exclude": ["pattern+full", "encoder"], "pin": {"steps": 6, "learning_rate": 5e-3}},
     }
     for name, table in tables.items():

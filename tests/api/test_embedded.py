@@ -12,6 +12,7 @@ from project import fewtune
 
 from fewtune.api.using import export_folder, predict_source
 from fewtune.runtime.folders import embedded_folder
+from fewtune.runtime.probe.device import device_facts
 from fewtune.runtime.probe.model import embedded_shape, shape_of
 from fewtune.runtime.smollm2 import is_ready
 from fewtune.runtime.tokens import tokenizer_of
@@ -81,4 +82,5 @@ def test_an_export_agrees_with_predict_in_fp32(folder: Path, merged: bool) -> No
     assert said.returncode == 0, said.stderr
     expected = predict_source(folder / ".fewtune", str(folder / "test.csv"), precision="fp32").labels
     assert [json.loads(line)["label"] for line in said.stdout.splitlines()] == expected
-    assert "the labels of both agree for" in (made / "README.md").read_text()
+    card = (made / "README.md").read_text()
+    assert ("the labels of both agree for" in card) is device_facts().bf16, "where there are two precisions"

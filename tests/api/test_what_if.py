@@ -12,7 +12,8 @@ SPEC = "examples/quickstart.toml"
 
 
 def asked(*changes: str, status: int = 0) -> dict[str, Any]:
-    options = [part for change in changes for part in ("--what-if", change)]
+    """What the changes do, within a limit that every processor keeps."""
+    options = ["--within", "3 h", *(part for change in changes for part in ("--what-if", change))]
     done = fewtune("plan", SPEC, *options, "--json", cwd=ROOT)
     assert done.returncode == status, done.stdout
     answer: dict[str, Any] = json.loads(done.stdout)

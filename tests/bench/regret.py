@@ -2,9 +2,9 @@
 
     python tests/bench/regret.py --data ../shared/data [--folder FOLDER] [--minutes 60] [--output tests/bench/regret.md]
 
-AG News (test rows 201-600), SICK (2001-2400) and CoLA (1-400, by MCC, reported apart), 16 and 64 labels, 4 data seeds, the
-embedded model. For each cell one spec that pins nothing, and one with the grid {pattern, head} x {LoRA r = 8, full} x
-{1e-4, 5e-4}, the defaults of LLaMA-Factory and TRL, and LoRA at a fixed 60 steps; all in one workspace, and one SQL
+AG News (test rows 201-600), SICK (2001-2400) and CoLA (1-400, by MCC, reported apart), 16 and 64 labels, 4 data seeds,
+the embedded model. For each cell one spec that pins nothing, and one with the grid {pattern, head} x {LoRA r = 8, full}
+x {1e-4, 5e-4}, the defaults of LLaMA-Factory and TRL, and LoRA at a fixed 60 steps; all in one workspace, and one SQL
 query spans them. What was measured is kept in regret.tar.xz beside this script (journal and predictions, no weights, no
 texts), from which the run goes on; after `--minutes` it stops cleanly. In fp32, so that every processor can go on.
 
@@ -90,7 +90,7 @@ def specs(task: str, n: int) -> dict[str, str]:
         "\n[[methods.arms]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in arm.items())
         for arm in grid()
     )
-    methods = f"\n[methods]\ninclude = {json.dumps(BASELINES)}\n"
+    methods = f'validation = "fixed-schedule"\n\n[methods]\ninclude = {json.dumps(BASELINES)}\n'
     rules, pinned = f"{task} {n}", f"{task} {n} grid"
     return {rules: SPEC.format(name=rules, **told), pinned: SPEC.format(name=pinned, **told) + methods + written}
 

@@ -16,7 +16,7 @@ from fewtune.specs.units import Size
 Tables = dict[str, Any]
 
 CURVE: Tables = {"data": {"label_budget": [8, 64]}}
-KINDS = ("pattern + full", "head + LoRA", "data seeds", "steps", "data sizes", "in-context")
+KINDS = ("pattern + full", "head + LoRA", "cross-validation", "data seeds", "steps", "data sizes", "in-context")
 """What a cut's message names, the least valuable first."""
 
 
@@ -57,7 +57,7 @@ def test_cuts_follow_their_order() -> None:
     for looser, tighter in pairwise(taken):
         assert tighter[: len(looser)] == looser
     assert taken[0] == ["pattern + full"]
-    assert taken[-1] == list(KINDS[:5])
+    assert taken[-1] == list(KINDS[:6])
 
 
 @pytest.mark.parametrize("wall", WALLS)

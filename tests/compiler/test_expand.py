@@ -67,7 +67,10 @@ def test_samples_have_the_size_that_their_level_says(shaped: Compiled) -> None:
     levels = {level.n: level for level in shaped.plan.levels}
     for sample in shaped.plan.samples:
         level = levels[sample.n]
-        assert (sample.train, sample.validation) == (level.train, level.validation)
+        if shaped.plan.choosing and sample.fold is not None:
+            assert sample.train + sample.validation == level.train
+        else:
+            assert (sample.train, sample.validation) == (level.train, level.validation)
 
 
 def test_so_many_of_each_label_in_each_fold() -> None:
@@ -108,10 +111,42 @@ def test_validation_chooses_before_a_report_is_scored() -> None:
 
 
 def test_the_rules_order_chooses_where_nothing_validates() -> None:
-    plan = compiled({"data": {"label_budget": 32}}).plan
+    plan = compiled({"data": {"label_budget": 32}, "evaluation": {"validation": "fixed-schedule"}}).plan
     assert plan.stage_index["select"].needs == ()
     assert (plan.gates[0].kind, plan.gates[0].arms[0]) == ("rules-order", "pattern + LoRA r=8")
     assert not any("select" in stage.needs for stage in plan.stages if stage.kind == "evaluate")
+
+
+def test_parts_of_the_samples_choose_where_all_labels_train() -> None:
+    """Each label is scored once a sample, by what never saw it; the test split waits for the choice."""
+    made = compiled({"data": {"label_budget": [8, 32]}})
+    plan, samples = made.plan, {sample.id: sample for sample in made.samples}
+    gate = plan.gates[0]
+    assert (gate.kind, gate.arms[0]) == ("best-validation", "pattern + LoRA r=8")
+    assert "head + LoRA r=8" not in gate.arms, "the rules rank the trained arms"
+    assert {"zero-shot", "TF-IDF + logistic regression", "sentence encoder + logistic regression"} <= set(gate.arms)
+    for arm in gate.arms:
+        scored = [plan.stage_index[need] for need in plan.stage_index["select"].needs]
+        parts = [samples[stage.sample or ""] for stage in scored if stage.arm == arm]
+        assert len(parts) == 3 * 4
+        for seed in range(3):
+            whole, own = samples[f"32/{seed}"], [part for part in parts if part.data_seed == seed]
+            assert sorted(row for part in own for row in part.validation) == sorted(whole.train)
+            assert all(set(part.train) == set(whole.train) - set(part.validation) for part in own)
+    for stage in plan.stages:
+        if stage.kind == "evaluate":
+            assert ("select" in stage.needs) is (stage.split != "validation")
+
+
+def test_a_trial_is_named_alike_however_it_is_chosen() -> None:
+    tables: Tables = {"data": {"label_budget": 32}}
+    kinds = ("fixed-schedule", "cross-validation")
+    plans = [compiled({**tables, "evaluation": {"validation": kind}}).plan for kind in kinds]
+    names = [{trial.id: trial.fingerprint for trial in plan.trials} for plan in (*plans, compiled(tables).plan)]
+    assert names[0] == names[1] == names[2]
+    trained = {arm.name for arm in plans[1].arms if arm.role == "candidate"}
+    assert len(trained) == 3
+    assert trained <= set(plans[1].gates[0].arms)
 
 
 def test_only_the_largest_data_size_chooses() -> None:
@@ -137,7 +172,7 @@ def test_the_refit_under_a_fixed_schedule_is_the_first_trial() -> None:
     """It needs no second training: both are named alike."""
     plan = compiled({"data": {"label_budget": [16, 32]}}).plan
     for stage in plan.stages:
-        if stage.kind == "refit":
+        if stage.kind == "refit" and stage.arm != "zero-shot":
             trial = next(one for one in plan.trials if one.arm == stage.arm and (one.n, one.data_seed) == (32, 0))
             assert plan.stage_index[f"train/{trial.id}"].fingerprint == stage.fingerprint
 
