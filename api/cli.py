@@ -489,6 +489,31 @@ def rules(
 
 
 @app.command()
+def evidence(
+    action: Annotated[str | None, typer.Argument(help="adopt or drop [only look].")] = None,
+    spec: Annotated[Path | None, typer.Argument(metavar="SPEC", help="Whose folder's plans weigh it.")] = None,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Show which arm was ahead where, and how long runs took; adopt lets plans weigh it, drop takes it out again."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api import evidence as gathered
+
+        _one_of("evidence", action, *gathered.ACTIONS)
+        if action is not None and spec is None:
+            message = f"evidence {action}: whose plans?"
+            remedy = f"fewtune evidence {action} SPEC"
+            raise RunError(Diagnostic(code="E-usage", message=message, remedy=remedy), exit_status=2)
+        shown = gathered.evidence(_folder(workspace), action, spec)
+        following = () if action or not shown.found.wins else ("fewtune evidence adopt SPEC",)
+        envelope = Envelope(ok=True, verb="evidence", data=shown.data(), next=following)
+        return envelope, lambda: gathered.show_evidence(shown, action)
+
+    answer("evidence", as_json, work)
+
+
+@app.command()
 def models(as_json: Json = False) -> None:
     """List the models that can be used without fetching anything, with their facts."""
 

@@ -28,6 +28,8 @@ def plan_data(planned: Planned) -> dict[str, Any]:
         "metric": plan.metric,
         "levels": [level.model_dump(mode="json") for level in plan.levels],
         "folds": plan.folds,
+        "choosing": plan.choosing.model_dump(mode="json") if plan.choosing else None,
+        "preferred": plan.preferred,
         "data_seeds": plan.data_seeds,
         "model_seeds": plan.model_seeds,
         "arms": [arm.model_dump(mode="json") for arm in plan.arms],

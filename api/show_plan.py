@@ -21,6 +21,7 @@ GENERAL = (
     "validation",
     "folds",
     "choosing",
+    "preferred",
     "data_seeds",
     "model_seeds",
     "metric",

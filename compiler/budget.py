@@ -175,7 +175,8 @@ def _moves(first: Resolution) -> Iterator[Move]:
     """What may be cut, the least valuable first."""
     s = first.situation
     ruled = [resolved.arm for resolved in first.arms if resolved.idea.origin == "rules"]
-    candidates = list(dict.fromkeys(arm.method for arm in ruled if arm.role == "candidate"))
+    names = {arm.name for arm in ruled}
+    candidates = list(dict.fromkeys(arm.method for arm in first.candidates if arm.name in names))
     for method in reversed(candidates[1:]):
         yield _drop(method)
     if s.choosing is not None and s.experiment.evaluation.validation is None:

@@ -54,6 +54,7 @@ def compile_plan(experiment: Experiment, facts: Facts, name: str = "experiment")
         levels=s.levels,
         folds=s.folds,
         choosing=s.choosing,
+        preferred=s.preferred,
         data_seeds=s.data_seeds,
         model_seeds=s.model_seeds,
         precision=s.precision,
@@ -114,6 +115,7 @@ def _digest(facts: Facts, excluded: int) -> FactsDigest:
         rows={name: len(split) for name, split in sorted(facts.data.splits.items())},
         labels={name: facts.data.train.labels.count(index) for index, name in enumerate(names)},
         excluded_rows=excluded,
+        adopted=facts.adopted.id,
     )
 
 

@@ -81,7 +81,7 @@ LAYER_STEP = {"cpu": 8e-4, "cuda": 8e-4}
 LOW, HIGH = 0.6, 1.7
 """The range around a heuristic estimate that nearly all runs fall into."""
 CALIBRATED = 0.7, 1.5
-"""The same where the machine's rates were measured: what else it does at the time stays unknown."""
+"""The same where the machine's rates, or adopted runs, were measured: what else it does at the time stays unknown."""
 SPREAD = 0.95
 """Power of the number of cores by which their rates add up."""
 
@@ -97,16 +97,17 @@ class Rates:
 def rates(device: DeviceFacts, precision: Precision) -> Rates:
     """What was measured on this machine, else what its class does."""
     known = device.calibration.rates.get(precision) if device.calibration else None
+    late = 1.0 if known or device.pace is None else device.pace.ratio
     if device.kind == "cuda":
         if known:
             return Rates(*(rate * 1e9 for rate in known))
-        flops = next(rate for part, rate in CUDA_RATES if part in device.name) * 1e9
+        flops = next(rate for part, rate in CUDA_RATES if part in device.name) * 1e9 / late
         flops *= 1.0 if precision == "bf16" else 0.3
         return Rates(train=flops, forward=CUDA_FORWARD * flops)
     train, forward = known or CPU_RATES.get(device.name, CPU_RATES["cpu"])
     if precision == "fp32" and device.bf16 and not known:
         train, forward = FP32_CORE
-    cores = min(device.cores, 32) ** SPREAD
+    cores = min(device.cores, 32) ** SPREAD / late
     return Rates(train=train * 1e9 * cores, forward=forward * 1e9 * cores)
 
 
@@ -211,6 +212,8 @@ def writing_seconds(
 
 def around(seconds: float, device: DeviceFacts) -> Range:
     """The range of an estimate."""
-    low, high = CALIBRATED if device.calibration else (LOW, HIGH)
-    basis: Literal["calibrated", "heuristic"] = "calibrated" if device.calibration else "heuristic"
+    low, high = CALIBRATED if device.calibration or device.pace else (LOW, HIGH)
+    basis: Literal["heuristic", "calibrated", "measured"] = "measured" if device.pace else "heuristic"
+    if device.calibration:
+        basis = "calibrated"
     return Range(low=round(low * seconds, 3), mid=round(seconds, 3), high=round(high * seconds, 3), basis=basis)

@@ -67,6 +67,7 @@ GIVEN: dict[str, str] = {
     "fact": "measured facts",
     "budget": "the spec's limits and the cost model",
     "design": "fewtune's own rule",
+    "local": "this user's own runs, adopted in fewtune.lock",
 }
 """What can decide besides evidence -> its source."""
 

@@ -7,6 +7,7 @@ advisory and changes no plan. Nothing here is read by the compiler itself: the p
 from functools import cached_property
 from typing import Literal
 
+from fewtune.compiler.adopted import Adopted, Pace
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.specs.frozen import Frozen
 
@@ -173,6 +174,8 @@ class DeviceFacts(Frozen):
     """Whether bf16 products run in hardware."""
     calibration: Calibration | None = None
     """Advisory: estimates rest on it instead of on the class's table; never hashed."""
+    pace: Pace | None = None
+    """Advisory, like the calibration, which goes before it: what adopted runs took."""
 
 
 class Weather(Frozen):
@@ -189,6 +192,8 @@ class Facts(Frozen):
     model: ModelFacts
     device: DeviceFacts
     weather: Weather = Weather()
+    adopted: Adopted = Adopted()
+    """Evidence of earlier runs; plans name it apart from the identity."""
 
     @cached_property
     def identity(self) -> str:
@@ -201,6 +206,6 @@ class Facts(Frozen):
                 "columns": self.data.columns,
                 "model": self.model.weights_hash,
                 "tokenizer": self.model.tokenizer_hash,
-                "device": self.device.model_dump(mode="json", exclude={"calibration"}),
+                "device": self.device.model_dump(mode="json", exclude={"calibration", "pace"}),
             },
         )

@@ -253,6 +253,8 @@ class FactsDigest(Frozen):
     """Label -> rows of the training pool; empty where a text is to be written."""
     excluded_rows: int
     """Rows of the pool that may not be sampled: they are in an evaluation split."""
+    adopted: str = ""
+    """Id of the evidence of earlier runs; empty: none was adopted."""
 
     @property
     def fields(self) -> dict[str, str]:
@@ -276,6 +278,8 @@ class Plan(Frozen):
     folds: int | None
     choosing: Choosing | None = None
     """None: validation rows or the rules' order choose the arm."""
+    preferred: MethodName | None = None
+    """What adopted evidence puts first among the arms that may be chosen."""
     data_seeds: int
     model_seeds: int
     precision: Precision

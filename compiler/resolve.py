@@ -5,7 +5,7 @@ keeps it as the alternative. Cuts (what the budget took away) come in as a value
 a cut step count or seed number is resolved from it by the same rules.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import ceil
@@ -36,6 +36,7 @@ from fewtune.compiler.rules.model_seeds import model_seeds
 from fewtune.compiler.rules.patterns import patterns
 from fewtune.compiler.rules.penalty import penalty
 from fewtune.compiler.rules.precision import precision
+from fewtune.compiler.rules.preferred import preferred
 from fewtune.compiler.rules.rslora import rslora
 from fewtune.compiler.rules.schedule import schedule
 from fewtune.compiler.rules.steps import steps
@@ -92,20 +93,28 @@ class Resolution:
     @cached_property
     def candidates(self) -> tuple[Arm, ...]:
         """The arms that are compared, in the rules' order; all others are what they are measured by."""
-        return tuple(resolved.arm for resolved in self.arms if resolved.arm.role == "candidate")
+        return self._preferred_first([resolved.arm for resolved in self.arms if resolved.arm.role == "candidate"])
+
+    def _preferred_first(self, arms: Sequence[Arm]) -> tuple[Arm, ...]:
+        return tuple(sorted(arms, key=lambda arm: arm.method != self.situation.preferred))
 
     @cached_property
     def choosable(self) -> tuple[Arm, ...]:
-        """The arms that may be chosen, in the rules' order: trained ones; where scores choose, all model arms."""
+        """The arms that may be chosen, in the rules' order: trained ones; where scores choose, all model arms.
+
+        What adopted evidence prefers stands first, trained or not.
+        """
         arms = tuple(resolved.arm for resolved in self.arms)
         prompted = tuple(arm for arm in arms if not arm.trained and arm.formulation in PROMPTED)[::-1]
         frozen = tuple(arm for arm in arms if arm.formulation in (*PROBES, "tfidf", "lead"))[::-1]
-        if self.situation.validated:
-            return self.candidates + prompted + frozen or arms
-        if self.situation.choosing is not None:
-            every = self.situation.choosing.trained == "all"
-            return self.candidates[: None if every else 1] + prompted + frozen or arms
-        return self.candidates or frozen or prompted or arms
+        chosen_by, best = self.situation.choosing, tuple(a for a in arms if a.method == self.situation.preferred)
+        if self.situation.validated or (chosen_by is not None and chosen_by.trained == "all"):
+            found = self.candidates + prompted + frozen
+        elif chosen_by is not None:
+            found = self.candidates[:1] + prompted + frozen
+        else:
+            found = best[:1] + self.candidates if self.candidates else frozen or prompted
+        return self._preferred_first(tuple(dict.fromkeys(found)) or arms)
 
     @cached_property
     def rungs(self) -> tuple[Rung, ...]:
@@ -157,6 +166,7 @@ def _experiment_scope(s: Situation, cuts: Cuts, notes: Notes) -> Situation:
     s = replace(s, levels=_levels(s, cuts, notes))
     s = replace(s, data_seeds=_data_seeds(s, cuts, notes))
     s = replace(s, choosing=_choosing(s, cuts, notes))
+    s = replace(s, preferred=notes.settle(preferred, s, "/preferred"))
     s = replace(s, model_seeds=notes.settle(model_seeds, s, "/model_seeds", asked.model_seeds, f"{at}/model_seeds"))
     s = s if s.writes else replace(s, verbalizer=_verbalizer(s, notes))
     own = s.experiment.task.patterns

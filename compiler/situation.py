@@ -41,7 +41,7 @@ class Choice:
             rule=self.rule,
             decided_by=decided_by,
             because=self.because,
-            strength=row.strength if row else "given",
+            strength=row.strength if row else "local" if self.rule == "local" else "given",
             source=row.source if row else GIVEN[self.rule],
             evidence=(self.rule, *self.fired),
             alternatives=tuple(other for other in self.alternatives if other.value != self.value),
@@ -78,6 +78,7 @@ class Situation:
     folds: int | None = None
     levels: tuple[Level, ...] = ()
     choosing: Choosing | None = None
+    preferred: MethodName | None = None
     data_seeds: int = 1
     model_seeds: int = 1
 

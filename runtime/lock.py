@@ -1,10 +1,11 @@
-"""fewtune.lock: which revisions of hub models and data a spec's folder uses, and their hashes."""
+"""fewtune.lock: which revisions of hub models and data a spec's folder uses, their hashes, and adopted evidence."""
 
 import json
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from fewtune.compiler.adopted import Adopted
 from fewtune.runtime.folders import cache_folder
 from fewtune.specs.data import Source
 from fewtune.specs.diagnostic import Diagnostic, PlanError
@@ -37,6 +38,8 @@ class Lock(Frozen):
     lock_version: int = 1
     models: dict[str, LockedModel] = Field(default_factory=dict)
     data: dict[str, LockedData] = Field(default_factory=dict)
+    evidence: Adopted = Adopted()
+    """What earlier runs showed, where the user adopted it (`fewtune evidence adopt`)."""
 
     def data_file(self, source: Source) -> Path:
         """The Parquet file of a hub split.
@@ -80,7 +83,8 @@ def read_lock(folder: Path) -> Lock:
 
 def write_lock(folder: Path, lock: Lock) -> None:
     """Write the lock in a stable order, so that it can be kept under version control."""
-    content = json.dumps(lock.model_dump(mode="json"), indent=2, sort_keys=True)
+    empty = {"evidence"} if lock.evidence == Adopted() else None
+    content = json.dumps(lock.model_dump(mode="json", exclude=empty), indent=2, sort_keys=True)
     path = folder / NAME
     temporary = path.with_suffix(".lock.tmp")
     temporary.write_text(content + "\n", encoding="utf-8")

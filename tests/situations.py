@@ -6,6 +6,7 @@ from functools import lru_cache
 from itertools import chain, cycle, islice, repeat
 from typing import Any
 
+from fewtune.compiler.adopted import Adopted, Behind, Win
 from fewtune.compiler.compilation import compile_plan
 from fewtune.compiler.facts import DataFacts, DeviceFacts, Facts, Linear, ModelFacts, SplitFacts
 from fewtune.compiler.fingerprint import fingerprint
@@ -164,6 +165,7 @@ def facts(
     model: ModelFacts | str = SMALL,
     words: Mapping[str, Sequence[int]] | None = None,
     blurred: bool = False,
+    wins: Sequence[Mapping[str, Any]] = (),
 ) -> Facts:
     """Deterministic facts.
 
@@ -184,6 +186,7 @@ def facts(
         model: the model or its key in `MODELS`.
         words: token ids of words that are not one token of their own.
         blurred: whether the labels' names begin with the same token, however they are spelt.
+        wins: adopted evidence of classifications on the small model: n, arm, method and the arm behind it.
     """
     spec = spec or experiment()
     writes = spec.task.writes
@@ -206,7 +209,17 @@ def facts(
         data=DataFacts(fields=pattern_fields, columns=columns, labels=names, splits={"train": train, **others}),
         model=measured(MODELS[model] if isinstance(model, str) else model, spec, names, {**shared, **(words or {})}),
         device=DEVICES[device] if isinstance(device, str) else device,
+        adopted=Adopted(wins=tuple(map(win, wins))),
     )
+
+
+def win(given: Mapping[str, Any]) -> Win:
+    """An arm that was ahead of another by 0.2."""
+    behind = Behind(arm=given["behind"], difference=0.2, low=0.1, high=0.3)
+    return Win(
+        experiment="earlier", task="classification", model=SMALL.weights_hash, metric="accuracy", mean=0.8, seeds=5,
+        items=200, **{**given, "behind": (behind,)},
+    )  # fmt: skip
 
 
 def measured(
@@ -231,12 +244,13 @@ def with_split(facts: Facts, name: str, **changes: Any) -> Facts:
 def with_splits(facts: Facts, splits: Mapping[str, SplitFacts]) -> Facts:
     """The same facts with these splits instead."""
     data = facts.data.model_copy(update={"splits": dict(splits)})
-    return Facts(data=data, model=facts.model, device=facts.device, weather=facts.weather)
+    return Facts(data=data, model=facts.model, device=facts.device, weather=facts.weather, adopted=facts.adopted)
 
 
 def with_model(facts: Facts, **changes: Any) -> Facts:
     """The same facts with another value about the model."""
-    return Facts(data=facts.data, model=facts.model.model_copy(update=changes), device=facts.device)
+    model = facts.model.model_copy(update=changes)
+    return Facts(data=facts.data, model=model, device=facts.device, adopted=facts.adopted)
 
 
 def relabelled(facts: Facts, row: int, label: int) -> Facts:

@@ -75,7 +75,9 @@ def probe(experiment: Experiment, base: Path, workspace: Path) -> Probed:
     folder = model_folder(experiment.model, base, lock)
     contents = _contents(paths)
     data, model = _measured(experiment, paths, contents, folder, lock)
-    facts = Facts(data=data, model=model, device=device_facts(), weather=weather(workspace))
+    device = device_facts()
+    device = device.model_copy(update={"pace": lock.evidence.pace(device.name)})
+    facts = Facts(data=data, model=model, device=device, weather=weather(workspace), adopted=lock.evidence)
     return Probed(facts, experiment, paths, contents, folder or embedded_folder(), lock)
 
 
@@ -96,7 +98,7 @@ def _measured(
     }
     names = {name: path.suffix for name, path in paths.items()}
     weights = embedded_shape() if folder is None else stamp(sorted(path for path in folder.iterdir() if path.is_file()))
-    key = [MEASURES, tables, names, contents, weights, lock.model_dump(mode="json")]
+    key = [MEASURES, tables, names, contents, weights, lock.model_dump(mode="json", exclude={"evidence"})]
     known = recall("facts", key)
     if known is not None:
         try:

@@ -1,0 +1,95 @@
+"""What the runs of a workspace have shown so far: who was ahead where, beyond chance, and how long it took."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from fewtune.compiler.adopted import Behind, Pace, Win
+from fewtune.compiler.expand import CV
+from fewtune.compiler.plan import Plan
+from fewtune.store.reader import ComparisonRow, LeaderboardRow, Reader
+from fewtune.store.snapshot import open_newest
+
+SHORTEST = 60.0
+"""Estimated seconds below which a run is mostly start-up."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """The latest run of an experiment, on its main split at its largest n."""
+
+    experiment: str
+    run: str
+    plan: Plan
+    leader: LeaderboardRow
+    """The chosen arm, or the one that was better than it beyond chance."""
+    win: Win | None
+    """None: no arm was ahead of another beyond chance."""
+    undecided: int
+    """Arms that could not be told from the leader, or were not compared with it."""
+
+
+def contests(reader: Reader) -> Iterator[Contest]:
+    """The experiments whose latest run came to its end, in the order of their first run."""
+    for name in dict.fromkeys(run.started.experiment for run in reader.runs()):
+        run = reader.latest_run(name)
+        if run is None or run.ended is None or run.ended.state not in ("succeeded", "partial"):
+            continue
+        plan = reader.plan_of(run.id).plan
+        split = "test" if "test" in plan.facts.rows else CV
+        at = (plan.metric, split, plan.final_n)
+        board = [row for row in reader.leaderboard(name) if (row.metric, row.split, row.n) == at]
+        compared = [row for row in reader.comparisons(name) if (row.metric, row.split, row.n) == at]
+        found = contest(name, run.id, plan, board, compared)
+        if found is not None:
+            yield found
+
+
+def contest(
+    name: str, run: str, plan: Plan, board: Sequence[LeaderboardRow], compared: Sequence[ComparisonRow]
+) -> Contest | None:
+    """Who was ahead: the chosen arm of all that it beats, unless another arm beats it; None without a chosen arm.
+
+    An arm that merely has the highest mean of many is not ahead: the best of k noisy means is too high.
+    """
+    rows = {row.arm: row for row in board}
+    chosen = next((row for row in board if row.chosen), None)
+    if chosen is None:
+        return None
+    better = [row for row in compared if row.verdict == "worse"]
+    if better:
+        best = min(better, key=lambda row: row.ci_high)
+        leader = rows[best.arm]
+        behind = [Behind(arm=chosen.arm, difference=-best.difference, low=-best.ci_high, high=-best.ci_low)]
+    else:
+        leader = chosen
+        behind = [
+            Behind(arm=row.arm, difference=row.difference, low=row.ci_low, high=row.ci_high)
+            for row in compared
+            if row.verdict == "better"
+        ]
+    win = Win(
+        experiment=name, task=plan.experiment.task.type, model=plan.facts.model_hash, metric=plan.metric,
+        n=plan.final_n, arm=leader.arm, method=plan.arm(leader.arm).method, mean=leader.mean, seeds=leader.seeds,
+        items=leader.items, behind=tuple(behind),
+    )  # fmt: skip
+    return Contest(name, run, plan, leader, win if behind else None, len(board) - 1 - len(behind))
+
+
+def paces(reader: Reader) -> tuple[Pace, ...]:
+    """How long whole runs took against estimates by the table of their device class, medians by class.
+
+    A run in one process has fewer workers than the estimate assumes, and one that found results there has less to do.
+    """
+    query = """
+        SELECT r.run, r.seconds, c.estimated_seconds FROM runs r JOIN costs c ON c.run = r.run AND c.arm IS NULL
+        WHERE r.state = 'succeeded' AND r.reused = 0 AND r.failed = 0 AND r.engine <> 'in-process'
+        AND c.basis = 'heuristic' AND c.estimated_seconds >= ?
+    """
+    with open_newest(reader.workspace) as (connection, _):
+        found = connection.execute(query, [SHORTEST]).fetchall()
+    ratios = defaultdict[str, list[float]](list)
+    for run, seconds, estimated in found:
+        ratios[reader.plan_of(run).plan.facts.device].append(seconds / estimated)
+    return tuple(Pace(device=name, ratio=round(median(each), 3), runs=len(each)) for name, each in ratios.items())
