@@ -239,7 +239,12 @@ def _conflicts(s: Situation) -> Iterator[Diagnostic]:
     torn = [number for number, group in enumerate(train.groups, 1) if len(by_group[group]) > 1]
     if torn:
         message = f"{train.place}: the same text carries different labels ({_rows(torn)})"
-        yield finding("W-label-conflict", message, "/data/train", remedy="one of them is wrong")
+        yield finding(
+            "W-label-conflict",
+            message,
+            "/data/train",
+            remedy="one of them is wrong; clean before you label more (R-108)",
+        )
 
 
 def _across(s: Situation) -> Iterator[Diagnostic]:

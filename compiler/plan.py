@@ -57,6 +57,21 @@ class Generation(Frozen):
     """Whether a line break after the first words ends a text, too."""
 
 
+class Regularisation(Frozen):
+    """What is added beside the labelled examples. Zero is the only value that can be trained with yet."""
+
+    dropout: float = 0.0
+    """Of the inputs of LoRA's A."""
+    embedding_noise: float = 0.0
+    """Strength of uniform noise on embeddings (NEFTune)."""
+    prompt_loss: float = 0.0
+    """Weight of the prompt's tokens in the loss."""
+    divergence: float = 0.0
+    """Weight of the divergence from the base's predictions."""
+    replay: float = 0.0
+    """Share of general data among the examples."""
+
+
 class Recipe(Frozen):
     """How an arm is trained (or prompted) at one data size."""
 
@@ -96,6 +111,9 @@ class Arm(Frozen):
     lora: Lora | None = None
     generation: Generation | None = None
     """How the arm writes a text; None: it predicts a label, or copies."""
+    objective: Literal["supervised"] = "supervised"
+    """What it learns from."""
+    regularisation: Regularisation = Regularisation()
     max_tokens: int = 0
     """Longest input, pattern included; longer texts are cut, the pattern never."""
     precision: Precision = "fp32"
@@ -278,6 +296,8 @@ class Plan(Frozen):
     folds: int | None
     choosing: Choosing | None = None
     """None: validation rows or the rules' order choose the arm."""
+    sampling: Literal["stratified"] = "stratified"
+    """How labelled rows are drawn from the pool."""
     preferred: MethodName | None = None
     """What adopted evidence puts first among the arms that may be chosen."""
     data_seeds: int

@@ -17,6 +17,7 @@ from fewtune.compiler.naming import arm_name, free
 from fewtune.compiler.notes import LEFT_OUT, Noted, Notes, cut, pin
 from fewtune.compiler.plan import PLAIN, PROBES, PROMPTED, Arm, Choosing, Generation, Level, Lora, Recipe, Verbalizer
 from fewtune.compiler.rules import choosing as chosen_by
+from fewtune.compiler.rules.base_model import base_model
 from fewtune.compiler.rules.batch_size import batch_size
 from fewtune.compiler.rules.choosing import choosing
 from fewtune.compiler.rules.data_seeds import data_seeds
@@ -33,11 +34,14 @@ from fewtune.compiler.rules.max_tokens import max_tokens
 from fewtune.compiler.rules.methods import left_out, methods
 from fewtune.compiler.rules.metric import metric
 from fewtune.compiler.rules.model_seeds import model_seeds
+from fewtune.compiler.rules.objective import objective
 from fewtune.compiler.rules.patterns import patterns
 from fewtune.compiler.rules.penalty import penalty
 from fewtune.compiler.rules.precision import precision
 from fewtune.compiler.rules.preferred import preferred
+from fewtune.compiler.rules.regularisation import regularisation
 from fewtune.compiler.rules.rslora import rslora
+from fewtune.compiler.rules.sampling import sampling
 from fewtune.compiler.rules.schedule import schedule
 from fewtune.compiler.rules.steps import steps
 from fewtune.compiler.rules.stop_at_newline import stop_at_newline
@@ -158,13 +162,16 @@ def _halved(found: Resolution, factor: int) -> Noted:
 
 def _experiment_scope(s: Situation, cuts: Cuts, notes: Notes) -> Situation:
     asked = s.experiment.evaluation
-    at = "/evaluation"
+    at, named = "/evaluation", s.experiment.model
+    given = s.facts.model.place if named.name or named.path else None
+    notes.settle(base_model, s, "/facts/model", given, "/model/name" if named.name else "/model/path")
     s = replace(s, metric=notes.settle(metric, s, "/metric", asked.metric, f"{at}/metric"))
     s = replace(s, precision=notes.settle(precision, s, "/precision", s.experiment.model.precision, "/model/precision"))
     test = s.facts.data.test
     s = replace(s, folds=notes.settle(folds, s, "/folds", None if test else asked.folds, f"{at}/folds"))
     s = replace(s, levels=_levels(s, cuts, notes))
     s = replace(s, data_seeds=_data_seeds(s, cuts, notes))
+    notes.settle(sampling, s, "/sampling")
     s = replace(s, choosing=_choosing(s, cuts, notes))
     s = replace(s, preferred=notes.settle(preferred, s, "/preferred"))
     s = replace(s, model_seeds=notes.settle(model_seeds, s, "/model_seeds", asked.model_seeds, f"{at}/model_seeds"))
@@ -269,6 +276,9 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
         a = replace(a, max_tokens=notes.settle(max_tokens, a, "/max_tokens"))
     if idea.adaptation in LOW_RANK:
         a, lora = _lora(a, notes)
+    if idea.adaptation != "none":
+        notes.settle(objective, a, "/objective")
+        notes.settle(regularisation, a, "/regularisation")
     recipes = tuple(_recipe(a, level, index, cuts, notes) for index, level in enumerate(s.levels))
     outer.warnings.extend(notes.warnings)
     arm = Arm(

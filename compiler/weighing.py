@@ -29,6 +29,7 @@ FACTS: dict[str, Callable[[Situation], Value | None]] = {
     "labels": _labels,
     "labels_per_class": lambda s: None if s.writes else _labels(s) / len(s.label_names),
     "label_words": lambda s: None if s.writes else s.verbalizer is not None,
+    "unlabelled_texts": lambda s: "unlabelled" in s.facts.data.splits,
     "out_of_domain": lambda s: bool(s.facts.data.ood),
     "architecture": lambda s: s.facts.model.architecture,
     "parameters": lambda s: s.facts.model.parameters,

@@ -1,6 +1,9 @@
 """Peak learning rate."""
 
+from dataclasses import replace
+
 from fewtune.compiler.situation import Choice, RecipeSituation, otherwise
+from fewtune.compiler.weighing import fires
 from fewtune.specs.methods import LOW_RANK
 
 SMALL_MODEL = 1_000_000_000
@@ -10,7 +13,11 @@ SHORT_RUN = 100
 
 def learning_rate(s: RecipeSituation) -> Choice:
     """By what moves, the model's size and the number of steps."""
-    return _lora(s) if s.arm.adaptation in LOW_RANK else _full(s)
+    choice = _lora(s) if s.arm.adaptation in LOW_RANK else _full(s)
+    if fires(s, "R-140"):
+        slow = otherwise(choice.value / 2, "would forget less, over more steps; the rank is lowered instead", "R-140")
+        choice = replace(choice, alternatives=(*choice.alternatives, slow))
+    return choice
 
 
 def _lora(s: RecipeSituation) -> Choice:

@@ -1,0 +1,28 @@
+"""What a trained arm learns from: the labels, a teacher, or preferences."""
+
+from fewtune.compiler.situation import ArmSituation, Choice, otherwise
+from fewtune.compiler.weighing import fires, first
+
+ASKS = {
+    "R-074": ("soft labels", "an ensemble of patterns would label the texts without labels; not to be had yet"),
+    "R-110": ("self-training", "the texts without labels would be labelled and filtered; not to be had yet"),
+    "R-075": ("distillation", "a prompted teacher would answer the texts without labels; not to be had yet"),
+}
+"""Row -> what it would learn from instead, and why that is not done."""
+
+
+def objective(s: ArmSituation) -> Choice:
+    """The labels: distillation needs a teacher that beats zero-shot, preferences need pairs."""
+    asked = [row for row in ASKS if fires(s, row)]
+    because = "there are labels, and no teacher that is known to beat zero-shot"
+    if s.facts.data.ood:
+        because = "there are labels; no case is known for distillation where other domains are scored, too"
+    if asked:
+        because += f"; {', '.join(asked)} would use the texts without labels"
+    return Choice(
+        value="supervised",
+        because=because,
+        rule=first(s, "R-076", "R-077"),
+        alternatives=tuple(otherwise(*ASKS[row], row) for row in asked),
+        flips_when="never yet: no other objective can be trained with",
+    )
