@@ -123,7 +123,7 @@ def slower(adaptation: Adaptation) -> float:
 
 def step_seconds(
     model: ModelFacts, device: DeviceFacts, precision: Precision, adaptation: Adaptation, *,
-    tokens: float, trainable: int, slots: int = 1,
+    tokens: float, trainable: int, slots: int = 1, masked: bool = False,
 ) -> float:  # fmt: skip
     """Seconds of one training step.
 
@@ -135,6 +135,7 @@ def step_seconds(
         tokens: of each training.
         trainable: moving parameters of each training.
         slots: trainings that share the step.
+        masked: whether inputs drop out: then a GPU's step is not recorded.
     """
     flops = (6.0 if adaptation == "full" else 4.0) * model.block_parameters * tokens * PADDING
     alone = flops / rates(device, precision).train * slower(adaptation)
@@ -143,7 +144,7 @@ def step_seconds(
         fixed, wide = CUDA_BETWEEN
         each = (fixed + wide * (model.hidden + model.intermediate)) * MEASURED_CUDA * 1e9
         work = products + each / rates(device, precision).train * model.layers * tokens * PADDING * slots
-        if adaptation == "lora":
+        if adaptation == "lora" and not masked:
             return model.layers * CUDA_LAYER + work + slots * CUDA_SLOT
         return max(work, model.layers * CUDA_LAUNCHED) + slots * CUDA_LAUNCHED_SLOT
     once = min(MOST_ONCE, ONCE[precision] / (tokens + ONCE[precision]))

@@ -39,6 +39,8 @@ class Lora(Frozen):
     """Names of the linear modules that get an update."""
     rslora: bool = False
     """Rank-stabilised (arXiv 2312.03732)."""
+    dropout: float = 0.0
+    """Share of the inputs of A that drop out in training."""
 
     @property
     def scale(self) -> float:
@@ -60,8 +62,6 @@ class Generation(Frozen):
 class Regularisation(Frozen):
     """What is added beside the labelled examples. Zero is the only value that can be trained with yet."""
 
-    dropout: float = 0.0
-    """Of the inputs of LoRA's A."""
     embedding_noise: float = 0.0
     """Strength of uniform noise on embeddings (NEFTune)."""
     prompt_loss: float = 0.0

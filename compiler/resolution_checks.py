@@ -193,7 +193,7 @@ def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
         return arm.generation is not None
     if pin == "early_stopping":
         return arm.trained and any(level.validation for level in resolution.situation.levels)
-    return arm.adaptation in LOW_RANK if pin in ("rank", "alpha", "rslora", "targets") else arm.trained
+    return arm.adaptation in LOW_RANK if pin in ("rank", "alpha", "rslora", "dropout", "targets") else arm.trained
 
 
 def _pins(resolution: Resolution) -> Iterator[Diagnostic]:

@@ -26,6 +26,7 @@ from fewtune.compiler.rules.early_stopping import early_stopping
 from fewtune.compiler.rules.folds import folds
 from fewtune.compiler.rules.learning_rate import learning_rate
 from fewtune.compiler.rules.lora_alpha import lora_alpha
+from fewtune.compiler.rules.lora_dropout import lora_dropout
 from fewtune.compiler.rules.lora_rank import lora_rank
 from fewtune.compiler.rules.lora_targets import lora_targets
 from fewtune.compiler.rules.max_grad_norm import max_grad_norm
@@ -310,7 +311,8 @@ def _lora(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Lora]:
     every = sorted(linear.name for linear in a.facts.model.linears)
     wanted = every if pins.targets == "all-linear" else list(pins.targets) if pins.targets else None
     a = replace(a, targets=tuple(notes.settle(lora_targets, a, "/lora/targets", wanted, at("targets"))))
-    return a, Lora(rank=a.rank, alpha=a.alpha, targets=a.targets, rslora=a.rslora)
+    drops = notes.settle(lora_dropout, a, "/lora/dropout", pins.dropout, at("dropout"))
+    return a, Lora(rank=a.rank, alpha=a.alpha, targets=a.targets, rslora=a.rslora, dropout=drops)
 
 
 def _generation(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Generation]:

@@ -167,7 +167,7 @@ def _adapter(model: Chosen, folder: Path) -> list[str]:
     head = model.arm.formulation == "head"
     config = {
         "peft_type": "LORA", "task_type": "SEQ_CLS" if head else "CAUSAL_LM", "inference_mode": True, "r": lora.rank,
-        "lora_alpha": lora.alpha, "lora_dropout": 0.0, "bias": "none", "target_modules": list(lora.targets),
+        "lora_alpha": lora.alpha, "lora_dropout": lora.dropout, "bias": "none", "target_modules": list(lora.targets),
         "modules_to_save": ["score"] if head else None, "base_model_name_or_path": _card(model)["base"],
         "use_rslora": lora.rslora, "use_dora": False, "fan_in_fan_out": False, "init_lora_weights": True,
     } if lora else {}  # fmt: skip

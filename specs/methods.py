@@ -83,6 +83,8 @@ class Pins(Frozen):
     """LoRA's alpha; the update is scaled by alpha / r, or by alpha / sqrt(r) with rslora."""
     rslora: StrictBool | None = None
     """Whether the update is rank-stabilised (rsLoRA): scaled by alpha / sqrt(r) instead of alpha / r."""
+    dropout: Annotated[float, Field(ge=0, lt=1, strict=True)] | None = None
+    """Share of the inputs of LoRA's A that drop out in training."""
     targets: Literal["all-linear"] | Annotated[tuple[Target, ...], Field(min_length=1)] | None = None
     """Which linear layers get LoRA matrices: "all-linear" or module names such as "q_proj"."""
     learning_rate: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=50)] | None = None

@@ -8,7 +8,6 @@ from fewtune.compiler.situation import ArmSituation, Choice, otherwise
 from fewtune.compiler.weighing import fires, first
 
 ASKS: dict[str, tuple[dict[str, Any], str]] = {
-    "R-046": ({"dropout": 0.05}, "asked for at this size; this engine trains without dropout"),
     "R-065": ({"prompt_loss": 0.01}, "asked for with long prompts; this engine's loss is of the answer alone"),
     "R-139": ({"replay": 0.05}, "asked for where little may be forgotten; there is no replay of general data yet"),
     "R-143": ({"replay": 0.05}, "asked for of a general assistant; there is no replay of general data yet"),
@@ -17,7 +16,7 @@ ASKS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def regularisation(s: ArmSituation) -> Choice:
-    """Nothing: no dropout, noise, loss on the prompt, leash to the base or replay.
+    """Nothing: no noise, loss on the prompt, leash to the base or replay.
 
     The value has a number for each, all of them zero; rows that ask for more are named with the alternatives.
     """

@@ -2,12 +2,12 @@
 
 What moves and how it is read out is the learner's business. Each trial has an AdamW of its own on one flat vector, its
 own data order, schedule and gradient norm, and is validated by accuracy with the loss breaking ties, or by its texts'
-metric. Steps are those of the optimizer. Dropout is off: the base stays in evaluation mode.
+metric. Steps are those of the optimizer. The base stays in evaluation mode; what drops out is LoRA's business.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, zip_longest
 from typing import Any
@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from fewtune.compiler.plan import Recipe
 from fewtune.runtime.train.adaptation import Tuned
+from fewtune.runtime.train.dropout import Key
 from fewtune.runtime.train.order import batches
 from fewtune.runtime.train.prediction import Prediction, Written
 from fewtune.runtime.train.pulse import Pulse
@@ -38,6 +39,8 @@ class Example:
     """Index of the label; -1 where a target is to be written."""
     target: Sequence[int] = ()
     """Tokens of the target, its end included."""
+    key: Key = (0, 0, 0)
+    """Names what drops out of it in this step."""
 
     @property
     def answers(self) -> Sequence[int]:
@@ -131,7 +134,7 @@ class Training:
         self.pulse = pulse
         self.course = Course()
         self.over = recipe.steps == 0
-        self._stream = batches(len(examples), recipe.batch_size, seed)
+        self._stream, self._seed = batches(len(examples), recipe.batch_size, seed), seed
         self._tokens = 0
         self._recent = list[float]()
         self._logged_every = max(1, recipe.steps // LOGGED)
@@ -142,6 +145,7 @@ class Training:
         """The next batch, in micro-batches of similar length."""
         batch = sorted((self.examples[place] for place in next(self._stream)), key=lambda each: len(each.tokens))
         self._tokens = sum(len(example.tokens) for example in batch)
+        batch = [replace(each, key=(self._seed, self.course.steps, place)) for place, each in enumerate(batch)]
         size = max(1, self.recipe.micro_batch or len(batch))
         return [batch[start : start + size] for start in range(0, len(batch), size)]
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fewtune.runtime.train.dropout import Mask
 from fewtune.runtime.train.quantised import AnyLinear, dense
 
 
@@ -65,6 +66,8 @@ class Route:
     """First token of each slot, and the one after its last; slots follow one another."""
     each: int = 0
     """Tokens of each slot where all have as many, else 0."""
+    masks: tuple[Mask | None, ...] = ()
+    """Dropout of each slot's rows; none where nothing drops out."""
     factors: Tensor | None = None
     """The scales as (slots, 1, 1), in fp32 or wider where the model's precision does not hold them exactly."""
 
@@ -150,19 +153,71 @@ class _RaggedSlots(torch.autograd.Function):
         return None if dx is None else dx.view(ctx.shape), None, da, db, None
 
 
+class _DroppedSlots(torch.autograd.Function):
+    """Slots one after the other, some of whose inputs A x drop out; shapes as above, m a mask like x.
+
+    With x' = m x: y = W x + scale B A x'.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, linear: AnyLinear, a: Tensor, b: Tensor, route: Route, site: int) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        y = nn.functional.linear(x, dense(linear), linear.bias)
+        flat = y.view(-1, y.shape[-1])
+        shrunk = rows.new_zeros(len(rows), a.shape[1])
+        for slot, (start, end) in enumerate(route.bounds):
+            inputs, _ = _dropped(rows[start:end], route.masks[slot], site)
+            torch.mm(inputs, a[slot].t(), out=shrunk[start:end])
+            flat[start:end].addmm_(shrunk[start:end], b[slot].t(), alpha=route.scales[slot])
+        ctx.save_for_backward(rows, shrunk, a, b)
+        ctx.linear, ctx.site, ctx.shape = linear, site, x.shape
+        ctx.bounds, ctx.scales, ctx.masks = route.bounds, tuple(route.scales), route.masks
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """With g = dy and h = scale g B in each slot: dx = g W + m (h A), dA = h^T x', dB = scale g^T (A x')."""
+        rows, shrunk, a, b = ctx.saved_tensors
+        g = gradients[0].reshape(-1, b.shape[1])
+        dx = g @ dense(ctx.linear) if ctx.needs_input_grad[0] else None
+        da, db = torch.zeros_like(a), torch.zeros_like(b)
+        for slot, (start, end) in enumerate(ctx.bounds):
+            inputs, factor = _dropped(rows[start:end], ctx.masks[slot], ctx.site)
+            h = (g[start:end] @ b[slot]).mul_(ctx.scales[slot])
+            if dx is not None:
+                back = h @ a[slot]
+                dx[start:end] += back if factor is None else back.mul_(factor)
+            torch.mm(h.t(), inputs, out=da[slot])
+            db[slot] = (shrunk[start:end].t() @ g[start:end]).t().mul_(ctx.scales[slot])
+        return None if dx is None else dx.view(ctx.shape), None, da, db, None, None
+
+
+def _dropped(rows: Tensor, mask: Mask | None, site: int) -> tuple[Tensor, Tensor | None]:
+    """(a slot's inputs as A sees them, the factor that made them so)."""
+    if mask is None or not len(rows):
+        return rows, None
+    factor = mask.factor(site, rows)
+    return rows * factor, factor
+
+
 class PackedLinear(nn.Module):
     """A linear layer of the base with an update for each slot.
 
     No product mixes two slots' rows, so what is not finite in one of them stays there.
     """
 
-    def __init__(self, linear: AnyLinear, a: Tensor, b: Tensor, route: Route) -> None:
+    def __init__(self, linear: AnyLinear, a: Tensor, b: Tensor, route: Route, site: int = 0) -> None:
         super().__init__()
         self.linear = linear
-        self.a, self.b, self.route = a, b, route
+        self.a, self.b, self.route, self.site = a, b, route, site
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., d_in) -> (..., d_out)."""
+        if self.route.masks:
+            dropped: Tensor = _DroppedSlots.apply(  # type: ignore[no-untyped-call]
+                x, self.linear, self.a, self.b, self.route, self.site
+            )
+            return dropped
         kind = _EvenSlots if self.route.each else _RaggedSlots
         y: Tensor = kind.apply(x, self.linear, self.a, self.b, self.route)  # type: ignore[no-untyped-call]
         return y

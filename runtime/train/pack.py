@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from fewtune.compiler.packing import key
 from fewtune.compiler.plan import Arm
-from fewtune.runtime.train import adaptation
+from fewtune.runtime.train import adaptation, dropout
 from fewtune.runtime.train.adaptation import PEFT
+from fewtune.runtime.train.dropout import Mask
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, step
 from fewtune.runtime.train.lora import PackedLinear, Route
 from fewtune.runtime.train.model import Base
@@ -27,6 +28,11 @@ from fewtune.runtime.train.recorded import Recorded, Recorder, recorder
 from fewtune.runtime.train.weights import Bank, Weights
 
 T = TypeVar("T")
+
+
+def launched(arm: Arm) -> bool:
+    """Whether its steps are launched kernel by kernel on a GPU: what they compute differs from step to step."""
+    return arm.four_bit or (arm.lora is not None and arm.lora.dropout > 0)
 
 
 class Pack:
@@ -58,7 +64,7 @@ class Pack:
         if len(keys) != 1 or None in keys:
             raise ValueError(f"these arms cannot share their steps: {', '.join(arm.name for arm in arms)}")
         self.base, self.tokens, self.labels = base, tokens, labels
-        if record is None and base.device.type == "cuda" and not any(arm.four_bit for arm in arms):
+        if record is None and base.device.type == "cuda" and not any(launched(arm) for arm in arms):
             record = recorder(base.device)
         widest = max(arms, key=lambda arm: arm.lora.rank if arm.lora else 0)
         shapes = {name: value.shape for name, value in adaptation.initial(base, widest, labels, seed=0).items()}
@@ -70,8 +76,9 @@ class Pack:
 
         def packed(path: str, linear: AnyLinear) -> nn.Module:
             a, b = (working[f"{PEFT}{path}.lora_{part}.weight"] for part in "AB")
-            return PackedLinear(linear, a, b, self._route)
+            return PackedLinear(linear, a, b, self._route, dropout.site(path))
 
+        self._dropout = [0.0] * slots
         assert widest.lora is not None
         adaptation.wrap_sites(model, widest.lora.targets, packed)
         self._reader = base.reader(model)
@@ -97,7 +104,7 @@ class Pack:
         """Give a slot to a new trial; the learner's own view of the base serves its validation and its scores."""
         assert arm.lora is not None
         weights: Weights = self._bank.seat(adaptation.initial(self.base, arm, self.labels, init_seed), slot)
-        self._route.scales[slot] = arm.lora.scale
+        self._route.scales[slot], self._dropout[slot] = arm.lora.scale, arm.lora.dropout
         view = partial(adaptation.tuned, self.base, arm, self.tokens, weights.working)
         return Learner(view, weights, keeps_masters=True)
 
@@ -125,9 +132,21 @@ class Pack:
             counts[slot] = len(part)
         examples = list(chain(*rows))
         flat = [example.tokens for example in examples]
+        self._route.masks = self._masks(rows, slots) if any(self._dropout) else ()
         self._route.lay(self._reader.occupied(flat, counts), self.base.dtype, self.base.device)
         hidden = self._reader.read(flat, last=[len(example.answers) for example in examples])
         return self._readout(hidden, torch.repeat_interleave(torch.tensor(counts)).to(hidden.device))
+
+    def _masks(self, rows: Sequence[Sequence[Example]], slots: Sequence[int]) -> tuple[Mask | None, ...]:
+        """Which of each slot's rows drop out, and where they lie."""
+        masks: list[Mask | None] = [None] * self.slots
+        longest = max(len(example.tokens) for part in rows for example in part)
+        for slot, part in zip(slots, rows, strict=True):
+            starts = self._reader.starts([len(example.tokens) for example in part], longest)
+            if self._dropout[slot] and part:
+                placed = zip(starts, part, strict=True)
+                masks[slot] = Mask(self._dropout[slot], [(start, len(one.tokens), one.key) for start, one in placed])
+        return tuple(masks)
 
     def _readout(self, hidden: Tensor, owners: Tensor) -> Tensor:
         """Logits (answers, labels) of hidden states (answers, hidden), each by the head of its slot (answers,)."""

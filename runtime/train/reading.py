@@ -53,6 +53,16 @@ class Reader:
             start += count
         return found
 
+    def starts(self, lengths: Sequence[int], longest: int) -> list[int]:
+        """Where neighbouring rows begin in what the blocks read, from the first one on.
+
+        Args:
+            lengths: of the rows.
+            longest: of all rows that are read together.
+        """
+        each = lengths if self.end_to_end else [longest] * len(lengths)
+        return [0, *accumulate(each)][: len(lengths)]
+
     def read(self, rows: Sequence[Tokens], prefix: Prefix | None = None, last: Sequence[int] | None = None) -> Tensor:
         """Hidden states at the last tokens of each row, one row's after the other's: (rows, hidden) or (all, hidden).
 

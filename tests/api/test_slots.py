@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from project import Project, make_project
 
-PINS = {"steps": 6, "learning_rate": 5e-3, "rank": [2, 4]}
+PINS = {"steps": 6, "learning_rate": 5e-3, "rank": [2, 4], "dropout": 0.1}
 
 
 def scores(made: Project) -> dict[str, float]:

@@ -67,6 +67,22 @@ DEFAULTS = {
 BASELINES = ("majority", "tfidf", "encoder", "probe", "zero-shot")
 RIVALS = (*DEFAULTS, "tfidf", "encoder")
 """What the rules' choice is compared with, arm by arm."""
+QUESTIONS = {
+    "Which arm is the best over all tasks scored by accuracy?": """
+SELECT arm, n, round(avg(mean), 3) AS accuracy, count(*) AS tasks
+FROM leaderboard
+WHERE split = 'test' AND metric = 'accuracy' AND experiment NOT LIKE 'cola%' AND experiment LIKE '%grid'
+GROUP BY arm, n QUALIFY row_number() OVER (PARTITION BY n ORDER BY avg(mean) DESC) <= 3 ORDER BY n, accuracy DESC""",
+    "What does a pattern gain over a head, all else equal?": """
+SELECT p.experiment, p.metric, replace(p.arm, 'pattern+', '') AS training, round(p.mean - h.mean, 3) AS gain
+FROM leaderboard p JOIN leaderboard h USING (experiment, metric, split, n)
+WHERE split = 'test' AND p.arm LIKE 'pattern+%' AND h.arm = replace(p.arm, 'pattern+', 'head+')
+AND metric = CASE WHEN p.experiment LIKE 'cola%' THEN 'mcc' ELSE 'accuracy' END ORDER BY p.experiment, gain DESC""",
+    "What did a trial of each kind take, in seconds?": """
+SELECT method, round(median(seconds)) AS median, round(max(seconds)) AS slowest, count(*) AS trials
+FROM trials WHERE state = 'finished' GROUP BY method ORDER BY median DESC""",
+}
+"""Asked of the one workspace that holds all specs."""
 SPLITS, DRAWS = 40, 300
 KEPT = Path(__file__).with_name("regret.tar.xz")
 """Journal, plans and predictions of all that was measured."""
@@ -197,6 +213,18 @@ def report(cells: list[Cell], missing: int) -> str:
     return "\n\n".join(parts)
 
 
+def answers(place: Workplace) -> str:
+    """The questions with their answers, as Markdown."""
+    parts = []
+    for question, query in QUESTIONS.items():
+        found, _ = place.run("sql", query)
+        names = [column["name"] for column in found["columns"]]
+        head = f"| {' | '.join(names)} |\n|{' --- |' * len(names)}"
+        rows = "\n".join(f"| {' | '.join(map(str, row))} |" for row in found["rows"])
+        parts.append(f"{question}\n\n```sql{query}\n```\n\n{head}\n{rows}")
+    return "\n\n".join(parts)
+
+
 def restored(place: Workplace) -> Path:
     """The workspace, with what was measured earlier."""
     workspace = place.folder / ".fewtune"
@@ -271,6 +299,10 @@ def main() -> None:
 `python tests/bench/regret.py --data ../shared/data`, {machine()}. {SEEDS} data seeds, 400 items.
 
 {report(cells, len(every) - len(cells))}
+
+## One query over all of them
+
+{answers(place)}
 """
     print(text)
     if options.output:

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from situations import codes, compiled, faults
 
+from fewtune.compiler import budget
 from fewtune.compiler.budget import LEAST_STEPS, MARGIN
 from fewtune.compiler.plan import Compiled, Plan
 from fewtune.specs.diagnostic import PlanError
+from fewtune.specs.methods import MethodName
 from fewtune.specs.units import Size
 
 Tables = dict[str, Any]
@@ -58,6 +60,16 @@ def test_cuts_follow_their_order() -> None:
         assert tighter[: len(looser)] == looser
     assert taken[0] == ["pattern + full"]
     assert taken[-1] == list(KINDS[:6])
+
+
+def test_the_arm_of_the_least_value_for_its_time_goes_first() -> None:
+    """The rules put the head before full fine-tuning; where it takes many times as long, it goes first all the same."""
+    arms = [compiled({"data": {"label_budget": 48}}).plan.arm(name) for name in ("head + LoRA r=8", "pattern + full")]
+    methods: list[MethodName] = [arm.method for arm in arms]
+    for slow, fast in (arms, arms[::-1]):
+        seconds = {slow.name: 1000.0, fast.name: 10.0}
+        assert budget._by_value(methods, seconds, arms) == [slow.method, fast.method]
+    assert budget._by_value(methods, dict.fromkeys((arm.name for arm in arms), 10.0), arms) == methods[::-1]
 
 
 @pytest.mark.parametrize("wall", WALLS)

@@ -15,6 +15,7 @@ PINNED: dict[str, tuple[Any, str, Any]] = {
     "rank": (4, "/lora/rank", 4),
     "alpha": (64, "/lora/alpha", 64.0),
     "rslora": (True, "/lora/rslora", True),
+    "dropout": (0.1, "/lora/dropout", 0.1),
     "targets": (["q_proj"], "/lora/targets", ["q_proj"]),
     "learning_rate": (1e-4, "/recipes/0/learning_rate", 1e-4),
     "steps": (100, "/recipes/0/steps", 100),
