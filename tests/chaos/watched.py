@@ -32,6 +32,8 @@ class Watch:
         if event == "open":
             path, mode, flags = arguments
             changes = any(letter in str(mode or "") for letter in "wax+") or bool(int(flags) & WRITING)  # type: ignore[call-overload]
+            if isinstance(path, str) and os.path.isdir(path):  # a file without a name: filelock makes its lock of one
+                return
         else:
             path, changes = arguments[0] if arguments else "", event in CHANGES
             if event == "os.mkdir" and os.path.isdir(path):  # nothing changes: filelock asks for what is there

@@ -117,7 +117,6 @@ def test_what_does_more_is_refused(workspace: Workspace, sql: str) -> None:
         ("SELEC 1", {"line": 1, "column": 1}),
         ("SELECT 'x'::INT", {"line": 1}),
         ("SELECT avg(arm) FROM leaderboard", {"line": 1}),
-        ("SELECT now()", {"remedy": "cast to TIMESTAMP"}),
     ],
 )
 def test_mistakes_have_a_place_and_the_nearest_name(workspace: Workspace, sql: str, expected: dict) -> None:
