@@ -459,7 +459,7 @@ def describe(
             return Envelope(ok=True, verb="describe", data=rule), lambda: write(rule["text"])
         if topic is None:
             known = topics()
-            lines = "\n".join(f"{name}    {title}" for name, title in known.items())
+            lines = "\n".join(f"{name:<{max(map(len, known))}}    {title}" for name, title in known.items())
             return Envelope(ok=True, verb="describe", data={"topics": known}), lambda: write(lines)
         found = page(topic)
         return Envelope(ok=True, verb="describe", data=found), lambda: write(found["text"].rstrip())

@@ -287,18 +287,18 @@ def explain(
             if decision.flips_when:
                 out.print(f"  flips    {safe(decision.flips_when)}")
             for flip in flips.get(decision.field, ()):
-                out.print(f"  {_turn(flip)}")
+                out.print(f"  {_turn(flip, 'no such arm' if decision.field.startswith('/arms/') else 'none')}")
 
 
-def _turn(flip: Flip) -> str:
-    """From where on, or up to where, a decision is another one."""
+def _turn(flip: Flip, nothing: str) -> str:
+    """From where on, or up to where, a decision is another one; `nothing` says what no value means."""
     many = {
         "labels": f"{flip.at:,} labels",
         "parameters": f"{flip.at / 1e6:,.0f}M parameters",
         "memory_gib": f"{flip.at} GiB of memory",
     }[flip.fact]
     where = f"from {many} on" if flip.upwards else f"up to {many}"
-    return f"{where}: {safe('no such arm' if flip.value is None else said(flip.value))} [{flip.rule}]"
+    return f"{where}: {safe(nothing if flip.value is None else said(flip.value))} [{flip.rule}]"
 
 
 def _owner(decision: Decision, arms: tuple[Arm, ...]) -> str | None:

@@ -326,8 +326,10 @@ class Expansion:
         chosen_by = fingerprint("select", content | ({"halvings": halvings} if halvings else {}))
         self.stages.append(Stage(id="select", kind="select", fingerprint=chosen_by, needs=needs))
         if s.choosing is not None:
-            because = f"the best {s.metric} when quarters of the {level.n} labels are scored by what was fitted to the "
-            because += f"others: {s.choosing.seeds * level.n} scored labels, before any test score is read"
+            because = (
+                f"the best {s.metric} when {s.choosing.folds} parts of the {level.n} labels are scored by what was "
+            )
+            because += f"fitted to the rest: {s.choosing.seeds * level.n} scored labels, before any test score is read"
         elif self.by_validation:
             because = f"the best mean {s.metric} on the validation rows at n = {level.n}, before any test score is read"
         else:

@@ -129,12 +129,21 @@ def _sample(
 
 
 def parts(data: DataFacts, sample: Sample, folds: int) -> list[Sample]:
-    """A sample cut into parts, stratified: each scored by what is fitted to the others, in the sample's order."""
+    """A sample cut into parts, stratified: each scored by what is fitted to the others, in the sample's order.
+
+    What is fitted sees as many rows of a label whichever part is left out, so that now and then a row of the others is
+    passed over. Else the rest would be short of just those labels that the part is rich in, and every method that
+    weighs labels would be held down: 3 of each of 6 labels in 4 parts, TF-IDF scored 0.00 instead of 0.41.
+    """
     mixed = ordered(sample.train, data.train, "part", sample.data_seed)
     fold_of = assign_folds(mixed, data.train, folds)
+    sizes = Counter((data.train.labels[row], fold) for row, fold in fold_of.items())
+    counts = Counter(data.train.labels[row] for row in sample.train)
+    keep = {label: max(1, count - max(sizes[label, fold] for fold in range(folds))) for label, count in counts.items()}
     found = []
     for fold in range(folds):
-        train = tuple(row for row in sample.train if fold_of[row] != fold)
+        left = dict(keep)
+        train = tuple(row for row in sample.train if fold_of[row] != fold and _taken(left, data.train.labels[row]))
         rest = tuple(row for row in sample.train if fold_of[row] == fold)
         content = sample_content(data, "held-out", train, rest, None)
         found.append(
@@ -144,6 +153,12 @@ def parts(data: DataFacts, sample: Sample, folds: int) -> list[Sample]:
             )
         )  # fmt: skip
     return found
+
+
+def _taken(left: dict[int, int], label: int) -> bool:
+    """Whether another row of the label is wanted; then one fewer is left."""
+    left[label] -= 1
+    return left[label] >= 0
 
 
 def _beyond_the_first(rows: Sequence[int], split: SplitFacts) -> list[int]:

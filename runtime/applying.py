@@ -213,7 +213,9 @@ class Application:
         trained = {family.fit.fingerprint for family in wanted if family.fit}
         decided = self.plan.stage_index["select"].fingerprint in self.store.history.selected
         final = [family.fit for family in refits if family.fit and (not decided or self._is_open(family))]
-        return len(wanted) + any(not self.done[fit.id] and fit.fingerprint not in trained for fit in final[:1])
+        return sum(map(self._rounds, wanted)) + any(
+            not self.done[fit.id] and fit.fingerprint not in trained for fit in final[:1]
+        )
 
     def _end(self) -> str:
         self._look()
@@ -261,10 +263,10 @@ class Application:
     def _halve(self, fingerprint: str, selected: happened.Selected) -> None:
         """Leave out the jobs of the arms that do not go on."""
         if selected.kept:
-            before = sum(map(self._wanted, self.families.values()))
+            before = sum(map(self._rounds, self.families.values()))
             self.kept[fingerprint] = selected.kept
             self._drop()
-            self.jobs -= before - sum(map(self._wanted, self.families.values()))
+            self.jobs -= before - sum(map(self._rounds, self.families.values()))
 
     def _settled(self, stage: str) -> bool:
         if self.done[stage]:
@@ -293,6 +295,13 @@ class Application:
         if family.fit is not None and family.fit.kind == "refit":
             return self._is_open(family) and not self.done[family.id]
         return not all(self.done[stage.id] for stage in family.scores)
+
+    def _rounds(self, family: Family) -> int:
+        """How many jobs a family still takes: what waits for the choice comes after the rest."""
+        if family.fit is not None and family.fit.kind == "refit":
+            return int(self._wanted(family))
+        chosen = self.done["select"]
+        return len({not chosen and "select" in stage.needs for stage in family.scores if not self.done[stage.id]})
 
     def _ready(self) -> Iterator[Work]:
         """(family, evaluations, whether to fit) of everything that could run now, in the plan's order."""

@@ -7,12 +7,15 @@ from fewtune.compiler.rules.validation import ENOUGH
 from fewtune.compiler.situation import Choice, Situation, otherwise
 
 FOLDS = 4
+"""Parts of a sample, at most."""
 LEAST = 16
 """Fewer labels than this leave fewer than four to score in each part."""
 
 
 def choosing(s: Situation) -> Choice:
-    """Four parts below 96 labels where there is a test split; over as many data seeds as give 96 scored labels.
+    """Up to four parts below 96 labels where there is a test split, over as many data seeds as give 96 scored labels.
+
+    No more parts than labels of a class: further parts would leave no more of it to fit to.
 
     The value has the parts ("folds"), the data seeds whose samples are cut, and the trained arms that take part: the
     rules' first one, for the others cost as much again and the rules rank them; or null.
@@ -25,17 +28,22 @@ def choosing(s: Situation) -> Choice:
     if s.writes:
         return _none("a text costs more to write than a label to predict; the rules' order decides")
     if level.n < max(LEAST, 2 * len(s.label_names)):
-        because = f"{level.n} labels cut into {FOLDS} parts leave too few to score; the rules' order decides"
+        because = f"{level.n} labels cut into parts leave too few to score; the rules' order decides"
         return _none(because, flips_when=f"n >= {max(LEAST, 2 * len(s.label_names))}")
     seeds = scored_seeds(s)
     return Choice(
-        value={"folds": FOLDS, "seeds": seeds, "trained": "first"},
-        because=f"{level.n} labels: all of them train; quarters, each scored by a state that never saw it, choose "
-        f"among the rules' first trained arm and all that train nothing: {seeds * level.n} scored labels",
+        value={"folds": parts(s), "seeds": seeds, "trained": "first"},
+        because=f"{level.n} labels: all of them train; {parts(s)} parts of each sample, scored by states that never "
+        f"saw them, choose among the rules' first trained arm and what trains nothing: {seeds * level.n} scored labels",
         rule="design",
         alternatives=(otherwise(None, "the rules' order would choose, which knows neither the task nor its labels"),),
         flips_when=f"n >= {ENOUGH}, or too little time",
     )
+
+
+def parts(s: Situation) -> int:
+    """Parts of a sample: four, or as many as a class has labels."""
+    return max(2, min(FOLDS, s.levels[-1].n // max(1, len(s.label_names))))
 
 
 def scored_seeds(s: Situation) -> int:
@@ -47,7 +55,7 @@ def pinned(s: Situation) -> Any:
     """What the spec's `evaluation.validation` makes of it; None: the rule decides."""
     if s.experiment.evaluation.validation != "cross-validation" or s.folds is not None:
         return None
-    return {"folds": FOLDS, "seeds": scored_seeds(s), "trained": "all"}
+    return {"folds": parts(s), "seeds": scored_seeds(s), "trained": "all"}
 
 
 def _none(because: str, flips_when: str | None = None) -> Choice:

@@ -286,8 +286,8 @@ def main() -> None:
         for file in ("train.jsonl", TASKS[task]["test"]):
             place.add(options.data / task / file, f"{task}/{file}")
     every = [(task, n) for n in SIZES for task in TASKS]
-    written = {name: text for task, n in every for name, text in specs(task, n).items()}
-    for name, text in sorted(written.items(), key=lambda pair: pair[0].endswith("grid"), reverse=True):
+    written = {name: text for task, n in every for name, text in reversed(specs(task, n).items())}
+    for name, text in written.items():
         place.write(f"{name}.toml", text)
         if (left := over - time.monotonic()) > 0 and not measured(workspace, place.folder / f"{name}.toml"):
             applied(place, name, ["--in-process"] if options.in_process else [], left)

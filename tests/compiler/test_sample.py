@@ -11,7 +11,7 @@ from situations import facts, relabelled, twins, with_split, with_splits
 
 from fewtune.compiler.facts import Facts
 from fewtune.compiler.plan import Level, Sample, Scheme
-from fewtune.compiler.sample import assign_folds, draw, ordered, pool, quotas, stratified
+from fewtune.compiler.sample import assign_folds, draw, ordered, parts, pool, quotas, stratified
 
 COUNTS = st.lists(st.integers(1, 60), min_size=1, max_size=12)
 
@@ -303,3 +303,19 @@ def test_drawing_needs_no_more_than_the_rows_it_draws_from() -> None:
     assert all(row % 2 == 0 for row in rows)
     without_test = with_splits(given_facts, {"train": given_facts.data.train})
     assert drawn(given_facts, level(30))[0].content == drawn(without_test, level(30))[0].content
+
+
+@pytest.mark.parametrize("counts", [(3, 3, 3, 3, 3, 3), (9, 5, 2), (8, 8), (5, 4, 4, 5), (16, 1)])
+def test_what_is_fitted_sees_as_many_of_a_label_whichever_part_is_left_out(counts: tuple[int, ...]) -> None:
+    given = facts(labels=len(counts), counts=counts)
+    (whole,) = drawn(given, level(sum(counts)))
+    found = parts(given.data, whole, 4)
+    assert sorted(row for part in found for row in part.validation) == sorted(whole.train)
+    for part in found:
+        held = Counter(given.data.train.labels[row] for row in part.validation)
+        kept = Counter(given.data.train.labels[row] for row in part.train)
+        for label, count in enumerate(counts):
+            most = max(1, count - -(-count // 4))
+            assert kept[label] == min(most, count - held[label]), "a label's only row may be the one that is scored"
+        assert not set(part.train) & set(part.validation)
+        assert [row for row in whole.train if row in part.train] == list(part.train), "in the sample's order"
