@@ -490,7 +490,9 @@ def rules(
 
 @app.command()
 def evidence(
-    action: Annotated[str | None, typer.Argument(help="adopt or drop [only look].")] = None,
+    action: Annotated[
+        str | None, typer.Argument(help="adopt or drop; or only the SPEC whose lock is looked at.")
+    ] = None,
     spec: Annotated[Path | None, typer.Argument(metavar="SPEC", help="Whose folder's plans weigh it.")] = None,
     workspace: Workspace = None,
     as_json: Json = False,
@@ -500,15 +502,16 @@ def evidence(
     def work() -> tuple[Envelope, Callable[[], None]]:
         from fewtune.api import evidence as gathered
 
-        _one_of("evidence", action, *gathered.ACTIONS)
-        if action is not None and spec is None:
-            message = f"evidence {action}: whose plans?"
-            remedy = f"fewtune evidence {action} SPEC"
+        what, whose = (None, Path(action)) if action and spec is None and Path(action).is_file() else (action, spec)
+        _one_of("evidence", what, *gathered.ACTIONS)
+        if what is not None and whose is None:
+            message = f"evidence {what}: whose plans?"
+            remedy = f"fewtune evidence {what} SPEC"
             raise RunError(Diagnostic(code="E-usage", message=message, remedy=remedy), exit_status=2)
-        shown = gathered.evidence(_folder(workspace), action, spec)
-        following = () if action or not shown.found.wins else ("fewtune evidence adopt SPEC",)
+        shown = gathered.evidence(_folder(workspace), what, whose)
+        following = () if what or not shown.found.wins else ("fewtune evidence adopt SPEC",)
         envelope = Envelope(ok=True, verb="evidence", data=shown.data(), next=following)
-        return envelope, lambda: gathered.show_evidence(shown, action)
+        return envelope, lambda: gathered.show_evidence(shown, what)
 
     answer("evidence", as_json, work)
 

@@ -54,6 +54,8 @@ class Evidence:
 def evidence(workspace: Path, action: str | None, spec: Path | None) -> Evidence:
     """Look at the runs, and adopt what they showed into the lock beside a spec, or take it out again.
 
+    What was adopted from other experiments and devices stays.
+
     Args:
         workspace: the workspace's folder.
         action: one of `ACTIONS`; None: only look.
@@ -67,8 +69,9 @@ def evidence(workspace: Path, action: str | None, spec: Path | None) -> Evidence
         load_file(spec)
     lock = read_lock(folder)
     if action == "drop":
-        lock = lock.model_copy(update={"evidence": Adopted()})
-        write_lock(folder, lock)
+        if lock.evidence != Adopted():
+            lock = lock.model_copy(update={"evidence": Adopted()})
+            write_lock(folder, lock)
         return Evidence((), Adopted(), folder, lock.evidence)
     refresh(Workspace(workspace.absolute()))
     reader = Reader(workspace)
@@ -83,7 +86,7 @@ def evidence(workspace: Path, action: str | None, spec: Path | None) -> Evidence
             message = "no arm was ahead of another beyond chance, and no run was long enough to time"
             remedy = "more seeds or more test items; `fewtune plan --detect 0.05` says how many"
             raise StoreError(Diagnostic(code="E-nothing-to-show", message=message, remedy=remedy), exit_status=7)
-        lock = lock.model_copy(update={"evidence": found})
+        lock = lock.model_copy(update={"evidence": lock.evidence.joined(found)})
         write_lock(folder, lock)
     return Evidence(known, found, folder, lock.evidence)
 
@@ -95,15 +98,16 @@ def show_evidence(shown: Evidence, action: str | None) -> None:
         heading(out, "Who was ahead")
         rows = [
             (one.experiment, one.plan.experiment.task.type, one.plan.final_n, one.leader.arm,
-             f"{one.leader.mean:.3f} [{one.leader.ci_low:.2f}, {one.leader.ci_high:.2f}]", _ahead(one),
-             f"{one.leader.seeds} seeds, {one.leader.items} items")
+             f"{one.plan.metric} {one.leader.mean:.3f} [{one.leader.ci_low:.2f}, {one.leader.ci_high:.2f}]",
+             _ahead(one), f"{one.leader.seeds} seeds, {one.leader.items} items")
             for one in shown.contests
         ]  # fmt: skip
-        table(out, ("experiment", "task", "n", "arm", shown.contests[0].plan.metric, "ahead of", "from"), rows)
+        table(out, ("experiment", "task", "n", "arm", "score", "ahead of", "from"), rows)
     if shown.found.paces:
         heading(out, "How long it took")
         cells = [
-            (pace.device, f"{pace.ratio:.2f} times the estimate", f"{pace.runs} runs") for pace in shown.found.paces
+            (pace.device, f"{pace.ratio:.2f} times the estimate", counted(pace.runs, "run"))
+            for pace in shown.found.paces
         ]
         table(out, ("device", "seconds", "from"), cells)
     out.print(_state(shown, action))
@@ -128,5 +132,11 @@ def _state(shown: Evidence, action: str | None) -> str:
     wins, times = len(shown.adopted.wins), len(shown.adopted.paces)
     if not wins and not times:
         return f"nothing of it is in {where}: `fewtune evidence adopt SPEC` lets plans of that folder weigh it"
-    what = f"{wins} experiments with a clear winner, times of {times} device classes"
-    return f"adopted in {where}: {what}" + (f" ({shown.adopted.id})" if wins else "")
+    kinds = f"{times} device class{'es' * (times != 1)}"
+    what = f"{counted(wins, 'experiment')} with a clear winner, times of {kinds}"
+    return f"adopted in {where}: {what} ({shown.adopted.id})"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{number} {noun}" + "s" * (number != 1)

@@ -70,11 +70,11 @@ def explained(plan: Plan, pointer: str | None) -> list[Decision]:
         for decision in plan.decisions
         if decision.field == pointer
         or decision.field.startswith(pointer.rstrip("/") + "/")
-        or decision.field.rsplit("/", 1)[-1] == pointer
+        or pointer in (decision.field.rsplit("/", 1)[-1], decision.decided_by)
         or any(decision.field.startswith(arm) for arm in arms)
     ]
     if not found:
-        names = sorted({decision.field.rsplit("/", 1)[-1] for decision in plan.decisions})
+        names = sorted({decision.field.rsplit("/", 1)[-1] for decision in plan.decisions} - set("0123456789"))
         message = f"no decision is about {pointer!r}"
         raise PlanError(
             Diagnostic(code="E-not-found", message=message, remedy=f"there are {', '.join(names)}"), exit_status=7

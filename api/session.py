@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from fewtune.compiler.plan import Compiled, Plan
 from fewtune.runtime.probe.probing import Probed, probe
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError
 from fewtune.specs.load import Loaded, load_file
-from fewtune.specs.units import Duration
+from fewtune.specs.units import TIMES, Duration
 from fewtune.store.reader import Reader
 
 
@@ -74,8 +75,9 @@ def _limited(loaded: Loaded, within: str) -> Loaded:
     from pydantic import ValidationError
     from pydantic_core import PydanticCustomError
 
+    number, unit = re.fullmatch(r"\s*([\d.]*)\s*(.*?)\s*", within, re.DOTALL).groups()  # type: ignore[union-attr]
     try:
-        limit = Duration(within)
+        limit = Duration(f"{number} {TIMES.get(unit, unit)}")
     except (PydanticCustomError, ValidationError) as error:
         raise PlanError(Diagnostic(code="E-usage", message=f"--within {within}: {error}"), exit_status=2) from error
     experiment = loaded.experiment

@@ -15,6 +15,7 @@ class Behind(Frozen):
     """An arm that another was ahead of, beyond chance."""
 
     arm: str
+    method: MethodName
     difference: float
     low: float
     high: float
@@ -37,7 +38,9 @@ class Win(Frozen):
     seeds: int
     items: int
     behind: tuple[Behind, ...]
-    """By what it was ahead; never empty."""
+    """Of what it was ahead; never empty."""
+    undecided: tuple[str, ...] = ()
+    """Arms that could not be told from it."""
 
 
 class Pace(Frozen):
@@ -57,8 +60,16 @@ class Adopted(Frozen):
 
     @cached_property
     def id(self) -> str:
-        """Name of what plans rest on; empty where that is nothing. Paces move estimates only."""
-        return fingerprint("adopted", [win.model_dump(mode="json") for win in self.wins]) if self.wins else ""
+        """Name of what plans rest on; empty where that is nothing. Paces move estimates, and so what limits cut."""
+        return fingerprint("adopted", self.model_dump(mode="json")) if self.wins or self.paces else ""
+
+    def joined(self, newer: "Adopted") -> "Adopted":
+        """With what was learnt since: an experiment's and a device's newer word replaces the older one."""
+        names, devices = {win.experiment for win in newer.wins}, {pace.device for pace in newer.paces}
+        return Adopted(
+            wins=(*(win for win in self.wins if win.experiment not in names), *newer.wins),
+            paces=(*(pace for pace in self.paces if pace.device not in devices), *newer.paces),
+        )
 
     def pace(self, device: str) -> Pace | None:
         """The pace of a device class, where one is known."""

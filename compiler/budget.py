@@ -1,9 +1,9 @@
 """Fit the plan into its limits, and name each cut with what keeping it would cost.
 
-Arms that the rules added as experiments go first, the one of the least expected value before the others, then the
-cross-validation that chooses, then seeds beyond three, then steps down to a floor, then the smaller points of the
-learning curve, then in-context arms and probes. What the spec pins stays; majority, zero-shot and the first candidate
-stay. When that does not fit, there is no plan.
+Arms that the rules added as experiments go first, the one of the least expected value before the others, then all
+samples but one of the cross-validation that chooses, then seeds beyond three, then that cross-validation, then steps
+down to a floor, then the smaller points of the learning curve, then in-context arms and probes. What the spec pins
+stays; majority, zero-shot and the first candidate stay. When that does not fit, there is no plan.
 """
 
 from bisect import bisect_left
@@ -178,15 +178,21 @@ def _moves(first: Resolution) -> Iterator[Move]:
     s = first.situation
     ruled = [resolved.arm for resolved in first.arms if resolved.idea.origin == "rules"]
     names = {arm.name for arm in ruled}
-    candidates = list(dict.fromkeys(arm.method for arm in first.candidates if arm.name in names))
+    leader = first.candidates[0].method if first.candidates else None
+    more = [arm.method for arm in first.candidates if arm.name in names and arm.method != leader]
     costing = Costing(first)
-    for method in _by_value(candidates[1:], {arm.name: costing.arm_seconds(arm) for arm in ruled}, ruled):
+    for method in _by_value(list(dict.fromkeys(more)), {arm.name: costing.arm_seconds(arm) for arm in ruled}, ruled):
         yield _drop(method)
-    if s.choosing is not None and s.experiment.evaluation.validation is None:
-        yield Move((partial(replace, choosing=True),), _no_choosing)
+    chosen_by = s.choosing if s.experiment.evaluation.validation is None else None
+    if chosen_by is not None and chosen_by.seeds > 1:
+        yield Move(
+            tuple(partial(replace, choosing=count) for count in range(chosen_by.seeds - 1, 0, -1)), _less_choosing
+        )
     if s.data_seeds > FLOOR and s.experiment.evaluation.data_seeds is None:
         fewer = range(s.data_seeds - 1, FLOOR - 1, -1)
         yield Move(tuple(partial(replace, data_seeds=count) for count in fewer), _fewer_seeds)
+    if chosen_by is not None:
+        yield Move((partial(replace, choosing=0),), _no_choosing)
     steps = max((recipe.steps for arm in ruled for recipe in arm.recipes), default=0)
     if steps > LEAST_STEPS:
         shorter = range(steps - 1, LEAST_STEPS - 1, -1)
@@ -225,6 +231,11 @@ def _drop(method: MethodName) -> Move:
     return Move((cut,), words, drops=method)
 
 
+def _less_choosing(was: Resolution, now: Resolution) -> str:
+    counts = [found.situation.choosing.seeds if found.situation.choosing else 0 for found in (now, was)]
+    return f"parts of {counts[0]} sample{'s' * (counts[0] != 1)} instead of {counts[1]} choose the arm"
+
+
 def _no_choosing(was: Resolution, now: Resolution) -> str:
     parts = was.situation.choosing
     fits = parts.folds * parts.seeds if parts else 0
@@ -252,8 +263,9 @@ def _clock(seconds: float) -> str:
 
 def _impossible(resolution: Resolution, limit: Limit) -> Diagnostic:
     measured = limit.measure(Costing(resolution))
-    message = f"what may not be cut takes {limit.show(measured)}: more than {limit.words}"
     margin = 1.0 if limit.name == "trials" else MARGIN
+    planned = "" if margin == 1.0 else f" allows, of which {margin:.0%} may be planned"
+    message = f"what may not be cut takes {limit.show(measured)}: more than {limit.words}{planned}"
     needed = ceil(measured / margin / 6) * 6 if limit.name in ("wall_time", "gpu_hours") else measured / margin
     remedy = f"allow {limit.show(needed)}; or fewer test rows, fewer pinned arms, a smaller model"
     return finding("E-budget", message, limit.pointer, remedy=remedy)

@@ -57,6 +57,10 @@ CUDA_SLOT = 0.15e-3
 """The same on a GPU: its batch and its AdamW."""
 CUDA_LAUNCHED_SLOT = 1.9e-3
 """The same where AdamW is launched kernel by kernel."""
+MASKED = {"cpu": 1.5e8, "cuda": 2e10}
+"""Numbers a second that are drawn for dropout, of one core or on a GPU; the latter is a guess."""
+MASKED_LAYER = {"cpu": 0.0, "cuda": 0.02}
+"""Seconds of a layer for launching the masks of all rows, twice; a guess."""
 MOVE = 3e-9
 """Seconds of AdamW for one parameter on a processor."""
 PADDING = 1.12
@@ -146,10 +150,18 @@ def step_seconds(
         work = products + each / rates(device, precision).train * model.layers * tokens * PADDING * slots
         if adaptation == "lora" and not masked:
             return model.layers * CUDA_LAYER + work + slots * CUDA_SLOT
-        return max(work, model.layers * CUDA_LAUNCHED) + slots * CUDA_LAUNCHED_SLOT
+        drawn = mask_seconds(model, device, slots * tokens) if masked else 0.0
+        return max(work, model.layers * CUDA_LAUNCHED) + drawn + slots * CUDA_LAUNCHED_SLOT
     once = min(MOST_ONCE, ONCE[precision] / (tokens + ONCE[precision]))
-    products = alone * (once + (1.0 - once) * slots)
+    products = alone * (once + (1.0 - once) * slots) + (mask_seconds(model, device, slots * tokens) if masked else 0.0)
     return products + model.layers * LAYER_OVERHEAD + slots * (SLOT_OVERHEAD + trainable * MOVE)
+
+
+def mask_seconds(model: ModelFacts, device: DeviceFacts, tokens: float) -> float:
+    """Seconds of the masks of one step: a number for each input of each linear layer, drawn twice."""
+    numbers = 2.0 * tokens * sum(linear.d_in * linear.count for linear in model.linears)
+    cores = min(device.cores, 32) ** SPREAD if device.kind == "cpu" else 1.0
+    return numbers / (MASKED[device.kind] * cores) + model.layers * MASKED_LAYER[device.kind]
 
 
 def rate_of(

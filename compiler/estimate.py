@@ -149,8 +149,9 @@ class Costing:
         """Trainings of so many arms that can be at work at the same time: later seeds wait for halvings."""
         s, resolution = self.resolution.situation, self.resolution
         each = s.model_seeds * (s.folds or 1) * len(s.levels)
+        parts = sum(self._parts(arm) for arm in self.resolution.candidates)
         found = spans(len(resolution.candidates), s.data_seeds, resolution.rungs)
-        return max(min(count, arms) * seeds * each for count, seeds in found)
+        return parts + max(min(count, arms) * seeds * each for count, seeds in found)
 
     def _slots(self, arm: Arm) -> int:
         """Trainings that share a step of this arm."""
@@ -214,7 +215,7 @@ class Costing:
         """Seconds of the cross-validation that chooses the arm."""
         count, level = self._parts(arm), self.resolution.situation.levels[-1]
         chosen_by = self.resolution.situation.choosing
-        if chosen_by is None or not count or arm.formulation in PROBES:
+        if chosen_by is None or not count or arm.formulation in (*PROBES, "tfidf"):
             return count * REGRESSION_SECONDS  # frozen features are read already
         fits = self.fit_seconds(arm, level) if arm.seeded else 0.0
         return count * (fits + self.score_seconds(arm, level.n // chosen_by.folds, self.mean_train))

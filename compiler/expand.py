@@ -329,7 +329,7 @@ class Expansion:
             because = (
                 f"the best {s.metric} when {s.choosing.folds} parts of the {level.n} labels are scored by what was "
             )
-            because += f"fitted to the rest: {s.choosing.seeds * level.n} scored labels, before any test score is read"
+            because += f"fitted to the rest, over {s.choosing.seeds} samples, before any test score is read"
         elif self.by_validation:
             because = f"the best mean {s.metric} on the validation rows at n = {level.n}, before any test score is read"
         else:

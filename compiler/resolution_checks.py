@@ -174,7 +174,9 @@ def _halving(resolution: Resolution) -> Iterator[Diagnostic]:
     if s.experiment.evaluation.halving is None or resolution.rungs or cut:  # what a limit cut is said elsewhere
         return
     if not s.levels[-1].validation:
-        message = f"nothing is held out at n = {s.largest_n}, so nothing says which arms are to go on"
+        message = (
+            f"nothing is held out at n = {s.largest_n}: halving goes by validation rows, not by parts of the samples"
+        )
         remedy = 'evaluation.validation = "held-out", a validation split, or no halving'
         yield finding("E-no-effect", message, at, remedy=remedy)
     else:

@@ -71,8 +71,8 @@ class Cuts:
     """The largest number of steps that a rule may choose."""
     levels: int | None = None
     """How many points of the learning curve stay, the largest n first."""
-    choosing: bool = False
-    """Whether the cross-validation that a rule would choose the arm by is left out."""
+    choosing: int | None = None
+    """The largest number of samples whose parts choose the arm by a rule; 0: none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,10 +197,16 @@ def _choosing(s: Situation, cuts: Cuts, notes: Notes) -> Choosing | None:
     if asked == "fixed-schedule":
         notes.note("/choosing", "choosing", pin(None, weighed(choosing(s), ("choosing",), s)))
         return None
-    if cuts.choosing and asked is None:
+    if cuts.choosing is not None and asked is None:
         ruled = weighed(choosing(s), ("choosing",), s)
-        notes.note("/choosing", "budget", cut(None, ruled, "the rules' order decides: cross-validation does not fit"))
-        return None
+        if ruled.value is None or not cuts.choosing:
+            because = "the rules' order decides: cross-validation does not fit"
+            notes.note("/choosing", "budget", cut(None, ruled, because))
+            return None
+        fewer = {**ruled.value, "seeds": min(cuts.choosing, ruled.value["seeds"])}
+        because = f"{ruled.value['seeds']} samples by the rules; {fewer['seeds']} fit the limits"
+        notes.note("/choosing", "budget", cut(fewer, ruled, because))
+        return Choosing.model_validate(fewer)
     value = notes.settle(choosing, s, "/choosing", chosen_by.pinned(s), "/evaluation/validation")
     return None if value is None else Choosing.model_validate(value)
 

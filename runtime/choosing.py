@@ -51,13 +51,18 @@ def choose(
 def validation_scores(plan: Plan, stage: Stage, history: History, read: Read) -> dict[str, float]:
     """Arm -> mean of the plan's metric over the validation evaluations that the stage needs.
 
-    The parts of a sample count as one evaluation: a correlation or an F1 of four rows says nothing.
+    The parts of a sample count as one evaluation: a correlation or an F1 of four rows says nothing. An arm of which a
+    part is missing has no value: a score of fewer rows is not compared.
     """
+    lost = {
+        plan.stage_index[need].arm for need in stage.needs
+        if plan.is_part(plan.stage_index[need]) and plan.stage_index[need].fingerprint not in history.evaluated
+    }  # fmt: skip
     whole: dict[tuple[str, str], list[Evaluated]] = defaultdict(list)
     for need in stage.needs:
         evaluation = plan.stage_index[need]
         found = history.evaluated.get(evaluation.fingerprint)
-        if found is not None:
+        if found is not None and evaluation.arm not in lost:
             sample = (evaluation.sample or "").rpartition("/")[0] if plan.is_part(evaluation) else evaluation.id
             whole[evaluation.arm or "", sample].append(found)
     values: dict[str, list[float]] = defaultdict(list)

@@ -77,7 +77,7 @@ def read_lock(folder: Path) -> Lock:
     try:
         return Lock.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as error:
-        remedy = "remove it and run `fewtune pull SPEC`"
+        remedy = "mend it; or remove it, run `fewtune pull SPEC`, and adopt evidence again where there was some"
         raise PlanError(Diagnostic(code="E-facts-missing", message=f"{path} is damaged", remedy=remedy)) from error
 
 

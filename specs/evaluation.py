@@ -28,8 +28,8 @@ class Evaluation(Frozen):
     """Folds of the cross-validation, where there is no test split."""
     validation: Validation | None = None
     """held-out: part of the labels chooses arms and stops training. cross-validation: all labels train, and parts of
-    them choose among all arms, each scored by a state that never saw it; five times the trainings. fixed-schedule: all
-    labels train; the rules' order chooses."""
+    the samples choose among all arms, scored by states that never saw them; up to five times the trainings.
+    fixed-schedule: all labels train; the rules' order chooses."""
     validation_fraction: Annotated[float, Field(gt=0, lt=1, strict=True)] | None = None
     """Share of the labels that is held out."""
     halving: Annotated[int, Field(ge=2, le=10, strict=True)] | None = None

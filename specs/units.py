@@ -105,7 +105,7 @@ class Size(Quantity):
 
 
 TIMES = {
-    "day": "days", "d": "days", "hour": "h", "hours": "h", "minute": "min", "minutes": "min", "mins": "min",
+    "day": "days", "d": "days", "hour": "h", "hours": "h", "minute": "min", "minutes": "min", "mins": "min", "m": "min",
     "second": "s", "seconds": "s", "sec": "s",
 }  # fmt: skip
 """Usual spellings of units of time -> ours."""

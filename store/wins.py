@@ -61,20 +61,26 @@ def contest(
     if better:
         best = min(better, key=lambda row: row.ci_high)
         leader = rows[best.arm]
-        behind = [Behind(arm=chosen.arm, difference=-best.difference, low=-best.ci_high, high=-best.ci_low)]
+        behind = [_behind(plan, chosen.arm, -best.difference, -best.ci_high, -best.ci_low)]
     else:
         leader = chosen
         behind = [
-            Behind(arm=row.arm, difference=row.difference, low=row.ci_low, high=row.ci_high)
+            _behind(plan, row.arm, row.difference, row.ci_low, row.ci_high)
             for row in compared
             if row.verdict == "better"
         ]
+    ahead_of = {leader.arm, *(other.arm for other in behind)}
+    undecided = [row.arm for row in board if row.arm not in ahead_of]
     win = Win(
         experiment=name, task=plan.experiment.task.type, model=plan.facts.model_hash, metric=plan.metric,
         n=plan.final_n, arm=leader.arm, method=plan.arm(leader.arm).method, mean=leader.mean, seeds=leader.seeds,
-        items=leader.items, behind=tuple(behind),
+        items=leader.items, behind=tuple(behind), undecided=tuple(undecided),
     )  # fmt: skip
-    return Contest(name, run, plan, leader, win if behind else None, len(board) - 1 - len(behind))
+    return Contest(name, run, plan, leader, win if behind else None, len(undecided))
+
+
+def _behind(plan: Plan, arm: str, difference: float, low: float, high: float) -> Behind:
+    return Behind(arm=arm, method=plan.arm(arm).method, difference=difference, low=low, high=high)
 
 
 def paces(reader: Reader) -> tuple[Pace, ...]:

@@ -14,6 +14,7 @@ from fewtune.compiler.plan import Compiled
 from fewtune.compiler.wording import candidate_patterns, candidate_words, fields, fixed_text, word_forms
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
+from fewtune.specs.methods import MethodName
 from fewtune.specs.task import OPTIONAL
 
 
@@ -213,9 +214,16 @@ def facts(
     )
 
 
+BEHIND: dict[str, MethodName] = {
+    "majority": "majority", "zero-shot": "zero-shot", "pattern + LoRA r=8": "pattern+lora",
+    "sentence encoder + logistic regression": "encoder",
+}  # fmt: skip
+
+
 def win(given: Mapping[str, Any]) -> Win:
     """An arm that was ahead of another by 0.2."""
-    behind = Behind(arm=given["behind"], difference=0.2, low=0.1, high=0.3)
+    method = BEHIND[given["behind"]]
+    behind = Behind(arm=given["behind"], method=method, difference=0.2, low=0.1, high=0.3)
     return Win(
         experiment="earlier", task="classification", model=SMALL.weights_hash, metric="accuracy", mean=0.8, seeds=5,
         items=200, **{**given, "behind": (behind,)},

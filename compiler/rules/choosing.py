@@ -13,7 +13,7 @@ LEAST = 16
 
 
 def choosing(s: Situation) -> Choice:
-    """Up to four parts below 96 labels where there is a test split, over as many data seeds as give 96 scored labels.
+    """Up to four parts below 96 labels where there is a test split, of as many samples as score 96 labels in all.
 
     No more parts than labels of a class: further parts would leave no more of it to fit to.
 
@@ -34,7 +34,7 @@ def choosing(s: Situation) -> Choice:
     return Choice(
         value={"folds": parts(s), "seeds": seeds, "trained": "first"},
         because=f"{level.n} labels: all of them train; {parts(s)} parts of each sample, scored by states that never "
-        f"saw them, choose among the rules' first trained arm and what trains nothing: {seeds * level.n} scored labels",
+        f"saw them, choose among the rules' first trained arm and what trains nothing; {seeds} samples are scored",
         rule="design",
         alternatives=(otherwise(None, "the rules' order would choose, which knows neither the task nor its labels"),),
         flips_when=f"n >= {ENOUGH}, or too little time",

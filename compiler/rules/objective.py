@@ -22,7 +22,7 @@ def objective(s: ArmSituation) -> Choice:
     return Choice(
         value="supervised",
         because=because,
-        rule=first(s, "R-076", "R-077"),
+        rule=first(s, "R-077"),
         alternatives=tuple(otherwise(*ASKS[row], row) for row in asked),
         flips_when="never yet: no other objective can be trained with",
     )

@@ -54,8 +54,15 @@ def test_a_pace_moves_estimates_only() -> None:
     assert 1.5 * was.estimate.seconds.mid < now.estimate.seconds.mid < 2.5 * was.estimate.seconds.mid
 
 
-def test_the_id_is_of_the_wins() -> None:
+def test_the_id_is_of_all_that_was_adopted() -> None:
     one, pace = win(AHEAD), Pace(device="cpu avx2", ratio=1.5, runs=1)
-    assert Adopted(wins=(one,)).id == Adopted(wins=(one,), paces=(pace,)).id
-    assert Adopted(wins=(one,)).id != Adopted(wins=(win(HEAD),)).id
-    assert Adopted(paces=(pace,)).id == ""
+    kinds = [Adopted(), Adopted(wins=(one,)), Adopted(wins=(win(HEAD),)), Adopted(paces=(pace,))]
+    assert len({kind.id for kind in kinds}) == len(kinds)
+    assert Adopted().id == ""
+
+
+def test_a_newer_word_of_an_experiment_replaces_the_older_one() -> None:
+    old, other = win(AHEAD), win(HEAD).model_copy(update={"experiment": "another"})
+    pace, faster = Pace(device="cpu avx2", ratio=1.5, runs=1), Pace(device="cpu avx2", ratio=0.9, runs=4)
+    joined = Adopted(wins=(old, other), paces=(pace,)).joined(Adopted(wins=(win(HEAD),), paces=(faster,)))
+    assert joined == Adopted(wins=(other, win(HEAD)), paces=(faster,))

@@ -18,7 +18,16 @@ from fewtune.specs.units import Size
 Tables = dict[str, Any]
 
 CURVE: Tables = {"data": {"label_budget": [8, 64]}}
-KINDS = ("pattern + full", "head + LoRA", "cross-validation", "data seeds", "steps", "data sizes", "in-context")
+KINDS = (
+    "pattern + full",
+    "head + LoRA",
+    "parts of",
+    "data seeds",
+    "cross-validation",
+    "steps",
+    "data sizes",
+    "in-context",
+)
 """What a cut's message names, the least valuable first."""
 
 
@@ -59,7 +68,7 @@ def test_cuts_follow_their_order() -> None:
     for looser, tighter in pairwise(taken):
         assert tighter[: len(looser)] == looser
     assert taken[0] == ["pattern + full"]
-    assert taken[-1] == list(KINDS[:6])
+    assert taken[-1] == list(KINDS[:7])
 
 
 def test_the_arm_of_the_least_value_for_its_time_goes_first() -> None:

@@ -3,6 +3,7 @@
 import pytest
 from situations import CPU, H100, LLAMA_7B, OLD_CPU, SMALL, compiled
 
+from fewtune.compiler.cost import step_seconds
 from fewtune.compiler.facts import DeviceFacts, ModelFacts
 from fewtune.compiler.memory import limit_bytes
 from fewtune.compiler.packing import MOST, Shape, key, packing
@@ -51,6 +52,17 @@ def test_short_rows_share_on_a_processor() -> None:
     assert found.slots > 1
     assert found.alone_seconds > 1.1 * found.packed_seconds
     assert "times as fast" in found.because
+
+
+@pytest.mark.parametrize("device", [CPU, OLD_CPU, H100], ids=lambda device: device.name)
+@pytest.mark.parametrize("model", [SMALL, LLAMA_7B], ids=lambda model: model.place)
+def test_masks_have_a_price(model: ModelFacts, device: DeviceFacts) -> None:
+    precision = "bf16" if device.bf16 else "fp32"
+    plain, masked = (
+        step_seconds(model, device, precision, "lora", tokens=512, trainable=10**6, masked=masked)
+        for masked in (False, True)
+    )
+    assert masked > plain
 
 
 def test_a_saturated_device_takes_no_more() -> None:

@@ -50,6 +50,7 @@ def test_an_arm_that_beats_the_chosen_one_is_ahead_of_it_alone() -> None:
     assert found.win is not None
     (behind,) = found.win.behind
     assert (found.win.arm, behind.arm) == (OTHER, CHOSEN)
+    assert found.win.undecided == tuple(REST[::-1])
     assert (behind.low, behind.difference, behind.high) == pytest.approx((0.15, 0.2, 0.25))
 
 
