@@ -133,7 +133,8 @@ def parts(data: DataFacts, sample: Sample, folds: int) -> list[Sample]:
 
     What is fitted sees as many rows of a label whichever part is left out, so that now and then a row of the others is
     passed over. Else the rest would be short of just those labels that the part is rich in, and every method that
-    weighs labels would be held down: of 3 of each of 6 labels TF-IDF scored 0.00 in 4 unequal parts, 0.41 in 3 equal ones.
+    weighs labels would be held down: of 3 of each of 6 labels TF-IDF scored 0.00 in 4 unequal parts, 0.41 in 3 equal
+    ones.
     """
     mixed = ordered(sample.train, data.train, "part", sample.data_seed)
     fold_of = assign_folds(mixed, data.train, folds)
