@@ -106,7 +106,7 @@ def show_evidence(shown: Evidence, action: str | None) -> None:
     if shown.found.paces:
         heading(out, "How long it took")
         cells = [
-            (pace.device, f"{pace.ratio:.2f} times the estimate", counted(pace.runs, "run"))
+            (pace.device, f"{pace.ratio:.2f} times the estimate", _counted(pace.runs, "run"))
             for pace in shown.found.paces
         ]
         table(out, ("device", "seconds", "from"), cells)
@@ -133,10 +133,10 @@ def _state(shown: Evidence, action: str | None) -> str:
     if not wins and not times:
         return f"nothing of it is in {where}: `fewtune evidence adopt SPEC` lets plans of that folder weigh it"
     kinds = f"{times} device class{'es' * (times != 1)}"
-    what = f"{counted(wins, 'experiment')} with a clear winner, times of {kinds}"
+    what = f"{_counted(wins, 'experiment')} with a clear winner, times of {kinds}"
     return f"adopted in {where}: {what} ({shown.adopted.id})"
 
 
-def counted(number: int, noun: str) -> str:
+def _counted(number: int, noun: str) -> str:
     """A number with its noun."""
     return f"{number} {noun}" + "s" * (number != 1)

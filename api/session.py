@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,9 +74,9 @@ def _limited(loaded: Loaded, within: str) -> Loaded:
     from pydantic import ValidationError
     from pydantic_core import PydanticCustomError
 
-    number, unit = re.fullmatch(r"\s*([\d.]*)\s*(.*?)\s*", within, re.DOTALL).groups()  # type: ignore[union-attr]
+    unit = within.lstrip("0123456789. ")
     try:
-        limit = Duration(f"{number} {TIMES.get(unit, unit)}")
+        limit = Duration(within.removesuffix(unit) + TIMES.get(unit, unit))
     except (PydanticCustomError, ValidationError) as error:
         raise PlanError(Diagnostic(code="E-usage", message=f"--within {within}: {error}"), exit_status=2) from error
     experiment = loaded.experiment

@@ -208,8 +208,8 @@ def _moves(first: Resolution) -> Iterator[Move]:
 def _by_value(methods: Sequence[MethodName], seconds: Mapping[str, float], arms: Sequence[Arm]) -> list[MethodName]:
     """Methods by what they are worth, the least first: the chance to be the best arm over the time that it takes.
 
-    The chance falls with the place in the rules' order, as one over it: what the rules (and adopted evidence) put
-    second is the best in half as many cases as the first, what they put third in a third of them.
+    The chance is assumed, not measured: it falls with the place in the rules' order (adopted evidence included), as one
+    over it.
     """
 
     def value(method: MethodName) -> float:

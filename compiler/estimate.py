@@ -93,7 +93,7 @@ class Costing:
         step = step_seconds(
             s.facts.model, s.facts.device, arm.precision, arm.adaptation,
             tokens=recipe.batch_size * each, trainable=self.trainable[arm.name], slots=slots,
-            masked=arm.lora is not None and arm.lora.dropout > 0,
+            masked=arm.masked,
         )  # fmt: skip
         seconds = recipe.steps * step / slots
         if recipe.evaluate_every and level.validation:

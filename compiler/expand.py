@@ -176,9 +176,10 @@ class Expansion:
     @cached_property
     def targets(self) -> dict[str, list[tuple[str, str]]]:
         """Sample -> what a state fitted to it is scored on: names of splits and hashes of their rows."""
-        in_parts = {sample.id for drawn in self.parts.values() for sample in drawn}
-        return {sample.id: list(self._targets(sample))[: 1 if sample.id in in_parts else None]
-                for sample in self.all_samples}  # fmt: skip
+        whole = {sample.id: list(self._targets(sample)) for drawn in self.samples.values() for sample in drawn}
+        train = self.facts.data.train
+        parts = (part for drawn in self.parts.values() for part in drawn)
+        return whole | {part.id: [(VALIDATION, self._rows(train, part.validation))] for part in parts}
 
     def _targets(self, sample: Sample) -> Iterator[tuple[str, str]]:
         data = self.facts.data
@@ -326,10 +327,9 @@ class Expansion:
         chosen_by = fingerprint("select", content | ({"halvings": halvings} if halvings else {}))
         self.stages.append(Stage(id="select", kind="select", fingerprint=chosen_by, needs=needs))
         if s.choosing is not None:
-            because = (
-                f"the best {s.metric} when {s.choosing.folds} parts of the {level.n} labels are scored by what was "
-            )
-            because += f"fitted to the rest, over {s.choosing.seeds} samples, before any test score is read"
+            parts = f"{s.choosing.folds} parts of the {level.n} labels"
+            because = f"the best {s.metric} when {parts} are scored by what was fitted to the rest, over "
+            because += f"{s.choosing.seeds} samples, before any test score is read"
         elif self.by_validation:
             because = f"the best mean {s.metric} on the validation rows at n = {level.n}, before any test score is read"
         else:

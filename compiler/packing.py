@@ -82,7 +82,7 @@ def packing(
         k: step_seconds(
             model, device, arms[0].precision, arms[0].adaptation,
             tokens=shape.tokens, trainable=shape.trainable, slots=k,
-            masked=any(arm.lora is not None and arm.lora.dropout > 0 for arm in arms),
+            masked=any(arm.masked for arm in arms),
         ) / k
         for k in range(1, min(most, fitting) + 1)
     }  # fmt: skip

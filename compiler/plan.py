@@ -131,6 +131,11 @@ class Arm(Frozen):
         return self.adaptation == "qlora"
 
     @property
+    def masked(self) -> bool:
+        """Whether inputs of its low-rank updates drop out in training."""
+        return self.lora is not None and self.lora.dropout > 0
+
+    @property
     def base(self) -> tuple[Precision, bool]:
         """The form of the base model that it works on, unless it is plain: precision, and whether in four bits."""
         return self.precision, self.four_bit

@@ -16,10 +16,9 @@ from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_byt
 from fewtune.compiler.naming import arm_name, free
 from fewtune.compiler.notes import LEFT_OUT, Noted, Notes, cut, pin
 from fewtune.compiler.plan import PLAIN, PROBES, PROMPTED, Arm, Choosing, Generation, Level, Lora, Recipe, Verbalizer
-from fewtune.compiler.rules import choosing as chosen_by
 from fewtune.compiler.rules.base_model import base_model
 from fewtune.compiler.rules.batch_size import batch_size
-from fewtune.compiler.rules.choosing import choosing
+from fewtune.compiler.rules.choosing import asked_for, choosing
 from fewtune.compiler.rules.data_seeds import data_seeds
 from fewtune.compiler.rules.demonstrations import demonstrations
 from fewtune.compiler.rules.early_stopping import early_stopping
@@ -198,16 +197,14 @@ def _choosing(s: Situation, cuts: Cuts, notes: Notes) -> Choosing | None:
         notes.note("/choosing", "choosing", pin(None, weighed(choosing(s), ("choosing",), s)))
         return None
     if cuts.choosing is not None and asked is None:
-        ruled = weighed(choosing(s), ("choosing",), s)
-        if ruled.value is None or not cuts.choosing:
-            because = "the rules' order decides: cross-validation does not fit"
-            notes.note("/choosing", "budget", cut(None, ruled, because))
-            return None
-        fewer = {**ruled.value, "seeds": min(cuts.choosing, ruled.value["seeds"])}
-        because = f"{ruled.value['seeds']} samples by the rules; {fewer['seeds']} fit the limits"
-        notes.note("/choosing", "budget", cut(fewer, ruled, because))
-        return Choosing.model_validate(fewer)
-    value = notes.settle(choosing, s, "/choosing", chosen_by.pinned(s), "/evaluation/validation")
+        ruled, value = weighed(choosing(s), ("choosing",), s), None
+        because = "the rules' order decides: cross-validation does not fit"
+        if cuts.choosing and ruled.value is not None:
+            value = {**ruled.value, "seeds": min(cuts.choosing, ruled.value["seeds"])}
+            because = f"{ruled.value['seeds']} samples by the rules; {value['seeds']} fit the limits"
+        notes.note("/choosing", "budget", cut(value, ruled, because))
+    else:
+        value = notes.settle(choosing, s, "/choosing", asked_for(s), "/evaluation/validation")
     return None if value is None else Choosing.model_validate(value)
 
 

@@ -32,16 +32,19 @@ class Contest:
 
 def contests(reader: Reader) -> Iterator[Contest]:
     """The experiments whose latest run came to its end, in the order of their first run."""
+    board, compared = reader.leaderboard(), reader.comparisons()
     for name in dict.fromkeys(run.started.experiment for run in reader.runs()):
         run = reader.latest_run(name)
         if run is None or run.ended is None or run.ended.state not in ("succeeded", "partial"):
             continue
         plan = reader.plan_of(run.id).plan
         split = "test" if "test" in plan.facts.rows else CV
-        at = (plan.metric, split, plan.final_n)
-        board = [row for row in reader.leaderboard(name) if (row.metric, row.split, row.n) == at]
-        compared = [row for row in reader.comparisons(name) if (row.metric, row.split, row.n) == at]
-        found = contest(name, run.id, plan, board, compared)
+        at = (name, plan.metric, split, plan.final_n)
+        found = contest(
+            name, run.id, plan,
+            [row for row in board if (row.experiment, row.metric, row.split, row.n) == at],
+            [row for row in compared if (row.experiment, row.metric, row.split, row.n) == at],
+        )  # fmt: skip
         if found is not None:
             yield found
 

@@ -216,6 +216,7 @@ def facts(
 
 BEHIND: dict[str, MethodName] = {
     "majority": "majority", "zero-shot": "zero-shot", "pattern + LoRA r=8": "pattern+lora",
+    "head + LoRA r=8": "head+lora", "pattern + full": "pattern+full",
     "sentence encoder + logistic regression": "encoder",
 }  # fmt: skip
 

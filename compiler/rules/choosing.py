@@ -51,7 +51,7 @@ def scored_seeds(s: Situation) -> int:
     return min(s.data_seeds, ceil(ENOUGH / s.levels[-1].n))
 
 
-def pinned(s: Situation) -> Any:
+def asked_for(s: Situation) -> Any:
     """What the spec's `evaluation.validation` makes of it; None: the rule decides."""
     if s.experiment.evaluation.validation != "cross-validation" or s.folds is not None:
         return None

@@ -17,6 +17,11 @@ from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, ArmPin, MethodN
 
 SWEPT = ("rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations", "penalty")
 """Pins whose lists make an arm of each value."""
+TRAINED: tuple[MethodName, ...] = (
+    "pattern+lora", "pattern+qlora", "head+lora", "head+qlora", "pattern+full", "head+full",
+)  # fmt: skip
+WRITERS: tuple[MethodName, ...] = ("generate+lora", "generate+qlora", "generate+full")
+"""Trained methods in the rules' order, for labels and for texts."""
 FULL_FROM = 100_000
 """Labels from which full fine-tuning of a decoder is worth an arm for its own sake (R-023); the 10,000
 of R-017 are an encoder's."""
@@ -82,10 +87,7 @@ def _ruled(s: Situation) -> dict[MethodName, Choice]:
         "zero-shot": _zero_shot(s),
         "in-context": _in_context(s),
     }
-    trained: list[MethodName] = [
-        "pattern+lora", "pattern+qlora", "head+lora", "head+qlora", "pattern+full", "head+full",
-    ]  # fmt: skip
-    for method in trained:
+    for method in TRAINED:
         ruled[method] = _trained(s, method)
     return ruled
 
@@ -100,8 +102,7 @@ def _ruled_writing(s: Situation) -> dict[MethodName, Choice]:
         ruled["lead"] = _no("the first sentence of a text answers a summarisation only", "design")
     ruled["zero-shot"] = _zero_shot(s)
     ruled["in-context"] = _in_context(s)
-    trained: list[MethodName] = ["generate+lora", "generate+qlora", "generate+full"]
-    for method in trained:
+    for method in WRITERS:
         ruled[method] = _trained(s, method)
     return ruled
 

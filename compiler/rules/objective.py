@@ -1,7 +1,7 @@
 """What a trained arm learns from: the labels, a teacher, or preferences."""
 
 from fewtune.compiler.situation import ArmSituation, Choice, otherwise
-from fewtune.compiler.weighing import fires, first
+from fewtune.compiler.weighing import fires
 
 ASKS = {
     "R-074": ("soft labels", "an ensemble of patterns would label the texts without labels; not to be had yet"),
@@ -22,7 +22,7 @@ def objective(s: ArmSituation) -> Choice:
     return Choice(
         value="supervised",
         because=because,
-        rule=first(s, "R-077"),
+        rule="R-077",
         alternatives=tuple(otherwise(*ASKS[row], row) for row in asked),
         flips_when="never yet: no other objective can be trained with",
     )

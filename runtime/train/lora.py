@@ -121,42 +121,9 @@ class _EvenSlots(torch.autograd.Function):
 
 
 class _RaggedSlots(torch.autograd.Function):
-    """Slots one after the other, which costs nothing while each has some tens of tokens; shapes as above."""
+    """Slots one after the other, which costs nothing while each has some tens of tokens; shapes as above.
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, linear: AnyLinear, a: Tensor, b: Tensor, route: Route) -> Tensor:
-        rows = x.reshape(-1, x.shape[-1])
-        y = nn.functional.linear(x, dense(linear), linear.bias)
-        flat = y.view(-1, y.shape[-1])
-        shrunk = rows.new_zeros(len(rows), a.shape[1])
-        for slot, (start, end) in enumerate(route.bounds):
-            torch.mm(rows[start:end], a[slot].t(), out=shrunk[start:end])
-            flat[start:end].addmm_(shrunk[start:end], b[slot].t(), alpha=route.scales[slot])
-        ctx.save_for_backward(rows, shrunk, a, b)
-        ctx.linear = linear
-        ctx.bounds, ctx.scales, ctx.shape = route.bounds, tuple(route.scales), x.shape
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """With g = dy and h = scale g B in each slot: dx = g W + h A, dA = h^T x, dB = scale g^T (A x)."""
-        rows, shrunk, a, b = ctx.saved_tensors
-        g = gradients[0].reshape(-1, b.shape[1])
-        dx = g @ dense(ctx.linear) if ctx.needs_input_grad[0] else None
-        da, db = torch.zeros_like(a), torch.zeros_like(b)
-        for slot, (start, end) in enumerate(ctx.bounds):
-            h = (g[start:end] @ b[slot]).mul_(ctx.scales[slot])
-            if dx is not None:
-                dx[start:end].addmm_(h, a[slot])
-            torch.mm(h.t(), rows[start:end], out=da[slot])
-            db[slot] = (shrunk[start:end].t() @ g[start:end]).t().mul_(ctx.scales[slot])
-        return None if dx is None else dx.view(ctx.shape), None, da, db, None
-
-
-class _DroppedSlots(torch.autograd.Function):
-    """Slots one after the other, some of whose inputs A x drop out; shapes as above, m a mask like x.
-
-    With x' = m x: y = W x + scale B A x'.
+    Inputs of A may drop out: with x' = m x in a slot with a mask m, y = W x + scale B A x'.
     """
 
     @staticmethod
@@ -164,14 +131,14 @@ class _DroppedSlots(torch.autograd.Function):
         rows = x.reshape(-1, x.shape[-1])
         y = nn.functional.linear(x, dense(linear), linear.bias)
         flat = y.view(-1, y.shape[-1])
-        shrunk = rows.new_zeros(len(rows), a.shape[1])
+        shrunk, masks = rows.new_zeros(len(rows), a.shape[1]), route.masks or (None,) * len(a)
         for slot, (start, end) in enumerate(route.bounds):
-            inputs, _ = _dropped(rows[start:end], route.masks[slot], site)
+            inputs, _ = _dropped(rows[start:end], masks[slot], site)
             torch.mm(inputs, a[slot].t(), out=shrunk[start:end])
             flat[start:end].addmm_(shrunk[start:end], b[slot].t(), alpha=route.scales[slot])
         ctx.save_for_backward(rows, shrunk, a, b)
         ctx.linear, ctx.site, ctx.shape = linear, site, x.shape
-        ctx.bounds, ctx.scales, ctx.masks = route.bounds, tuple(route.scales), route.masks
+        ctx.bounds, ctx.scales, ctx.masks = route.bounds, tuple(route.scales), masks
         return y
 
     @staticmethod
@@ -184,9 +151,10 @@ class _DroppedSlots(torch.autograd.Function):
         for slot, (start, end) in enumerate(ctx.bounds):
             inputs, factor = _dropped(rows[start:end], ctx.masks[slot], ctx.site)
             h = (g[start:end] @ b[slot]).mul_(ctx.scales[slot])
-            if dx is not None:
-                back = h @ a[slot]
-                dx[start:end] += back if factor is None else back.mul_(factor)
+            if dx is not None and factor is not None:
+                dx[start:end].addcmul_(h @ a[slot], factor)
+            elif dx is not None:
+                dx[start:end].addmm_(h, a[slot])
             torch.mm(h.t(), inputs, out=da[slot])
             db[slot] = (shrunk[start:end].t() @ g[start:end]).t().mul_(ctx.scales[slot])
         return None if dx is None else dx.view(ctx.shape), None, da, db, None, None
@@ -213,13 +181,11 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., d_in) -> (..., d_out)."""
-        if self.route.masks:
-            dropped: Tensor = _DroppedSlots.apply(  # type: ignore[no-untyped-call]
-                x, self.linear, self.a, self.b, self.route, self.site
-            )
-            return dropped
-        kind = _EvenSlots if self.route.each else _RaggedSlots
-        y: Tensor = kind.apply(x, self.linear, self.a, self.b, self.route)  # type: ignore[no-untyped-call]
+        given, route = (x, self.linear, self.a, self.b, self.route), self.route
+        if route.each and not route.masks:
+            y: Tensor = _EvenSlots.apply(*given)  # type: ignore[no-untyped-call]
+        else:
+            y = _RaggedSlots.apply(*given, self.site)  # type: ignore[no-untyped-call]
         return y
 
 

@@ -30,11 +30,6 @@ from fewtune.runtime.train.weights import Bank, Weights
 T = TypeVar("T")
 
 
-def launched(arm: Arm) -> bool:
-    """Whether its steps are launched kernel by kernel on a GPU: what they compute differs from step to step."""
-    return arm.four_bit or (arm.lora is not None and arm.lora.dropout > 0)
-
-
 class Pack:
     """Slots on one base."""
 
@@ -64,7 +59,7 @@ class Pack:
         if len(keys) != 1 or None in keys:
             raise ValueError(f"these arms cannot share their steps: {', '.join(arm.name for arm in arms)}")
         self.base, self.tokens, self.labels = base, tokens, labels
-        if record is None and base.device.type == "cuda" and not any(launched(arm) for arm in arms):
+        if record is None and base.device.type == "cuda" and not any(arm.four_bit or arm.masked for arm in arms):
             record = recorder(base.device)
         widest = max(arms, key=lambda arm: arm.lora.rank if arm.lora else 0)
         shapes = {name: value.shape for name, value in adaptation.initial(base, widest, labels, seed=0).items()}

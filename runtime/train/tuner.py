@@ -150,7 +150,7 @@ class Tuner:
     def _course(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> tuple[Course, int]:
         """Train: (what came of it, how many parameters moved). What only training needs is gone afterwards."""
         arm, labels, tokens = job.arm, len(self.corpus.labels), self._tokens(job)
-        if arm.lora is not None and (base.device.type == "cuda" or arm.lora.dropout):  # recorded, or masked
+        if arm.lora is not None and (base.device.type == "cuda" or arm.masked):  # recorded, or masked
             with closing(Pack(base, [arm], tokens, labels, slots=1)) as pack:
                 learner = pack.seat(0, arm, fit.init_seed)
                 training = self._training(base, job, fit, learner, pulse)
