@@ -21,7 +21,7 @@ from transformers.cache_utils import DynamicCache
 from fewtune.compiler.plan import Generation
 from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.pulse import Phase, Pulse
-from fewtune.runtime.train.reading import Prefix, Tokens
+from fewtune.runtime.train.reading import Prefix, Tokens, cached
 from fewtune.runtime.train.scoring import batched, in_halves, shared_tokens
 
 CACHE_BYTES = {"cpu": 250_000_000, "cuda": 4_000_000_000}
@@ -162,6 +162,7 @@ def _greedy(
 
 def _last(backbone: Any, ids: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
     """Hidden state at the last token of each row, (N, hidden); the tokens' keys and values go into the cache."""
-    output = backbone(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
+    how = cached(backbone, cache)
+    output = backbone(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, **how)
     hidden: Tensor = output.last_hidden_state[:, -1]
     return hidden

@@ -7,6 +7,7 @@ model can take is found out by probes when it is loaded.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from itertools import accumulate
 from typing import Any
 
@@ -132,7 +133,8 @@ class Reader:
         return hidden
 
     def _output(self, ids: Tensor, cache: DynamicCache | None, **more: Any) -> Any:
-        return self.backbone(input_ids=ids.to(self.device), past_key_values=cache, use_cache=cache is not None, **more)
+        more |= cached(self.backbone, cache)
+        return self.backbone(input_ids=ids.to(self.device), use_cache=cache is not None, **more)
 
     def prefix(self, tokens: Tokens) -> Prefix:
         """Read a beginning once, for all rows that share it."""
@@ -143,6 +145,14 @@ class Reader:
             more["segments"] = Segments([len(tokens)], self.device)
         self._hidden(torch.tensor([list(tokens)]), cache, **more)
         return Prefix(tokens=len(tokens), layers=tuple((layer.keys, layer.values) for layer in cache.layers))
+
+
+def cached(backbone: nn.Module, cache: DynamicCache | None) -> dict[str, DynamicCache]:
+    """The argument that hands a cache to the blocks, by its name in this version: transformers 5.24 renamed it."""
+    if cache is None:
+        return {}
+    named = "cache" in signature(backbone.forward).parameters
+    return {"cache" if named else "past_key_values": cache}
 
 
 def _filled(rows: Sequence[Tokens], longest: int) -> Tensor:
