@@ -20,7 +20,7 @@ from fewtune.compiler.plan import Arm
 from fewtune.compiler.resolve import Cuts, Resolution, resolve
 from fewtune.compiler.rules.data_seeds import FLOOR, PREFERRED
 from fewtune.compiler.rules.folds import USUAL
-from fewtune.compiler.rules.methods import SWEPT, applies, merged
+from fewtune.compiler.rules.methods import SWEPT, UNASKED, applies, merged
 from fewtune.compiler.situation import Choice, Situation
 from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic, PlanError
@@ -275,7 +275,8 @@ def countable(experiment: Experiment) -> list[Diagnostic]:
     """Refuse a spec that asks for too many trials, by multiplication, before anything is expanded."""
     wanted = experiment.methods
     arms: list[tuple[MethodName, Pins]] = [(arm.method, merged(wanted.pin, arm)) for arm in wanted.arms]
-    ruled = [name for name in METHODS if suits(name, experiment.task.type)] if not wanted.arms else wanted.include
+    own = [name for name in METHODS if name not in UNASKED and suits(name, experiment.task.type)]
+    ruled = dict.fromkeys([*(() if wanted.arms else own), *wanted.include])
     arms += [(method, wanted.pin) for method in ruled if method not in wanted.exclude]
     trials = sum(_variants(experiment, method, pins) * _repeats(experiment, method) for method, pins in arms)
     if trials <= MOST_TRIALS:

@@ -127,7 +127,7 @@ def slower(adaptation: Adaptation) -> float:
 
 def step_seconds(
     model: ModelFacts, device: DeviceFacts, precision: Precision, adaptation: Adaptation, *,
-    tokens: float, trainable: int, slots: int = 1, masked: bool = False,
+    tokens: float, trainable: int, slots: int = 1, masked: bool = False, depth: float = 1.0,
 ) -> float:  # fmt: skip
     """Seconds of one training step.
 
@@ -140,8 +140,10 @@ def step_seconds(
         trainable: moving parameters of each training.
         slots: trainings that share the step.
         masked: whether inputs drop out: then a GPU's step is not recorded.
+        depth: share of the blocks that a backward pass goes through.
     """
-    flops = (6.0 if adaptation == "full" else 4.0) * model.block_parameters * tokens * PADDING
+    backward = (4.0 if adaptation in ("full", "top") else 2.0) * depth
+    flops = (2.0 + backward) * model.block_parameters * tokens * PADDING
     alone = flops / rates(device, precision).train * slower(adaptation)
     if device.kind == "cuda":
         products = alone * slots

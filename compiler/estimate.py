@@ -19,9 +19,10 @@ from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import SplitFacts
 from fewtune.compiler.halving import share, spans
 from fewtune.compiler.memory import HEADROOM, Load, element_bytes, limit_bytes, peak_bytes
-from fewtune.compiler.packing import ALONE, Key, Shape, key, packing
+from fewtune.compiler.packing import Key, Shape, alone, key, packing
 from fewtune.compiler.plan import PROBES, Arm, ArmCost, Level, Packing, Range
 from fewtune.compiler.resolve import Resolution, ResolvedArm
+from fewtune.specs.methods import OWN_WEIGHTS
 
 PREDICTION_BYTES = 12
 """Bytes of one probability in a predictions file."""
@@ -93,7 +94,7 @@ class Costing:
         step = step_seconds(
             s.facts.model, s.facts.device, arm.precision, arm.adaptation,
             tokens=recipe.batch_size * each, trainable=self.trainable[arm.name], slots=slots,
-            masked=arm.masked,
+            masked=arm.masked, depth=arm.depth(s.facts.model.layers),
         )  # fmt: skip
         seconds = recipe.steps * step / slots
         if recipe.evaluate_every and level.validation:
@@ -122,7 +123,7 @@ class Costing:
         each = self.runs(arm) * (s.folds or 1)
         seconds = round(sum(each * self.fit_seconds(arm, level) for level in s.levels), 3)
         return Packing(arms=(arm.name,), trials=each * len(s.levels), slots=1, alone_seconds=seconds,
-                       packed_seconds=seconds, because=ALONE)  # fmt: skip
+                       packed_seconds=seconds, because=alone(arm))  # fmt: skip
 
     def _packing(self, members: list[ResolvedArm]) -> Packing:
         s = self.resolution.situation
@@ -266,7 +267,7 @@ class Costing:
     def artefact_bytes(self, resolved: ResolvedArm) -> int:
         """Bytes that one fit and its predictions leave."""
         s = self.resolution.situation
-        if resolved.arm.adaptation == "full":
+        if resolved.arm.adaptation in OWN_WEIGHTS:
             weights = element_bytes(resolved.arm.precision) * resolved.trainable
         else:
             weights = 4 * resolved.trainable
@@ -290,7 +291,8 @@ class Costing:
             return 0
         micro = max((recipe.micro_batch for recipe in arm.recipes), default=0) or 8
         new = new_tokens(arm)
-        load = Load(arm.adaptation, arm.precision, slots * resolved.trainable, slots * micro, arm.max_tokens + new, new)
+        load = Load(arm.adaptation, arm.precision, slots * resolved.trainable, slots * micro, arm.max_tokens + new, new,
+                    arm.depth(s.facts.model.layers))  # fmt: skip
         return peak_bytes(s.facts.model, s.facts.device, load)
 
     def arm_cost(self, resolved: ResolvedArm) -> ArmCost:

@@ -23,6 +23,9 @@ REFIT = "refit"
 FOUR_BITS = "nf4, blocks of 64, double quantisation, linear layers of the blocks"
 """What a base in four bits is; other arms name none."""
 
+GEOMETRY = {"adapter", "virtual_tokens", "top_layers", "layer_decay"}
+"""Fields of an arm that say what moves beside LoRA."""
+
 
 def slug(name: str) -> str:
     """An arm's name as part of an id: "pattern + LoRA r=8" -> "pattern-lora-r8"."""
@@ -58,6 +61,7 @@ def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -
         content["recipe"] = recipe.model_dump(mode="json", exclude={"n", "micro_batch", "demonstrations", "penalty"})
         # Without defaults: a setting that came later leaves the names of older fits as they are.
         content["lora"] = arm.lora.model_dump(mode="json", exclude_defaults=True) if arm.lora else None
+        content |= arm.model_dump(mode="json", include=GEOMETRY, exclude_defaults=True)
     return {name: canonical(value) for name, value in content.items()}
 
 

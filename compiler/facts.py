@@ -128,6 +128,10 @@ class ModelFacts(Frozen):
     intermediate: int
     vocabulary: int
     max_positions: int
+    biases: int = 0
+    """Numbers in biases, those of norms included."""
+    norms: int = 0
+    """Numbers in norms: gains and biases."""
     tied: bool
     """Whether the output layer is the input embedding."""
     instruct: bool

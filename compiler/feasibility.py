@@ -3,10 +3,13 @@
 from fewtune.compiler.cost import scoring_seconds, writing_seconds
 from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
 from fewtune.compiler.situation import Situation
-from fewtune.specs.methods import LOW_RANK, Adaptation
+from fewtune.specs.methods import Adaptation
 
 LATENCY_OVERHEAD = 0.03
 """Seconds of one prediction that do not depend on its tokens."""
+
+TOP = 6
+"""The share of the blocks that an arm of the top layers moves, as one over this."""
 
 
 def item_seconds(s: Situation, prompt_tokens: int = 0) -> float:
@@ -26,6 +29,6 @@ def least_bytes(s: Situation, adaptation: Adaptation) -> int:
     model, device = s.facts.model, s.facts.device
     tokens = min(512, (s.lengths[-1] if s.lengths else 1) + 64 + s.usual_target)
     every = tuple(linear.name for linear in model.linears)
-    low_rank = lora_parameters(model, 8, every) if adaptation in LOW_RANK else 0
-    trainable = model.parameters if adaptation == "full" else low_rank
+    small = lora_parameters(model, 8, every) if adaptation != "none" else 0
+    trainable = {"full": model.parameters, "top": model.block_parameters // TOP}.get(adaptation, small)
     return peak_bytes(model, device, Load(adaptation, s.precision, trainable, 1, tokens))

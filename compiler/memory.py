@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fewtune.compiler.facts import DeviceFacts, ModelFacts
 from fewtune.compiler.plan import Precision
 from fewtune.specs.experiment import Experiment
-from fewtune.specs.methods import Adaptation
+from fewtune.specs.methods import OWN_WEIGHTS, Adaptation
 
 HEADROOM = 1.1
 """Fragmentation and workspaces."""
@@ -50,6 +50,8 @@ class Load:
     """Tokens of the longest sequence."""
     logits: int = 0
     """Tokens of a target whose logits over the whole vocabulary are kept; 0: those of the labels, which are few."""
+    depth: float = 1.0
+    """Share of the blocks that keep activations: those above the lowest parameter that moves."""
 
 
 def element_bytes(precision: Precision) -> int:
@@ -66,7 +68,8 @@ def activation_bytes(model: ModelFacts, load: Load) -> int:
     """Activations kept for the backward pass, nothing recomputed, attention weights stored."""
     numbers = KEPT + WEIGHTS * model.heads * load.tokens / model.hidden
     written = LOGIT_BYTES * load.micro_batch * load.logits * model.vocabulary
-    kept = element_bytes(load.precision) * load.tokens * load.micro_batch * model.hidden * model.layers * numbers
+    blocks = max(1.0, load.depth * model.layers)
+    kept = element_bytes(load.precision) * load.tokens * load.micro_batch * model.hidden * blocks * numbers
     return round(kept) + written
 
 
@@ -82,7 +85,7 @@ def base_bytes(model: ModelFacts, load: Load) -> int:
 def peak_bytes(model: ModelFacts, device: DeviceFacts, load: Load) -> int:
     """Predicted peak of one trial, base model included."""
     base = base_bytes(model, load)
-    moving = (ADAM + (COPIES if load.adaptation == "full" else 0)) * load.trainable
+    moving = (ADAM + (COPIES if load.adaptation in OWN_WEIGHTS else 0)) * load.trainable
     activations = activation_bytes(model, load)
     if load.adaptation == "none":
         activations = round(activations * 2 / model.layers)

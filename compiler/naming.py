@@ -3,30 +3,25 @@
 from collections.abc import Container
 from itertools import chain, count
 
+from fewtune.compiler.adaptations import TRAITS
 from fewtune.compiler.plan import Recipe
 from fewtune.compiler.situation import ArmSituation
-from fewtune.specs.methods import LOW_RANK
 
-NAMES = {
+PLAIN_NAMES = {
     "majority": "majority",
     "tfidf": "TF-IDF + logistic regression",
     "encoder": "sentence encoder + logistic regression",
     "probe": "frozen base + logistic regression",
     "zero-shot": "zero-shot",
     "in-context": "in-context",
-    "pattern+lora": "pattern + LoRA",
-    "pattern+qlora": "pattern + QLoRA",
-    "pattern+full": "pattern + full",
-    "head+lora": "head + LoRA",
-    "head+qlora": "head + QLoRA",
-    "head+full": "head + full",
     "lead": "first sentence",
-    "generate+lora": "generate + LoRA",
-    "generate+qlora": "generate + QLoRA",
-    "generate+full": "generate + full",
 }
 UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs", "batch_size": "batch {}",
          "demonstrations": "k={}", "penalty": "l2={:g}", "pattern": "pattern {}"}  # fmt: skip
+
+
+SIZES = {"rank": "r={}", "width": "m={}", "virtual_tokens": "l={}", "top_layers": "{} blocks"}
+"""Pins that stand in the method's own part of the name."""
 
 
 def free(name: str, taken: Container[str], sign: str) -> str:
@@ -41,14 +36,12 @@ def free(name: str, taken: Container[str], sign: str) -> str:
 
 def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
     """As a reader would name it: the method, the rank, and by what it differs from its siblings."""
-    name = NAMES[a.arm.method]
-    if a.arm.adaptation in LOW_RANK:
-        name += f" r={a.rank}" + (" rslora" if a.rslora else "")
+    name = PLAIN_NAMES.get(a.arm.method) or _tuned(a)
     if a.arm.formulation == "in-context" and len({recipe.demonstrations for recipe in recipes}) == 1:
         name += f" k={recipes[0].demonstrations}"
     shown = [UNITS[pin].format(value) for pin, value in a.arm.variant if pin in UNITS and pin != "demonstrations"]
     if a.arm.name is not None:
-        differs = [f"r={value}" for pin, value in a.arm.variant if pin == "rank"] + shown
+        differs = [SIZES[pin].format(value) for pin, value in a.arm.variant if pin in SIZES] + shown
         return ", ".join([a.arm.name, *differs])
     if not a.arm.variant and a.arm.origin == "arms":
         shown = [
@@ -57,3 +50,10 @@ def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
             if pin != "demonstrations" and (values := getattr(a.arm.pins, pin, None))
         ]
     return ", ".join([name, *shown])
+
+
+def _tuned(a: ArmSituation) -> str:
+    """How the task is posed, what moves, and its size."""
+    trait = TRAITS[a.arm.adaptation]
+    posed, _, _ = a.arm.method.partition("+")
+    return f"{posed} + {trait.shown} {trait.size(a)}".rstrip()

@@ -14,11 +14,12 @@ from fewtune.compiler.facts import DeviceFacts, ModelFacts
 from fewtune.compiler.memory import Load, peak_bytes
 from fewtune.compiler.plan import Arm, Packing
 from fewtune.specs.frozen import Frozen
+from fewtune.specs.methods import OWN_WEIGHTS, Adaptation
 
 Key = tuple[object, ...]
 
-ALONE = "it moves the base's own weights, which nobody else could share"
-"""Why an arm without a key trains alone."""
+PACKED: tuple[Adaptation, ...] = ("lora", "qlora")
+"""Adaptations whose trials may share their steps."""
 MOST = 32
 """Trials that share a step, at most."""
 WORTH = 1.1
@@ -46,9 +47,16 @@ class Shape(Frozen):
     """Tokens of a target whose logits are kept; 0 where labels are given."""
 
 
+def alone(arm: Arm) -> str:
+    """Why an arm without a key trains alone."""
+    if arm.adaptation in OWN_WEIGHTS:
+        return "it moves the base's own weights, which nobody else could share"
+    return "shared steps are built for LoRA with one learning rate"
+
+
 def key(arm: Arm) -> Key | None:
     """What arms must agree on to share their steps; None: an arm that trains alone."""
-    if arm.lora is None:
+    if arm.lora is None or arm.adaptation not in PACKED or arm.lora.lr_ratio != 1.0:
         return None
     return (arm.precision, arm.adaptation, arm.formulation, tuple(sorted(arm.lora.targets)))
 

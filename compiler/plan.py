@@ -15,7 +15,7 @@ from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import DESCRIPTIVE, Experiment
 from fewtune.specs.frozen import Frozen
-from fewtune.specs.methods import Adaptation, Formulation, MethodName, Schedule
+from fewtune.specs.methods import Adaptation, Formulation, MethodName, Placement, Schedule
 
 PLAN_VERSION = 1
 PLAIN = ("majority", "tfidf", "encoder", "lead")
@@ -41,11 +41,20 @@ class Lora(Frozen):
     """Rank-stabilised (arXiv 2312.03732)."""
     dropout: float = 0.0
     """Share of the inputs of A that drop out in training."""
+    lr_ratio: float = 1.0
+    """Learning rate of B over that of A (LoRA+)."""
 
     @property
     def scale(self) -> float:
         """Factor of the update: alpha / sqrt(rank) where it is rank-stabilised, else alpha / rank."""
         return self.alpha / (sqrt(self.rank) if self.rslora else self.rank)
+
+
+class AdapterShape(Frozen):
+    """Geometry of bottleneck adapters."""
+
+    width: int
+    placement: Placement
 
 
 class Generation(Frozen):
@@ -109,6 +118,13 @@ class Arm(Frozen):
     pattern: str | None = None
     """The prompt text with its fields; for a head only the fields."""
     lora: Lora | None = None
+    adapter: AdapterShape | None = None
+    virtual_tokens: int = 0
+    """Trained tokens that stand before every row, as keys and values or as embeddings."""
+    top_layers: int = 0
+    """Last blocks that move; 0: the arm does not go by blocks."""
+    layer_decay: float = 1.0
+    """Factor of the learning rate from each block to the one below."""
     generation: Generation | None = None
     """How the arm writes a text; None: it predicts a label, or copies."""
     objective: Literal["supervised"] = "supervised"
@@ -124,6 +140,10 @@ class Arm(Frozen):
     def trained(self) -> bool:
         """Whether parameters of the language model move."""
         return self.adaptation != "none"
+
+    def depth(self, blocks: int) -> float:
+        """Share of the blocks that a backward pass goes through, of so many."""
+        return min(1.0, self.top_layers / blocks) if self.top_layers else 1.0
 
     @property
     def four_bit(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import ceil
 
+from fewtune.compiler.adaptations import GEOMETRY, felt
 from fewtune.compiler.feasibility import fits, item_seconds
 from fewtune.compiler.finding import finding
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
@@ -116,7 +117,8 @@ def _least_peak(s: Situation, resolved: ResolvedArm) -> int:
     """Predicted peak of the arm, one example at a time."""
     arm = resolved.arm
     new = arm.generation.max_new_tokens if arm.generation else 0
-    load = Load(arm.adaptation, arm.precision, resolved.trainable, 1, arm.max_tokens + new, new)
+    depth = arm.depth(s.facts.model.layers)
+    load = Load(arm.adaptation, arm.precision, resolved.trainable, 1, arm.max_tokens + new, new, depth)
     return peak_bytes(s.facts.model, s.facts.device, load)
 
 
@@ -185,6 +187,10 @@ def _halving(resolution: Resolution) -> Iterator[Diagnostic]:
         yield finding("E-no-effect", message, at, remedy="remove it, or compare more arms on more seeds")
 
 
+OF_LORA = ("rank", "alpha", "rslora", "dropout", "lr_ratio", "targets")
+"""Pins of the low-rank update."""
+
+
 def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
     """Whether a pin changes this arm."""
     if pin == "demonstrations":
@@ -195,7 +201,9 @@ def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
         return arm.generation is not None
     if pin == "early_stopping":
         return arm.trained and any(level.validation for level in resolution.situation.levels)
-    return arm.adaptation in LOW_RANK if pin in ("rank", "alpha", "rslora", "dropout", "targets") else arm.trained
+    if pin in GEOMETRY:
+        return felt(pin, arm.adaptation)
+    return arm.adaptation in LOW_RANK if pin in OF_LORA else arm.trained
 
 
 def _pins(resolution: Resolution) -> Iterator[Diagnostic]:

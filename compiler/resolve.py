@@ -11,11 +11,24 @@ from functools import cached_property
 from math import ceil
 from typing import Any, TypeVar
 
+from fewtune.compiler.adaptations import TRAITS, value_of
 from fewtune.compiler.halving import Rung, rungs
-from fewtune.compiler.memory import Load, limit_bytes, lora_parameters, peak_bytes
+from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
 from fewtune.compiler.naming import arm_name, free
 from fewtune.compiler.notes import LEFT_OUT, Noted, Notes, cut, pin
-from fewtune.compiler.plan import PLAIN, PROBES, PROMPTED, Arm, Choosing, Generation, Level, Lora, Recipe, Verbalizer
+from fewtune.compiler.plan import (
+    PLAIN,
+    PROBES,
+    PROMPTED,
+    AdapterShape,
+    Arm,
+    Choosing,
+    Generation,
+    Level,
+    Lora,
+    Recipe,
+    Verbalizer,
+)
 from fewtune.compiler.rules.base_model import base_model
 from fewtune.compiler.rules.batch_size import batch_size
 from fewtune.compiler.rules.choosing import asked_for, choosing
@@ -28,6 +41,7 @@ from fewtune.compiler.rules.lora_alpha import lora_alpha
 from fewtune.compiler.rules.lora_dropout import lora_dropout
 from fewtune.compiler.rules.lora_rank import lora_rank
 from fewtune.compiler.rules.lora_targets import lora_targets
+from fewtune.compiler.rules.lr_ratio import lr_ratio
 from fewtune.compiler.rules.max_grad_norm import max_grad_norm
 from fewtune.compiler.rules.max_new_tokens import max_new_tokens
 from fewtune.compiler.rules.max_tokens import max_tokens
@@ -280,6 +294,7 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
         a = replace(a, max_tokens=notes.settle(max_tokens, a, "/max_tokens"))
     if idea.adaptation in LOW_RANK:
         a, lora = _lora(a, notes)
+    a = _geometry(a, notes)
     if idea.adaptation != "none":
         notes.settle(objective, a, "/objective")
         notes.settle(regularisation, a, "/regularisation")
@@ -293,6 +308,10 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
         role="candidate" if idea.role == "candidate" else "baseline",
         pattern=idea.pattern,
         lora=lora,
+        adapter=AdapterShape(width=a.width, placement=a.placement) if a.width else None,
+        virtual_tokens=a.virtual_tokens,
+        top_layers=a.top_layers,
+        layer_decay=a.layer_decay,
         generation=generation,
         max_tokens=a.max_tokens,
         precision=s.precision,
@@ -315,7 +334,18 @@ def _lora(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Lora]:
     wanted = every if pins.targets == "all-linear" else list(pins.targets) if pins.targets else None
     a = replace(a, targets=tuple(notes.settle(lora_targets, a, "/lora/targets", wanted, at("targets"))))
     drops = notes.settle(lora_dropout, a, "/lora/dropout", pins.dropout, at("dropout"))
-    return a, Lora(rank=a.rank, alpha=a.alpha, targets=a.targets, rslora=a.rslora, dropout=drops)
+    a = replace(a, lr_ratio=notes.settle(lr_ratio, a, "/lora/lr_ratio", pins.lr_ratio, at("lr_ratio")))
+    lora = Lora(rank=a.rank, alpha=a.alpha, targets=a.targets, rslora=a.rslora, dropout=drops, lr_ratio=a.lr_ratio)
+    return a, lora
+
+
+def _geometry(a: ArmSituation, notes: Notes) -> ArmSituation:
+    """What else the arm's adaptation needs to know."""
+    for setting in TRAITS[a.arm.adaptation].settings if a.trained else ():
+        pinned = value_of(a.arm.pins, setting)
+        value = notes.settle(setting.rule, a, setting.pointer, pinned, a.arm.pointer(setting.pin))
+        a = replace(a, **{setting.field: value})
+    return a
 
 
 def _generation(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Generation]:
@@ -329,11 +359,7 @@ def _generation(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Generation
 def trainable_parameters(a: ArmSituation) -> int:
     """Parameters that move."""
     head = a.facts.model.hidden * len(a.label_names) if a.arm.formulation == "head" else 0
-    if a.arm.adaptation == "full":
-        return a.facts.model.parameters + head
-    if a.arm.adaptation in LOW_RANK:
-        return lora_parameters(a.facts.model, a.rank, a.targets) + head
-    return 0
+    return TRAITS[a.arm.adaptation].moving(a) + head if a.trained else 0
 
 
 def _recipe(a: ArmSituation, level: Level, index: int, cuts: Cuts, notes: Notes) -> Recipe:
@@ -409,7 +435,8 @@ def micro_batch(a: ArmSituation, batch: int, trainable: int) -> int:
     """The batch, halved until the predicted peak fits; never below one."""
     limit, micro = limit_bytes(a.experiment, a.facts.device), batch
     while micro > 1:
-        load = Load(a.arm.adaptation, a.precision, trainable, micro, a.max_tokens + a.max_new_tokens, a.max_new_tokens)
+        load = Load(a.arm.adaptation, a.precision, trainable, micro, a.max_tokens + a.max_new_tokens, a.max_new_tokens,
+                    a.depth)  # fmt: skip
         if peak_bytes(a.facts.model, a.facts.device, load) <= limit:
             break
         micro = ceil(micro / 2)

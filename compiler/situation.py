@@ -14,7 +14,7 @@ from fewtune.compiler.facts import Facts
 from fewtune.compiler.plan import Choosing, Level, Precision, Verbalizer
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import Experiment
-from fewtune.specs.methods import METHODS, Adaptation, Formulation, MethodName, Pins
+from fewtune.specs.methods import METHODS, Adaptation, Formulation, MethodName, Pins, Placement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,11 +190,22 @@ class ArmSituation(Situation):
     rslora: bool = False
     alpha: float = 0.0
     targets: tuple[str, ...] = ()
+    lr_ratio: float = 1.0
+    width: int = 0
+    placement: Placement = "houlsby"
+    virtual_tokens: int = 0
+    top_layers: int = 0
+    layer_decay: float = 1.0
 
     @property
     def trained(self) -> bool:
         """Whether parameters of the language model move."""
         return self.arm.adaptation != "none"
+
+    @property
+    def depth(self) -> float:
+        """Share of the blocks that a backward pass goes through."""
+        return min(1.0, self.top_layers / self.facts.model.layers) if self.top_layers else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

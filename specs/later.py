@@ -23,14 +23,7 @@ KEYS: dict[str, str] = {
 """Top-level tables for later -> what they are."""
 
 METHODS: dict[str, str] = {
-    "dora": "weight-decomposed LoRA",
-    "adapter": "bottleneck adapters",
-    "adapters": "bottleneck adapters",
-    "prefix-tuning": "trained key/value prefixes",
-    "prompt-tuning": "trained prompt embeddings",
     "ia3": "trained scaling vectors",
-    "bitfit": "trained biases",
-    "top-layers": "training the last layers only",
     "setfit": "contrastive tuning of a sentence encoder",
     "distillation": "context and few-shot distillation",
 }

@@ -1,6 +1,6 @@
 """Which methods to consider: what is omitted is decided by rules, what is written is a pin."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import Field, StrictBool, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -12,37 +12,54 @@ Formulation = Literal[
     "majority", "tfidf", "encoder", "probe", "lead", "in-context", "pattern", "head", "generation"
 ]  # fmt: skip
 """How the task is posed. majority, tfidf, encoder and lead do without the language model."""
-Adaptation = Literal["none", "full", "lora", "qlora"]
-"""Which parameters move; qlora: LoRA on a base whose linear layers are held in four bits."""
-LOW_RANK: tuple[Adaptation, ...] = ("lora", "qlora")
+Adaptation = Literal[
+    "none", "full", "lora", "qlora", "dora", "adapter", "prefix", "prompt", "bitfit", "norm", "top"
+]  # fmt: skip
+"""Which parameters move. qlora: LoRA on a base whose linear layers are held in four bits. dora: LoRA with a length for
+each output. adapter: narrow networks between the layers. prefix: keys and values before the text. prompt: embeddings
+before the text. bitfit: biases. norm: norms. top: the last blocks."""
+LOW_RANK: tuple[Adaptation, ...] = ("lora", "qlora", "dora")
 """Adaptations by low-rank updates of a frozen base."""
+OWN_WEIGHTS: tuple[Adaptation, ...] = ("full", "bitfit", "norm", "top")
+"""Adaptations that move parameters of the base itself, on a copy of these."""
 MethodName = Literal[
     "majority", "tfidf", "encoder", "probe", "zero-shot", "in-context",
     "pattern+lora", "pattern+qlora", "pattern+full", "head+lora", "head+qlora", "head+full",
     "lead", "generate+lora", "generate+qlora", "generate+full",
+    "pattern+dora", "head+dora", "generate+dora",
+    "pattern+adapter", "head+adapter", "generate+adapter",
+    "pattern+prefix", "head+prefix", "generate+prefix",
+    "pattern+prompt", "head+prompt", "generate+prompt",
+    "pattern+bitfit", "head+bitfit", "generate+bitfit",
+    "pattern+norm", "head+norm", "generate+norm",
+    "pattern+top", "head+top", "generate+top",
 ]  # fmt: skip
 Schedule = Literal["linear", "cosine", "constant"]
 
-METHODS: dict[MethodName, tuple[Formulation, Adaptation]] = {
-    "majority": ("majority", "none"),
-    "tfidf": ("tfidf", "none"),
-    "encoder": ("encoder", "none"),
-    "probe": ("probe", "none"),
-    "zero-shot": ("pattern", "none"),
-    "in-context": ("in-context", "none"),
-    "pattern+lora": ("pattern", "lora"),
-    "pattern+qlora": ("pattern", "qlora"),
-    "pattern+full": ("pattern", "full"),
-    "head+lora": ("head", "lora"),
-    "head+qlora": ("head", "qlora"),
-    "head+full": ("head", "full"),
-    "lead": ("lead", "none"),
-    "generate+lora": ("generation", "lora"),
-    "generate+qlora": ("generation", "qlora"),
-    "generate+full": ("generation", "full"),
+NOT_TUNED: dict[MethodName, Formulation] = {
+    "majority": "majority",
+    "tfidf": "tfidf",
+    "encoder": "encoder",
+    "probe": "probe",
+    "zero-shot": "pattern",
+    "in-context": "in-context",
+    "lead": "lead",
 }
+"""Methods that move nothing of the language model -> how they pose the task."""
+POSED: dict[str, Formulation] = {"pattern": "pattern", "head": "head", "generate": "generation"}
+"""First part of a method's name -> how the task is posed; the second part is its adaptation."""
+
+
+def _choices(method: MethodName) -> tuple[Formulation, Adaptation]:
+    if method in NOT_TUNED:
+        return NOT_TUNED[method], "none"
+    posed, _, adaptation = method.partition("+")
+    return POSED[posed], cast(Adaptation, adaptation)
+
+
+METHODS: dict[MethodName, tuple[Formulation, Adaptation]] = {name: _choices(name) for name in get_args(MethodName)}
 """Method name -> its two independent choices; where a text is to be written, zero-shot is a generation, too."""
-WRITING: tuple[MethodName, ...] = ("lead", "generate+lora", "generate+qlora", "generate+full")
+WRITING: tuple[MethodName, ...] = tuple(name for name in METHODS if METHODS[name][0] in ("lead", "generation"))
 """Methods that write a text and give no label; zero-shot and in-context do either."""
 EITHER: tuple[MethodName, ...] = ("zero-shot", "in-context")
 
@@ -66,6 +83,10 @@ Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
 Penalty = Annotated[float, Field(gt=0, le=1e9, strict=True)]
 Shots = Annotated[int, Field(ge=1, le=256, strict=True)]
 NewTokens = Annotated[int, Field(ge=1, le=4096, strict=True)]
+Width = Annotated[int, Field(ge=1, le=8192, strict=True)]
+VirtualTokens = Annotated[int, Field(ge=1, le=1024, strict=True)]
+Blocks = Annotated[int, Field(ge=1, le=1000, strict=True)]
+Placement = Literal["houlsby", "pfeiffer"]
 Target = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*$", max_length=80)]
 
 
@@ -85,6 +106,18 @@ class Pins(Frozen):
     """Whether the update is rank-stabilised (rsLoRA): scaled by alpha / sqrt(r) instead of alpha / r."""
     dropout: Annotated[float, Field(ge=0, lt=1, strict=True)] | None = None
     """Share of the inputs of LoRA's A that drop out in training."""
+    lr_ratio: Annotated[float, Field(ge=1, le=1000, strict=True)] | None = None
+    """LoRA+: learning rate of LoRA's B over that of A."""
+    width: Annotated[tuple[Width, ...], Field(min_length=1, max_length=50)] | None = None
+    """Width of a bottleneck adapter."""
+    placement: Placement | None = None
+    """Where bottleneck adapters stand: behind attention and MLP (houlsby) or behind the MLP only (pfeiffer)."""
+    virtual_tokens: Annotated[tuple[VirtualTokens, ...], Field(min_length=1, max_length=50)] | None = None
+    """Length of the prefix or soft prompt."""
+    top_layers: Annotated[tuple[Blocks, ...], Field(min_length=1, max_length=50)] | None = None
+    """How many of the last blocks move in an arm of the top layers."""
+    layer_decay: Annotated[float, Field(gt=0, le=1, strict=True)] | None = None
+    """Factor of the learning rate from each block to the one below, where the base's own weights move."""
     targets: Literal["all-linear"] | Annotated[tuple[Target, ...], Field(min_length=1)] | None = None
     """Which linear layers get LoRA matrices: "all-linear" or module names such as "q_proj"."""
     learning_rate: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=50)] | None = None
@@ -113,8 +146,9 @@ class Pins(Frozen):
     """Tokens after which a written text ends in any case."""
 
     @field_validator(
-        "rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations", "penalty", mode="before"
-    )
+        "rank", "width", "virtual_tokens", "top_layers", "learning_rate", "steps", "epochs", "batch_size",
+        "demonstrations", "penalty", mode="before",
+    )  # fmt: skip
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return _several(value)

@@ -16,17 +16,29 @@ Logits = Callable[[Tensor, Tensor], Tensor]
 
 
 def train(
-    parameters: Sequence[Tensor], logits: Logits, recipe: Recipe, data: Sequence[Example], seed: int
+    parameters: Sequence[Tensor],
+    logits: Logits,
+    recipe: Recipe,
+    data: Sequence[Example],
+    seed: int,
+    factors: Sequence[float] | None = None,
 ) -> list[float]:
-    """Train by AdamW; returns the loss of each step."""
-    return list(steps(parameters, logits, recipe, data, seed))
+    """Train by AdamW, each parameter with its factor of the rate; returns the loss of each step."""
+    return list(steps(parameters, logits, recipe, data, seed, factors))
 
 
 def steps(
-    parameters: Sequence[Tensor], logits: Logits, recipe: Recipe, data: Sequence[Example], seed: int
+    parameters: Sequence[Tensor],
+    logits: Logits,
+    recipe: Recipe,
+    data: Sequence[Example],
+    seed: int,
+    factors: Sequence[float] | None = None,
 ) -> Iterator[float]:
     """The same, a step at a time."""
-    optimizer = torch.optim.AdamW(parameters, weight_decay=recipe.weight_decay, lr=0.0)
+    each = zip(parameters, factors or [1.0] * len(parameters), strict=True)
+    groups = [{"params": [parameter], "factor": factor} for parameter, factor in each]
+    optimizer = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, lr=0.0)
     stream = batches(len(data), recipe.batch_size, seed)
     for step in range(recipe.steps):
         batch = [data[place] for place in next(stream)]
@@ -37,7 +49,11 @@ def steps(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, recipe.max_grad_norm)
         for group in optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
+            group["lr"] = (
+                group["factor"]
+                * recipe.learning_rate
+                * factor(recipe.schedule, step, recipe.steps, recipe.warmup_steps)
+            )
         optimizer.step()
         optimizer.zero_grad()
         yield loss.item()

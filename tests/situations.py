@@ -54,7 +54,7 @@ def _opt(place: str, hidden: int, layers: int, embedding: int, extra: int) -> Mo
 
 
 SMALL = _llama(
-    "smollm2-135m-instruct", 576, 30, 192, 1536, source="embedded", parameters=134_515_008,
+    "smollm2-135m-instruct", 576, 30, 192, 1536, source="embedded", parameters=134_515_008, norms=35_136,
     embedding_parameters=28_311_552, heads=9, kv_heads=3, vocabulary=49_152, max_positions=8192, tied=True,
     instruct=True, stored_bytes=269_030_016, chat="chatml", end_tokens=(2,),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from fewtune.compiler.adaptations import TRAITS
 from fewtune.compiler.situation import Choice, RecipeSituation, otherwise
 from fewtune.compiler.weighing import fires
 from fewtune.specs.methods import LOW_RANK
@@ -13,11 +14,17 @@ SHORT_RUN = 100
 
 def learning_rate(s: RecipeSituation) -> Choice:
     """By what moves, the model's size and the number of steps."""
-    choice = _lora(s) if s.arm.adaptation in LOW_RANK else _full(s)
+    choice = _of(s)
     if fires(s, "R-140"):
         slow = otherwise(choice.value / 2, "would forget less, over more steps; the rank is lowered instead", "R-140")
         choice = replace(choice, alternatives=(*choice.alternatives, slow))
     return choice
+
+
+def _of(s: RecipeSituation) -> Choice:
+    if s.arm.adaptation in LOW_RANK:
+        return _lora(s)
+    return _full(s) if s.arm.adaptation == "full" else _other(s)
 
 
 def _lora(s: RecipeSituation) -> Choice:
@@ -38,6 +45,18 @@ def _lora(s: RecipeSituation) -> Choice:
         rule="R-049",
         alternatives=(otherwise(2e-5, "a rate for full fine-tuning: LoRA would hardly move", "R-048"),),
         flips_when="a model of 33B or more" if value > 1e-4 else "a model below 33B",
+    )
+
+
+def _other(s: RecipeSituation) -> Choice:
+    trait = TRAITS[s.arm.adaptation]
+    assert trait.rate is not None
+    return Choice(
+        value=trait.rate,
+        because=f"{trait.shown}: fewer or other numbers move than with LoRA, and take a rate of their own",
+        rule=trait.rate_rule,
+        alternatives=(otherwise(5e-4, "LoRA's rate for short runs", "M-001"),),
+        flips_when="methods.pin.learning_rate is given",
     )
 
 

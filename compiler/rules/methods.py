@@ -5,6 +5,7 @@ from itertools import product
 from math import ceil
 from typing import Any
 
+from fewtune.compiler.adaptations import GEOMETRY, TRAITS, felt
 from fewtune.compiler.cost import encoding_seconds
 from fewtune.compiler.feasibility import LATENCY_OVERHEAD, fits, item_seconds, least_bytes
 from fewtune.compiler.memory import limit_bytes
@@ -15,13 +16,26 @@ from fewtune.compiler.weighing import fires, first, weighed
 from fewtune.compiler.wording import fields, head_pattern
 from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, ArmPin, MethodName, Pins, suits
 
-SWEPT = ("rank", "learning_rate", "steps", "epochs", "batch_size", "demonstrations", "penalty")
+SWEPT = (
+    "rank",
+    "width",
+    "virtual_tokens",
+    "top_layers",
+    "learning_rate",
+    "steps",
+    "epochs",
+    "batch_size",
+    "demonstrations",
+    "penalty",
+)
 """Pins whose lists make an arm of each value."""
 TRAINED: tuple[MethodName, ...] = (
     "pattern+lora", "pattern+qlora", "head+lora", "head+qlora", "pattern+full", "head+full",
 )  # fmt: skip
 WRITERS: tuple[MethodName, ...] = ("generate+lora", "generate+qlora", "generate+full")
 """Trained methods in the rules' order, for labels and for texts."""
+UNASKED = tuple(name for name, (_, moves) in METHODS.items() if moves != "none" and TRAITS[moves].unasked)
+"""Trained methods that no rule wants: arms where the spec names them."""
 FULL_FROM = 100_000
 """Labels from which full fine-tuning of a decoder is worth an arm for its own sake (R-023); the 10,000
 of R-017 are an encoder's."""
@@ -59,13 +73,16 @@ def left_out(s: Situation, present: Collection[MethodName]) -> dict[MethodName, 
     """Methods that are no arm, with the reason."""
     wanted = s.experiment.methods
     absent: dict[MethodName, Choice] = {}
+    told = {METHODS[method][1] for method in present}
+    # what no rule wants is named once for each adaptation
     for method, ruled in _weighed(s).items():
         if method in wanted.exclude:
             absent[method] = Choice(value=False, because="methods.exclude names it", rule="pin")
         elif method not in present and ruled.value:
             absent[method] = Choice(value=False, because="methods.arms writes the arms out", rule="pin")
-        elif method not in present:
+        elif method not in present and not (method in UNASKED and METHODS[method][1] in told):
             absent[method] = ruled
+            told.add(METHODS[method][1])
     return absent
 
 
@@ -87,8 +104,9 @@ def _ruled(s: Situation) -> dict[MethodName, Choice]:
         "zero-shot": _zero_shot(s),
         "in-context": _in_context(s),
     }
-    for method in TRAINED:
-        ruled[method] = _trained(s, method)
+    for method in (*TRAINED, *UNASKED):
+        if suits(method, s.experiment.task.type):
+            ruled[method] = _trained(s, method)
     return ruled
 
 
@@ -102,8 +120,9 @@ def _ruled_writing(s: Situation) -> dict[MethodName, Choice]:
         ruled["lead"] = _no("the first sentence of a text answers a summarisation only", "design")
     ruled["zero-shot"] = _zero_shot(s)
     ruled["in-context"] = _in_context(s)
-    for method in WRITERS:
-        ruled[method] = _trained(s, method)
+    for method in (*WRITERS, *UNASKED):
+        if suits(method, task):
+            ruled[method] = _trained(s, method)
     return ruled
 
 
@@ -152,9 +171,13 @@ def _trained(s: Situation, method: MethodName) -> Choice:
     formulation, adaptation = METHODS[method]
     if formulation == "pattern" and s.verbalizer is None:
         return _no("there is no verbalizer", "R-072")
-    impossible = _impossible(s, adaptation)
+    lacking = TRAITS[adaptation].lacks(s.facts.model)
+    impossible = _no(lacking, "fact") if lacking else _impossible(s, adaptation)
     if impossible is not None:
         return impossible
+    if TRAITS[adaptation].unasked is not None:
+        row, because = TRAITS[adaptation].unasked or ("", "")
+        return _no(because, row, flips_when="methods.include names it")
     if adaptation == "full":
         return _full(s, formulation)
     if adaptation == "qlora":
@@ -249,6 +272,8 @@ def applies(pin: str, method: MethodName) -> bool:
         return formulation == "in-context"
     if pin == "penalty":
         return formulation in PROBES
+    if pin in GEOMETRY:
+        return felt(pin, adaptation)
     return adaptation in LOW_RANK if pin == "rank" else adaptation != "none"
 
 

@@ -59,6 +59,10 @@ def _local_folder(text: str, base: Path) -> Path:
     return folder
 
 
+NORM = re.compile(r"(norm|ln)[^.]*\.(weight|bias)$", re.IGNORECASE)
+"""Tensors of norms."""
+
+
 def model_facts(experiment: Experiment, labels: tuple[str, ...], folder: Path | None, lock: Lock) -> ModelFacts:
     """Everything that the compiler asks about the model.
 
@@ -120,6 +124,8 @@ def shape_of(folder: Path) -> dict[str, Any]:
         "intermediate": int(config.get("intermediate_size") or config.get("ffn_dim") or 4 * hidden),
         "vocabulary": int(config["vocab_size"]),
         "max_positions": int(config.get("max_position_embeddings", 2048)),
+        "biases": sum(_size(tensor) for name, tensor in tensors.items() if name.endswith(".bias")),
+        "norms": sum(_size(tensor) for name, tensor in tensors.items() if NORM.search(name)),
         "tied": tied,
         "instruct": (folder / "chat_template.jinja").exists() or _has_template(folder),
         "chat": "chatml" if CHATML in _template(folder) else None,

@@ -1,11 +1,11 @@
 """What an arm adds to the base, as data: which tensors move, where they go, and how the answer is read out.
 
 An adaptation is a set of named tensors. Training starts from `initial` ones and moves them, predicting reads them from
-a state; `tuned` puts either kind into a view of the base. What happens at one linear layer is hidden behind `Wrap`, so
-that several trials' tensors can later share one layer.
+a state; `tuned` puts either kind into a view of the base. Which tensors these are, and where they belong, is the
+business of the adaptation's own module in `adaptations`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,23 +14,17 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from fewtune.compiler.plan import Arm
-from fewtune.runtime.train.lora import LowRankLinear
-from fewtune.runtime.train.lora import initial as initial_pair
-from fewtune.runtime.train.model import BLOCK, Base, output_rows
-from fewtune.runtime.train.quantised import AnyLinear
+from fewtune.runtime.train.adaptations import PEFT, Placed, kind
+from fewtune.runtime.train.model import Base, output_rows
 from fewtune.runtime.train.reading import Prefix, Reader, Tokens
 from fewtune.runtime.train.state import metadata
 from fewtune.runtime.train.weights import Weights, alone
 
-PEFT = "base_model.model."
-"""What peft puts before every key."""
 SCORE = "score.weight"
 """The head, as transformers' models for sequence classification call it."""
 STANDARD_DEVIATION = 0.02
 """Of a new head, where the config names no initializer_range."""
 
-Wrap = Callable[[str, AnyLinear], nn.Module]
-"""(path of a linear layer, the layer) -> what stands in its place."""
 Readout = Callable[[Tensor], Tensor]
 """Hidden states (rows, hidden) -> logits (rows, labels), in fp32 or wider."""
 
@@ -48,72 +42,27 @@ class Tuned:
         return self.readout(self.reader.read(rows, prefix, last))
 
 
-def sites(model: Any, targets: Sequence[str]) -> list[tuple[str, AnyLinear]]:
-    """The linear layers of the blocks with these names, in the model's own order.
-
-    Raises:
-        ValueError: for a name that is no linear layer of a block.
-    """
-    linears = [
-        (path, module) for path, module in model.named_modules() if isinstance(module, AnyLinear) and BLOCK.search(path)
-    ]
-    for target in targets:
-        if not any(_called(path, target) for path, _ in linears):
-            known = sorted({path.rpartition(".")[2] for path, _ in linears})
-            raise ValueError(f"no linear layer is called {target!r}; the blocks have {', '.join(known) or 'none'}")
-    return [(path, linear) for path, linear in linears if any(_called(path, target) for target in targets)]
-
-
-def _called(path: str, target: str) -> bool:
-    return f".{path}".endswith(f".{target}")
-
-
-def wrap_sites(model: Any, targets: Sequence[str], wrap: Wrap) -> None:
-    """Put something in the place of each site of a view."""
-    for path, linear in sites(model, targets):
-        parent, _, name = path.rpartition(".")
-        setattr(model.get_submodule(parent), name, wrap(path, linear))
-
-
-def _key(arm: Arm, name: str) -> str:
-    """A tensor's name in the state."""
-    return f"{PEFT}{name}" if arm.lora is not None else name
+def score_key(arm: Arm) -> str:
+    """The name of an arm's head in its state."""
+    return SCORE if kind(arm).own else f"{PEFT}{SCORE}"
 
 
 def initial(base: Base, arm: Arm, labels: int, seed: int) -> dict[str, Tensor]:
-    """The tensors that training starts from: a new head first, then the sites in order, all from one generator."""
+    """The tensors that training starts from: a new head first, then the adaptation's, all from one generator."""
     generator = torch.Generator().manual_seed(seed)
     values: dict[str, Tensor] = {}
     if arm.formulation == "head":
         width = base.model.get_output_embeddings().weight.shape[1]
         deviation = getattr(base.model.config, "initializer_range", STANDARD_DEVIATION)
-        values[_key(arm, SCORE)] = torch.empty(labels, width).normal_(0.0, deviation, generator=generator)
-    if arm.lora is not None:
-        for path, linear in sites(base.model, arm.lora.targets):
-            a, b = initial_pair(linear, arm.lora.rank, generator)
-            values |= {f"{PEFT}{path}.lora_A.weight": a, f"{PEFT}{path}.lora_B.weight": b}
-    elif arm.adaptation == "full":
-        values |= dict(_movable(base.model, arm))
-    return values
-
-
-def _movable(model: Any, arm: Arm) -> Iterator[tuple[str, Tensor]]:
-    """All parameters that the arm's answer depends on: with a head, an untied output embedding is none of them."""
-    output, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    idle = {id(parameter) for parameter in output.parameters() if parameter is not embedding.weight}
-    for name, parameter in model.named_parameters():
-        if arm.formulation != "head" or id(parameter) not in idle:
-            yield name, parameter
-
-
-def score_key(arm: Arm) -> str:
-    """The name of an arm's head in its state."""
-    return _key(arm, SCORE)
+        values[score_key(arm)] = torch.empty(labels, width).normal_(0.0, deviation, generator=generator)
+    return values | kind(arm).initial(base, arm, generator)
 
 
 def moving(base: Base, arm: Arm, labels: int, seed: int) -> Weights:
     """The arm's parameters, ready to be trained; a head computes in fp32."""
-    return alone(initial(base, arm, labels, seed), base.dtype, base.device, exact={score_key(arm)})
+    values = initial(base, arm, labels, seed)
+    rates = kind(arm).rates(base, arm, tuple(values))
+    return alone(values, base.dtype, base.device, exact={score_key(arm)}, rates=rates)
 
 
 def tuned(base: Base, arm: Arm, tokens: Sequence[int], tensors: Mapping[str, Tensor]) -> Tuned:
@@ -125,22 +74,12 @@ def tuned(base: Base, arm: Arm, tokens: Sequence[int], tensors: Mapping[str, Ten
         tokens: token of each label, for arms without a head.
         tensors: what `moving` made or `restored` read; empty for an arm that moves nothing.
     """
-    model = base.model
-    if arm.adaptation == "full":
-        model = base.view(tensors)
-    elif arm.lora is not None:
-        model, lora = base.view({}), arm.lora
-
-        def low_rank(path: str, linear: AnyLinear) -> nn.Module:
-            a, b = (tensors[f"{PEFT}{path}.lora_{part}.weight"] for part in "AB")
-            return LowRankLinear(linear, a, b, lora.scale)
-
-        wrap_sites(model, lora.targets, low_rank)
+    placed = kind(arm).placed(base, arm, tensors) if arm.trained else Placed(base.model, base.reader(base.model))
     if arm.formulation == "head":
         readout = head_readout(tensors[score_key(arm)])
     else:
-        readout = word_readout(model, arm, tokens, base.device)
-    return Tuned(base.reader(model), readout, base.shares_beginnings)
+        readout = word_readout(placed.model, arm, tokens, base.device)
+    return Tuned(placed.reader, readout, base.shares_beginnings)
 
 
 def head_readout(head: Tensor) -> Readout:

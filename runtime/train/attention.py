@@ -128,6 +128,11 @@ def _with_prefix(x: Tensor, prefix_PKD: Tensor, rows: int) -> Tensor:
     return torch.cat([first, x], dim=1)
 
 
+def _of_prefix(d: Tensor, group: Group, tokens: int) -> Tensor:
+    """The gradient of a beginning that all rows of a group share: (N * K, P + L, D) -> (1, K, P, D)."""
+    return d[:, :tokens].reshape(group.rows, -1, tokens, d.shape[-1]).sum(0, keepdim=True)
+
+
 class _EndToEnd(torch.autograd.Function):
     """softmax(scale Q K^T + mask) V by group; keeps the padded inputs and the weights for the backward pass."""
 
@@ -155,9 +160,8 @@ class _EndToEnd(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """With dP = dO V^T and dS = P * (dP - sum(P * dP)): dQ = dS K, dK = dS^T Q, dV = P^T dO."""
         segments, scale, share, kept = ctx.segments, ctx.scale, ctx.share, ctx.saved_tensors
-        if segments.prefix:
-            raise ValueError("there is no gradient through a cached beginning")
         dq, dk, dv, start = [], [], [], 0
+        before_k, before_v = [], []
         for place, group in enumerate(segments.groups):
             qg, kg, vg, weights = kept[4 * place : 4 * place + 4]
             tokens = len(group.places)
@@ -167,10 +171,19 @@ class _EndToEnd(torch.autograd.Function):
             dweights = torch.bmm(do, vg.transpose(1, 2))
             dscores = torch.ops.aten._softmax_backward_data(dweights, weights, -1, weights.dtype).mul_(scale)
             dq.append(_unpadded(torch.bmm(dscores, kg), group, share))
-            dk.append(_unpadded(torch.bmm(dscores.transpose(1, 2), qg), group, 1))
-            dv.append(_unpadded(torch.bmm(weights.transpose(1, 2), do), group, 1))
+            dkg, dvg = torch.bmm(dscores.transpose(1, 2), qg), torch.bmm(weights.transpose(1, 2), do)
+            if segments.prefix:
+                before_k.append(_of_prefix(dkg, group, segments.prefix))
+                before_v.append(_of_prefix(dvg, group, segments.prefix))
+                dkg, dvg = dkg[:, segments.prefix :], dvg[:, segments.prefix :]
+            dk.append(_unpadded(dkg, group, 1))
+            dv.append(_unpadded(dvg, group, 1))
             start += tokens
         dq_, dk_, dv_ = (_joined(parts, segments.tail).transpose(1, 2) for parts in (dq, dk, dv))
+        if segments.prefix:
+            dk_, dv_ = (
+                torch.cat([torch.stack(before).sum(0), d], dim=2) for before, d in ((before_k, dk_), (before_v, dv_))
+            )
         return dq_, dk_, dv_, None, None, None
 
 

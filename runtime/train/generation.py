@@ -71,7 +71,7 @@ def generate(
     """Write a text after each row: the tokens of each, its end included, in the order of `rows`."""
     pulse.beat(phase, 0, len(rows))
     shared = shared_tokens(tuned, rows)
-    prefix = tuned.reader.prefix(rows[0][:shared]) if shared else None
+    prefix = tuned.reader.prefix(rows[0][:shared]) if shared else tuned.reader.begin()
     rests = [row[shared:] for row in rows]
     found: dict[int, list[int]] = {}
     with _usual_attention(tuned.reader.backbone):

@@ -138,8 +138,9 @@ class Training:
         self._tokens = 0
         self._recent = list[float]()
         self._logged_every = max(1, recipe.steps // LOGGED)
-        self._moving = learner.weights.optimizer.param_groups[0]
-        self._moving["weight_decay"] = recipe.weight_decay
+        self._groups = learner.weights.optimizer.param_groups
+        for group in self._groups:
+            group["weight_decay"] = recipe.weight_decay
 
     def draw(self) -> list[list[Example]]:
         """The next batch, in micro-batches of similar length."""
@@ -166,7 +167,8 @@ class Training:
     def move(self, loss: float, norm: float) -> None:
         """Take an optimizer step, or end the trial where loss or gradient norm are not finite."""
         if math.isfinite(loss) and math.isfinite(norm):
-            self._moving["lr"] = self.rate
+            for group in self._groups:
+                group["lr"] = self.rate * group["factor"]
             self.learner.weights.optimizer.step()
             self.learner.weights.publish()
         self.moved(loss, norm)

@@ -8,7 +8,7 @@ to end, and that a shared beginning may be read once. A model that fails one of 
 import copy
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,7 @@ from fewtune.runtime.train.attention import CAUSAL
 from fewtune.runtime.train.attention import NAME as END_TO_END
 from fewtune.runtime.train.norm import accelerate
 from fewtune.runtime.train.quantised import quantise
-from fewtune.runtime.train.reading import Reader
+from fewtune.runtime.train.reading import Prefix, Reader
 
 DTYPES: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp32": torch.float32}
 FILED = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
@@ -70,9 +70,9 @@ class Base:
         memo |= {id(parameter): moved[name] for name, parameter in self.model.named_parameters() if name in moved}
         return copy.deepcopy(self.model, memo)
 
-    def reader(self, model: Any) -> Reader:
-        """A reader of the base or of a view of it."""
-        return Reader(model.base_model, end_to_end=self.end_to_end, device=self.device)
+    def reader(self, model: Any, beginning: Callable[[Reader], Prefix] | None = None) -> Reader:
+        """A reader of the base or of a view of it; `beginning` makes virtual tokens."""
+        return Reader(model.base_model, end_to_end=self.end_to_end, device=self.device, beginning=beginning)
 
 
 def output_rows(model: Any, tokens: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from fewtune.compiler.packing import key
 from fewtune.compiler.plan import Arm
 from fewtune.runtime.train import adaptation, dropout
-from fewtune.runtime.train.adaptation import PEFT
+from fewtune.runtime.train.adaptations import PEFT
+from fewtune.runtime.train.adaptations.sites import wrap_sites
 from fewtune.runtime.train.dropout import Mask
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, step
 from fewtune.runtime.train.lora import PackedLinear, Route
@@ -75,7 +76,7 @@ class Pack:
 
         self._dropout = [0.0] * slots
         assert widest.lora is not None
-        adaptation.wrap_sites(model, widest.lora.targets, packed)
+        wrap_sites(model, widest.lora.targets, packed)
         self._reader = base.reader(model)
         self._head = working.get(score) if widest.formulation == "head" else None
         self._words = adaptation.word_readout(model, widest, tokens, base.device)

@@ -5,7 +5,7 @@ right. A causal model never looks at what comes after a token, so padding on the
 model can take is found out by probes when it is loaded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from itertools import accumulate
@@ -40,10 +40,30 @@ class Prefix:
 class Reader:
     """Runs the model's blocks over rows of tokens."""
 
-    def __init__(self, backbone: nn.Module, *, end_to_end: bool, device: torch.device) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        end_to_end: bool,
+        device: torch.device,
+        beginning: "Callable[[Reader], Prefix] | None" = None,
+    ) -> None:
+        """Read with a network.
+
+        Args:
+            backbone: the blocks with their embeddings.
+            end_to_end: whether rows may lie end to end.
+            device: where it is.
+            beginning: makes what every row begins with and no text has: virtual tokens.
+        """
         self.backbone = backbone
         self.end_to_end = end_to_end
         self.device = device
+        self._beginning = beginning
+
+    def begin(self) -> Prefix | None:
+        """The virtual tokens that stand before every row; None: there are none."""
+        return None if self._beginning is None else self._beginning(self)
 
     def occupied(self, rows: Sequence[Tokens], parts: Sequence[int]) -> list[int]:
         """Places that the tokens of neighbouring rows take up in what the blocks read, for so many rows each."""
@@ -69,10 +89,10 @@ class Reader:
 
         Args:
             rows: token ids, without the prefix; the time is least when they are sorted by length.
-            prefix: what all rows begin with.
+            prefix: what all rows begin with, virtual tokens included.
             last: how many tokens of each row; omitted: its last one.
         """
-        lengths = [len(row) for row in rows]
+        lengths, prefix = [len(row) for row in rows], prefix or self.begin()
         if self.end_to_end:
             hidden = self._end_to_end(rows, lengths, prefix)
             ends = list(accumulate(lengths))
@@ -137,14 +157,29 @@ class Reader:
         return self.backbone(input_ids=ids.to(self.device), use_cache=cache is not None, **more)
 
     def prefix(self, tokens: Tokens) -> Prefix:
-        """Read a beginning once, for all rows that share it."""
-        cache = DynamicCache()
-        more: dict[str, Any] = {}
-        if self.end_to_end:
-            more["position_ids"] = torch.arange(len(tokens), device=self.device)[None]
-            more["segments"] = Segments([len(tokens)], self.device)
-        self._hidden(torch.tensor([list(tokens)]), cache, **more)
-        return Prefix(tokens=len(tokens), layers=tuple((layer.keys, layer.values) for layer in cache.layers))
+        """Read a beginning once, for all rows that share it; virtual tokens stand before it."""
+        before = self.begin()
+        cache, first = (before.cache(1), before.tokens) if before else (DynamicCache(), 0)
+        self._hidden(torch.tensor([list(tokens)]), cache, **self._places(len(tokens), first))
+        return _kept(cache, first + len(tokens))
+
+    def embedded(self, embeddings: Tensor) -> Prefix:
+        """Read vectors (tokens, hidden) in the place of token embeddings, as a beginning."""
+        cache, count = DynamicCache(), len(embeddings)
+        more = cached(self.backbone, cache) | self._places(count, 0)
+        self.backbone(inputs_embeds=embeddings[None], use_cache=True, **more)
+        return _kept(cache, count)
+
+    def _places(self, count: int, before: int) -> dict[str, Any]:
+        """Positions and segments of one row, for rows that lie end to end."""
+        if not self.end_to_end:
+            return {}
+        positions = torch.arange(before, before + count, device=self.device)[None]
+        return {"position_ids": positions, "segments": Segments([count], self.device, prefix=before)}
+
+
+def _kept(cache: DynamicCache, tokens: int) -> Prefix:
+    return Prefix(tokens=tokens, layers=tuple((layer.keys, layer.values) for layer in cache.layers))
 
 
 def cached(backbone: nn.Module, cache: DynamicCache | None) -> dict[str, DynamicCache]:

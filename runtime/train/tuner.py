@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
+from fewtune.compiler import packing
 from fewtune.compiler.plan import Precision
 from fewtune.runtime.job import Batch, Corpus, Fit, Fitted, Job, ModelRef, Notify, RowRef
 from fewtune.runtime.train import adaptation, demonstrations
 from fewtune.runtime.train.adaptation import Tuned
+from fewtune.runtime.train.adaptations import kind
 from fewtune.runtime.train.demonstrations import Demonstrations
 from fewtune.runtime.train.generation import Ending, write
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, train
@@ -150,7 +152,7 @@ class Tuner:
     def _course(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> tuple[Course, int]:
         """Train: (what came of it, how many parameters moved). What only training needs is gone afterwards."""
         arm, labels, tokens = job.arm, len(self.corpus.labels), self._tokens(job)
-        if arm.lora is not None and (base.device.type == "cuda" or arm.masked):  # recorded, or masked
+        if packing.key(arm) is not None and (base.device.type == "cuda" or arm.masked):  # recorded, or masked
             with closing(Pack(base, [arm], tokens, labels, slots=1)) as pack:
                 learner = pack.seat(0, arm, fit.init_seed)
                 training = self._training(base, job, fit, learner, pulse)
@@ -158,7 +160,7 @@ class Tuner:
                 return course, learner.weights.count
         weights = adaptation.moving(base, arm, labels, fit.init_seed)
         view = partial(adaptation.tuned, base, arm, tokens, weights.working)
-        learner = Learner(view, weights, keeps_masters=arm.lora is not None)
+        learner = Learner(view, weights, keeps_masters=not kind(arm).own)
         return train(self._training(base, job, fit, learner, pulse)), weights.count
 
     def _training(self, base: Base, job: Job, fit: Fit, learner: Learner, pulse: Pulse) -> Training:
@@ -273,7 +275,8 @@ class Tuner:
 
     def _room(self, base: Base, job: Job) -> int:
         """Tokens that may be read: what is written needs positions, too."""
-        return base.positions - (job.arm.generation.max_new_tokens if job.arm.generation else 0)
+        written = job.arm.generation.max_new_tokens if job.arm.generation else 0
+        return base.positions - written - job.arm.virtual_tokens
 
     def _limit(self, base: Base, job: Job) -> int:
         room = self._room(base, job)

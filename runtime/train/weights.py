@@ -44,6 +44,7 @@ class Bank:
         *,
         slots: int | None = None,
         exact: Collection[str] = (),
+        rates: Mapping[str, float] | None = None,
         recorded: bool = False,
     ) -> None:
         """Make room; everything is zero.
@@ -54,10 +55,13 @@ class Bank:
             device: where the model is.
             slots: how many trials; None: one, whose tensors have no axis for it.
             exact: names that compute in the masters' precision.
+            rates: name -> factor of its learning rate, where it is not one; not together with `recorded`.
             recorded: whether steps are replayed.
         """
         wide = torch.promote_types(dtype, torch.float32)
-        sizes = {name: torch.Size(shape) for name, shape in shapes.items()}
+        factors = {name: (rates or {}).get(name, 1.0) for name in shapes}
+        sizes = {name: torch.Size(shapes[name]) for name in sorted(shapes, key=lambda name: factors[name])}
+        self._groups = _groups(sizes, factors)
         self.slots = slots
         self._flat = torch.zeros(slots or 1, sum(size.numel() for size in sizes.values()), dtype=wide, device=device)
         self.gradients = torch.zeros_like(self._flat)
@@ -97,8 +101,19 @@ class Bank:
         self._copies.append((copy.detach(), master))
         return copy
 
+    def _part(self, slot: int, part: slice) -> nn.Parameter:
+        """Some of a slot's numbers, with their gradient; the whole vector where all have one rate."""
+        if len(self._groups) == 1:
+            return self._moving[slot]
+        moving = nn.Parameter(self._flat[slot][part])
+        moving.grad = self.gradients[slot][part]
+        return moving
+
     def _optimizer(self, slot: int, *, recorded: bool) -> AdamW:
-        optimizer = AdamW([self._moving[slot]], lr=0.0, betas=BETAS, eps=EPSILON, weight_decay=0.0, fused=True)
+        groups = [
+            {"params": [self._part(slot, part)], "factor": factor} for factor, part in self._groups
+        ]  # one vector, cut where rates differ
+        optimizer = AdamW(groups, lr=0.0, betas=BETAS, eps=EPSILON, weight_decay=0.0, fused=True)
         if recorded:
             optimizer.param_groups[0] |= {"lr": self.rates[slot], "capturable": self._flat.is_cuda}
             optimizer.found_inf = self.diverged[slot]  # type: ignore[attr-defined]  # then the fused step does nothing
@@ -113,8 +128,9 @@ class Bank:
             slot: from 0.
         """
         optimizer, numbers = self.optimizers[slot], self._flat[slot]
-        for value in optimizer.state[self._moving[slot]].values():
-            value.zero_()
+        for state in optimizer.state.values():
+            for value in state.values():
+                value.zero_()
 
         def own(room: Tensor) -> Tensor:
             return room if self.slots is None else room.detach()[slot]
@@ -125,7 +141,8 @@ class Bank:
             room.copy_(initial[name])
         numbers.copy_(start)  # at once: hundreds of small copies to a GPU take longer than many steps
         working = {name: _corner(own(self.working[name]), value.shape) for name, value in initial.items()}
-        return Weights(optimizer, rooms, working, [(own(copy), own(master)) for copy, master in self._copies])
+        copies = [(own(copy), own(master)) for copy, master in self._copies]
+        return Weights(optimizer, self._moving[slot], rooms, working, copies)
 
     def collect(self, gradients: Sequence[Tensor]) -> None:
         """Add gradients of the working tensors, in their order, to the masters'; for banks with slots."""
@@ -151,12 +168,13 @@ class Weights:
     def __init__(
         self,
         optimizer: AdamW,
+        master: nn.Parameter,
         rooms: Mapping[str, Room],
         working: Mapping[str, Tensor],
         copies: Sequence[tuple[Tensor, Tensor]],
     ) -> None:
         self.optimizer = optimizer
-        (self.master,) = optimizer.param_groups[0]["params"]
+        self.master = master
         self.working = working
         self.count = sum(value.numel() for value in working.values())
         self._rooms = rooms
@@ -181,10 +199,26 @@ class Weights:
 
 
 def alone(
-    initial: Mapping[str, Tensor], dtype: torch.dtype, device: torch.device, exact: Collection[str] = ()
+    initial: Mapping[str, Tensor],
+    dtype: torch.dtype,
+    device: torch.device,
+    exact: Collection[str] = (),
+    rates: Mapping[str, float] | None = None,
 ) -> Weights:
     """The parameters of a trial that shares its steps with no other."""
-    return Bank({name: value.shape for name, value in initial.items()}, dtype, device, exact=exact).seat(initial)
+    shapes = {name: value.shape for name, value in initial.items()}
+    return Bank(shapes, dtype, device, exact=exact, rates=rates).seat(initial)
+
+
+def _groups(sizes: Mapping[str, torch.Size], factors: Mapping[str, float]) -> list[tuple[float, slice]]:
+    """(factor of the learning rate, its numbers) for tensors that lie in the order of their factors."""
+    found: dict[float, slice] = {}
+    start = 0
+    for name, size in sizes.items():
+        first = found.setdefault(factors[name], slice(start, start)).start
+        start += size.numel()
+        found[factors[name]] = slice(first, start)
+    return list(found.items())
 
 
 def _named(numbers: Tensor, rooms: Mapping[str, Room]) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import pytest
 from situations import compiled
 
 from fewtune.compiler.plan import Plan
+from fewtune.compiler.rules.methods import UNASKED
 from fewtune.specs.methods import Pins
 from fewtune.specs.patch import lookup
 
@@ -16,6 +17,12 @@ PINNED: dict[str, tuple[Any, str, Any]] = {
     "alpha": (64, "/lora/alpha", 64.0),
     "rslora": (True, "/lora/rslora", True),
     "dropout": (0.1, "/lora/dropout", 0.1),
+    "lr_ratio": (16.0, "/lora/lr_ratio", 16.0),
+    "width": (32, "/adapter/width", 32),
+    "placement": ("pfeiffer", "/adapter/placement", "pfeiffer"),
+    "virtual_tokens": (8, "/virtual_tokens", 8),
+    "top_layers": (3, "/top_layers", 3),
+    "layer_decay": (0.9, "/layer_decay", 0.9),
     "targets": (["q_proj"], "/lora/targets", ["q_proj"]),
     "learning_rate": (1e-4, "/recipes/0/learning_rate", 1e-4),
     "steps": (100, "/recipes/0/steps", 100),
@@ -30,6 +37,13 @@ PINNED: dict[str, tuple[Any, str, Any]] = {
     "penalty": (1.0, "/recipes/0/penalty", 1.0),
     "max_new_tokens": (40, "/generation/max_new_tokens", 40),
 }
+
+SPECIAL = {
+    "demonstrations": "in-context", "penalty": "probe", "max_new_tokens": "generate+lora", "width": "pattern+adapter",
+    "placement": "pattern+adapter", "virtual_tokens": "pattern+prefix", "top_layers": "head+top",
+    "layer_decay": "head+top",
+}  # fmt: skip
+"""Pin -> a method that takes it, where LoRA does not."""
 
 
 def arm_decisions(plan: Plan, method: str) -> dict[str, Any]:
@@ -48,14 +62,14 @@ def test_every_pin_is_in_the_table() -> None:
 @pytest.mark.parametrize("name", PINNED)
 def test_a_pin_wins_and_keeps_what_the_rules_would_say(name: str, where: str) -> None:
     written, pointer, value = PINNED[name]
-    special = {"demonstrations": "in-context", "penalty": "probe", "max_new_tokens": "generate+lora"}
-    method = special.get(name, "pattern+lora")
+    method = SPECIAL.get(name, "pattern+lora")
     base: Tables = {"data": {"label_budget": 64}, "evaluation": {"validation": "held-out", "validation_fraction": 0.25}}
     if method == "generate+lora":
         base["task"] = {"type": "summarisation"}
     methods: Tables = {"pin": {name: written}, "arms": [{"method": method, name: written}]}
-    ruled = arm_decisions(compiled(base).plan, method)[pointer]
-    plan = compiled(base | {"methods": {where: methods[where]}}).plan
+    asked = {"include": [method]} if method in UNASKED else {}
+    ruled = arm_decisions(compiled(base | {"methods": asked}).plan, method)[pointer]
+    plan = compiled(base | {"methods": asked | {where: methods[where]}}).plan
     last = [arm for arm in plan.arms if arm.method == method][-1]
     index = plan.arms.index(last)
     decision = next(one for one in plan.decisions if one.field == f"/arms/{index}{pointer}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rule_cases import CASES, KEYS, NAMES, Case
 
+from fewtune.compiler import adaptations
 from fewtune.compiler import resolve as pipeline
 from fewtune.compiler.evidence import EVIDENCE, GIVEN
 
@@ -67,14 +68,15 @@ def test_the_four_lists_agree() -> None:
     """Files, their functions, the fixtures and what the pipeline runs: one name each."""
     files = {path.stem for path in RULES.glob("*.py")} - {"__init__"}
     functions = {name for name in files if callable(getattr(import_module(f"fewtune.compiler.rules.{name}"), name))}
-    tree = ast.parse(Path(pipeline.__file__).read_text())
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    trees = [ast.parse(Path(str(module.__file__)).read_text()) for module in (pipeline, adaptations)]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     imported = {
         module
         for package, _, module in ((node.module or "").rpartition(".") for node in imports)
         if package == "fewtune.compiler.rules"
     }
-    called = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    called = {node.id for node in nodes if isinstance(node, ast.Name)}
     assert files == functions == set(NAMES) == imported
     assert imported <= called
 

@@ -13,7 +13,7 @@ from tiny import LABELS
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from fewtune.runtime.job import Corpus, Fitted, Job, RowRef, Scored
-from fewtune.runtime.train.adaptation import sites
+from fewtune.runtime.train.adaptations.sites import sites
 from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
 from fewtune.runtime.train.state import about
 

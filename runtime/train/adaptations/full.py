@@ -1,0 +1,5 @@
+"""Full fine-tuning: every parameter moves."""
+
+from fewtune.runtime.train.adaptations.own import Own
+
+KIND = Own(lambda name, parameter, arm, blocks: True)
