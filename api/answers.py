@@ -30,6 +30,8 @@ class Results:
     """Rows of the main metric on other splits and data sizes."""
     comparisons: tuple[ComparisonRow, ...]
     verdict: Verdict | None
+    notes: tuple[str, ...]
+    """What must be known of single trials."""
     forecast: Forecast | None
     """What more labels would bring; None where the run has one data size only."""
 
@@ -40,6 +42,7 @@ class Results:
             "run": self.run.id,
             "state": self.run.ended.state if self.run.ended else "running",
             "verdict": asdict(self.verdict) if self.verdict else None,
+            "notes": self.notes,
             "forecast": asdict(self.forecast) if self.forecast else None,
             "leaderboard": [asdict(row) for row in self.board + self.others],
             "comparisons": [asdict(row) for row in self.comparisons],
@@ -69,7 +72,15 @@ def results(workspace: Path, experiment: str | None = None) -> Results:
     )
     said = verdict(board, compared, looks=looks(reader, run, split), dropped=dropped(reader, plan))
     curve = _forecast(reader, plan, next((row for row in board if row.chosen), None))
-    return Results(name, run, plan, split, board, others, compared, said, curve)
+    return Results(name, run, plan, split, board, others, compared, said, noted(reader, plan), curve)
+
+
+def noted(reader: Reader, plan: Plan) -> tuple[str, ...]:
+    """Gates that stayed closed, by trial."""
+    fitted = reader.history().fitted
+    stages = [stage for stage in plan.stages if stage.kind == "train" and not plan.is_part(stage)]
+    known = [(stage, fitted[stage.fingerprint]) for stage in stages if stage.fingerprint in fitted]
+    return tuple(f"{stage.trial}: {event.note}" for stage, event in known if event.note)
 
 
 def _forecast(reader: Reader, plan: Plan, chosen: LeaderboardRow | None) -> Forecast | None:

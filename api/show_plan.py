@@ -167,7 +167,7 @@ def _arms(out: Console, planned: Planned) -> None:
     for gate in plan.gates:
         if gate.kind == "best-share":
             out.print(Text(safe(f"Halving: {gate.because}"), style="dim"))
-        elif gate.kind != "is-chosen":
+        elif gate.kind in ("best-validation", "rules-order"):
             among = ", ".join(gate.arms) if len(gate.arms) <= FEW_ARMS else f"{len(gate.arms)} arms"
             out.print(Text(safe(f"Chosen: {gate.because} ({among})"), style="dim"))
 

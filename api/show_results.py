@@ -10,6 +10,9 @@ from fewtune.api.console import heading, safe, table
 from fewtune.store.query import Answer
 from fewtune.store.reader import LeaderboardRow
 
+NOTES = 6
+"""Notes that are printed."""
+
 
 def show_results(out: Console, found: Results) -> None:
     """Print the verdict and the leaderboard."""
@@ -21,6 +24,10 @@ def show_results(out: Console, found: Results) -> None:
         out.print("no verdict yet: the chosen arm has no complete result")
     if found.forecast is not None:
         out.print(Text(safe(found.forecast.sentence)))
+    for note in found.notes[:NOTES]:
+        out.print(Text(safe(note)))
+    if found.notes[NOTES:]:
+        out.print(f"and {len(found.notes) - NOTES} more notes; --json has all")
     if found.board:
         heading(out, f"Leaderboard: {found.plan.metric} on {found.split} at n = {found.plan.final_n}")
         table(out, ("arm", "mean", "95 % interval", "seeds", "items", "covers", ""), [_row(row) for row in found.board],

@@ -289,7 +289,7 @@ def _variants(experiment: Experiment, method: MethodName, pins: Pins) -> int:
     """How many arms the listed pins and the patterns make of a method."""
     prompted = METHODS[method][0] in ("pattern", "in-context", "generation")
     patterns = len(experiment.task.patterns or (1,)) if prompted else 1
-    return patterns * prod(len(getattr(pins, pin) or (1,)) for pin in SWEPT if applies(pin, method))
+    return patterns * prod(len(getattr(pins, pin) or (1,)) for pin in SWEPT if applies(pin, method, pins))
 
 
 def _repeats(experiment: Experiment, method: MethodName) -> int:

@@ -96,11 +96,20 @@ class Costing:
             tokens=recipe.batch_size * each, trainable=self.trainable[arm.name], slots=slots,
             masked=arm.masked, depth=arm.depth(s.facts.model.layers),
         )  # fmt: skip
-        seconds = recipe.steps * step / slots
+        seconds = recipe.steps * step / slots + self._teacher_seconds(arm, level)
         if recipe.evaluate_every and level.validation:
             looks = recipe.steps // recipe.evaluate_every
             seconds += looks * self.score_seconds(arm, level.validation, self.mean_train)
         return seconds
+
+    def _teacher_seconds(self, arm: Arm, level: Level) -> float:
+        """Seconds in which a teacher answers: its context once for the texts, and once for each shown example."""
+        if arm.distillation is None:
+            return 0.0
+        s, recipe, each = self.resolution.situation, arm.recipe(level.n), self._trained_tokens(arm)
+        shown = recipe.demonstrations * (each + 2)
+        tokens = CACHED_PROMPT * each * (recipe.transfer + 2 * level.train) + shown * (1 + recipe.demonstrations)
+        return scoring_seconds(s.facts.model, s.facts.device, arm.precision, tokens)
 
     @cached_property
     def packings(self) -> dict[Key, Packing]:

@@ -13,7 +13,7 @@ from fewtune.compiler.halving import Rung
 from fewtune.compiler.naming import free
 from fewtune.compiler.plan import PROBES, Arm, Gate, Level, Recipe, Sample, Stage, Trial
 from fewtune.compiler.resolve import Resolution
-from fewtune.compiler.sample import draw, ordered, parts, sample_content, stratified
+from fewtune.compiler.sample import draw, ordered, parts, sample_content, stratified, transferred
 from fewtune.specs.evaluation import LABEL_METRICS, TEXT_METRICS, Metric
 
 VALIDATION = "validation"
@@ -25,6 +25,9 @@ FOUR_BITS = "nf4, blocks of 64, double quantisation, linear layers of the blocks
 
 GEOMETRY = {"adapter", "virtual_tokens", "top_layers", "layer_decay"}
 """Fields of an arm that say what moves beside LoRA."""
+
+APART = {"n", "micro_batch", "demonstrations", "penalty", "transfer"}
+"""Fields of a recipe that change nothing, or are named elsewhere."""
 
 
 def slug(name: str) -> str:
@@ -58,18 +61,29 @@ def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -
         content |= _model_content(facts, arm, words)
         content["demonstrations"] = recipe.demonstrations
     if arm.trained:
-        content["recipe"] = recipe.model_dump(mode="json", exclude={"n", "micro_batch", "demonstrations", "penalty"})
+        content["recipe"] = recipe.model_dump(mode="json", exclude=APART)
         # Without defaults: a setting that came later leaves the names of older fits as they are.
         content["lora"] = arm.lora.model_dump(mode="json", exclude_defaults=True) if arm.lora else None
         content |= arm.model_dump(mode="json", include=GEOMETRY, exclude_defaults=True)
+        if arm.distillation is not None:
+            content |= {"objective": arm.objective, "distillation": arm.distillation.model_dump(mode="json")}
     return {name: canonical(value) for name, value in content.items()}
 
 
-def fit_fingerprint(shared: dict[str, str], sample: Sample, model_seed: int | None) -> str:
-    """Name a fitted state by what the arm's fits share, the data and the seeds; `model_seed` of a trained arm."""
+def fit_fingerprint(shared: dict[str, str], sample: Sample, model_seed: int | None, transfer: str = "") -> str:
+    """Name a fitted state by what the arm's fits share, the data and the seeds.
+
+    Args:
+        shared: what `fit_content` gave.
+        sample: the labels.
+        model_seed: of a trained arm.
+        transfer: hash of the texts that a teacher answers; empty where there is none.
+    """
     own = {"sample": f'"{sample.content}"', "order_seed": str(order_seed(sample.data_seed, model_seed or 0))}
     if model_seed is not None:
         own["init_seed"] = str(init_seed(sample.data_seed, model_seed))
+    if transfer:
+        own["transfer"] = canonical(transfer)
     return composed("fit", shared | own)
 
 
@@ -207,6 +221,19 @@ class Expansion:
         """Stage -> its halving, in their order."""
         return {f"halve/{place}": rung for place, rung in enumerate(self.resolution.rungs, 1)}
 
+    def _transfer(self, arm: Arm, level: Level, data_seed: int) -> str:
+        """Hash of the texts that the arm's teacher answers."""
+        rows = transferred(self.facts.data, arm.recipe(level.n).transfer, data_seed)
+        return self._rows(self.facts.data.splits["unlabelled"], rows) if rows else ""
+
+    def _teachers(self) -> Iterator[Gate]:
+        """Arms with a teacher, each fit with its gate."""
+        taught = {resolved.arm.name for resolved in self.resolution.arms if resolved.arm.distillation}
+        because = "only if the teacher beats zero-shot and the majority class on the sample's labelled texts"
+        for stage in self.stages:
+            if stage.kind == "train" and stage.arm in taught:
+                yield Gate(stage=stage.id, kind="teacher-leads", because=because, metric="accuracy", arms=(stage.arm,))
+
     def _gate(self, arm: Arm, data_seed: int) -> str | None:
         """The halving that a trial waits for."""
         if arm.role != "candidate":
@@ -221,7 +248,7 @@ class Expansion:
                 self._seeded(resolved.arm)
             else:
                 self._unseeded(resolved.arm)
-        gates = [*self._halvings(), *self._choice()]
+        gates = [*self._halvings(), *self._choice(), *self._teachers()]
         return Expanded(self.all_samples, tuple(self.trials), tuple(self.stages), tuple(gates))
 
     def _sample_stages(self) -> Iterator[Stage]:
@@ -246,7 +273,7 @@ class Expansion:
         cut = self.parts.get((level.n, data_seed), []) if arm.name in self.choosable and not model_seed else []
         whole = [(sample, "" if sample.fold is None else f"/f{sample.fold}") for sample in drawn]
         for sample, fold in (*whole, *((part, f"/part{part.fold}") for part in cut)):
-            fit = fit_fingerprint(shared, sample, model_seed)
+            fit = fit_fingerprint(shared, sample, model_seed, self._transfer(arm, level, data_seed))
             train = Stage(
                 id=f"train/{trial}{fold}", kind="train", fingerprint=fit, needs=(f"sample/{sample.id}", *waits),
                 trial=trial, arm=arm.name, sample=sample.id, fold=sample.fold,
@@ -376,7 +403,8 @@ class Expansion:
         sample = refit_sample(self.resolution, self.samples[level.n, 0])
         if arm.seeded:
             shared = fit_content(self.facts, arm, recipe, self.words)
-            fit = fit_fingerprint(shared, sample, 0 if arm.trained else None)
+            transfer = self._transfer(arm, level, sample.data_seed)
+            fit = fit_fingerprint(shared, sample, 0 if arm.trained else None, transfer)
         else:
             fit = fingerprint("prompt", _model_content(self.facts, arm, self.words))
         name = f"{REFIT}/{self.slugs[arm.name]}"

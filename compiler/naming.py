@@ -17,7 +17,7 @@ PLAIN_NAMES = {
     "lead": "first sentence",
 }
 UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs", "batch_size": "batch {}",
-         "demonstrations": "k={}", "penalty": "l2={:g}", "pattern": "pattern {}"}  # fmt: skip
+         "demonstrations": "k={}", "penalty": "l2={:g}", "temperature": "T={:g}", "pattern": "pattern {}"}  # fmt: skip
 
 
 SIZES = {"rank": "r={}", "width": "m={}", "virtual_tokens": "l={}", "top_layers": "{} blocks"}
@@ -39,6 +39,8 @@ def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
     name = PLAIN_NAMES.get(a.arm.method) or _tuned(a)
     if a.arm.formulation == "in-context" and len({recipe.demonstrations for recipe in recipes}) == 1:
         name += f" k={recipes[0].demonstrations}"
+    if a.objective != "supervised":
+        name += f", {a.objective.replace('-', ' ')}"
     shown = [UNITS[pin].format(value) for pin, value in a.arm.variant if pin in UNITS and pin != "demonstrations"]
     if a.arm.name is not None:
         differs = [SIZES[pin].format(value) for pin, value in a.arm.variant if pin in SIZES] + shown

@@ -51,12 +51,16 @@ def alone(arm: Arm) -> str:
     """Why an arm without a key trains alone."""
     if arm.adaptation in OWN_WEIGHTS:
         return "it moves the base's own weights, which nobody else could share"
+    if arm.distillation is not None:
+        return "it learns from a teacher's answers, and shared steps are built for labels"
     return "shared steps are built for LoRA with one learning rate"
 
 
 def key(arm: Arm) -> Key | None:
     """What arms must agree on to share their steps; None: an arm that trains alone."""
     if arm.lora is None or arm.adaptation not in PACKED or arm.lora.lr_ratio != 1.0:
+        return None
+    if arm.distillation is not None:
         return None
     return (arm.precision, arm.adaptation, arm.formulation, tuple(sorted(arm.lora.targets)))
 

@@ -15,7 +15,7 @@ from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import DESCRIPTIVE, Experiment
 from fewtune.specs.frozen import Frozen
-from fewtune.specs.methods import Adaptation, Formulation, MethodName, Placement, Schedule
+from fewtune.specs.methods import Adaptation, Formulation, MethodName, Objective, Placement, Schedule
 
 PLAN_VERSION = 1
 PLAIN = ("majority", "tfidf", "encoder", "lead")
@@ -55,6 +55,16 @@ class AdapterShape(Frozen):
 
     width: int
     placement: Placement
+
+
+class Distillation(Frozen):
+    """How a student learns from a teacher: the base that sees a context."""
+
+    temperature: float
+    label_weight: float
+    """Weight of the label's loss; the rest is the teacher's."""
+    context: str | None = None
+    """What the teacher sees; None: demonstrations, as many as the recipe says."""
 
 
 class Generation(Frozen):
@@ -101,7 +111,9 @@ class Recipe(Frozen):
     patience: int | None = None
     """Validations without a better value after which training stops; None: it never stops early."""
     demonstrations: int = 0
-    """Labelled examples in the prompt."""
+    """Labelled examples in the prompt, or in a teacher's."""
+    transfer: int = 0
+    """Texts without labels that a teacher answers."""
     penalty: float = 0.0
     """L2 penalty of a logistic regression on standardised features (scikit-learn's 1 / C)."""
 
@@ -127,8 +139,10 @@ class Arm(Frozen):
     """Factor of the learning rate from each block to the one below."""
     generation: Generation | None = None
     """How the arm writes a text; None: it predicts a label, or copies."""
-    objective: Literal["supervised"] = "supervised"
+    objective: Objective = "supervised"
     """What it learns from."""
+    distillation: Distillation | None = None
+    """None: it has no teacher."""
     regularisation: Regularisation = Regularisation()
     max_tokens: int = 0
     """Longest input, pattern included; longer texts are cut, the pattern never."""
@@ -262,13 +276,13 @@ class Gate(Frozen):
 
     stage: str
     """The stage that it opens or decides."""
-    kind: Literal["best-validation", "rules-order", "is-chosen", "best-share"]
+    kind: Literal["best-validation", "rules-order", "is-chosen", "best-share", "teacher-leads"]
     because: str
     metric: str | None = None
     n: int | None = None
     arms: tuple[str, ...] = ()
-    """best-validation, rules-order, best-share: the candidates in the rules' order. is-chosen: the arm that must be
-    chosen."""
+    """teacher-leads: the arm that learns from it. best-validation, rules-order, best-share: the candidates in the
+    rules' order. is-chosen: the arm that must be chosen."""
     keep: int | None = None
     """best-share: how many of the arms go on."""
 

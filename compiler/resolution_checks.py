@@ -11,6 +11,7 @@ from fewtune.compiler.notes import LEFT_OUT
 from fewtune.compiler.plan import PROBES, Arm
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 from fewtune.compiler.rules.demonstrations import CONTEXT
+from fewtune.compiler.sample import transferable
 from fewtune.compiler.situation import Situation
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, Pins
@@ -23,7 +24,7 @@ def check_resolution(resolution: Resolution) -> list[Diagnostic]:
     """Everything that the settled values show."""
     checks = (
         _arms, _validation, _wordless, _memory, _latency, _untrained, _warmup, _truncation, _words, _seeds, _halving,
-        _pins, _weak_model,
+        _pins, _teachers, _weak_model,
     )  # fmt: skip
     return [found for check in checks for found in check(resolution)]
 
@@ -194,7 +195,9 @@ OF_LORA = ("rank", "alpha", "rslora", "dropout", "lr_ratio", "targets")
 def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
     """Whether a pin changes this arm."""
     if pin == "demonstrations":
-        return arm.formulation == "in-context"
+        return arm.formulation == "in-context" or any(recipe.demonstrations for recipe in arm.recipes)
+    if pin in ("temperature", "label_weight", "context"):
+        return arm.distillation is not None
     if pin == "penalty":
         return arm.formulation in PROBES
     if pin == "max_new_tokens":
@@ -225,6 +228,21 @@ def _pins(resolution: Resolution) -> Iterator[Diagnostic]:
             if target not in known:
                 message = f"the model has no linear layer {target!r}; it has {', '.join(sorted(known))}"
                 yield finding("E-value", message, f"{place}/targets", remedy="use these names")
+
+
+def _teachers(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Arms that a teacher cannot teach."""
+    s = resolution.situation
+    for resolved in resolution.arms:
+        arm, at = resolved.arm, resolved.idea.pointer("objective")
+        if arm.distillation is None:
+            continue
+        if arm.formulation != "pattern":
+            message = f"{arm.name}: a teacher answers with label words, and the student has to answer with them, too"
+            yield finding("E-conflict", message, at, remedy="a method with a pattern, on a task with labels")
+        elif arm.objective == "context-distillation" and not transferable(s.facts.data):
+            message = f"{arm.name}: there are no texts without labels for the teacher to answer"
+            yield finding("E-conflict", message, at, remedy="data.unlabelled, or few-shot-distillation")
 
 
 def _weak_model(resolution: Resolution) -> Iterator[Diagnostic]:

@@ -23,6 +23,7 @@ from fewtune.compiler.plan import (
     AdapterShape,
     Arm,
     Choosing,
+    Distillation,
     Generation,
     Level,
     Lora,
@@ -32,10 +33,12 @@ from fewtune.compiler.plan import (
 from fewtune.compiler.rules.base_model import base_model
 from fewtune.compiler.rules.batch_size import batch_size
 from fewtune.compiler.rules.choosing import asked_for, choosing
+from fewtune.compiler.rules.context import context
 from fewtune.compiler.rules.data_seeds import data_seeds
 from fewtune.compiler.rules.demonstrations import demonstrations
 from fewtune.compiler.rules.early_stopping import early_stopping
 from fewtune.compiler.rules.folds import folds
+from fewtune.compiler.rules.label_weight import label_weight
 from fewtune.compiler.rules.learning_rate import learning_rate
 from fewtune.compiler.rules.lora_alpha import lora_alpha
 from fewtune.compiler.rules.lora_dropout import lora_dropout
@@ -59,6 +62,8 @@ from fewtune.compiler.rules.sampling import sampling
 from fewtune.compiler.rules.schedule import schedule
 from fewtune.compiler.rules.steps import steps
 from fewtune.compiler.rules.stop_at_newline import stop_at_newline
+from fewtune.compiler.rules.temperature import temperature
+from fewtune.compiler.rules.transfer import transfer
 from fewtune.compiler.rules.validation import validation
 from fewtune.compiler.rules.verbalizer import first_tokens, verbalizer
 from fewtune.compiler.rules.warmup_steps import warmup_steps
@@ -287,7 +292,7 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
     notes = Notes()
     a = _from(ArmSituation, s, arm=idea)
     notes.note("/method", "methods", replace(idea.choice, value=idea.method))
-    lora = generation = None
+    lora = generation = distillation = None
     if idea.generates:
         a, generation = _generation(a, notes)
     if idea.formulation not in PLAIN:
@@ -296,7 +301,7 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
         a, lora = _lora(a, notes)
     a = _geometry(a, notes)
     if idea.adaptation != "none":
-        notes.settle(objective, a, "/objective")
+        a, distillation = _objective(a, notes)
         notes.settle(regularisation, a, "/regularisation")
     recipes = tuple(_recipe(a, level, index, cuts, notes) for index, level in enumerate(s.levels))
     outer.warnings.extend(notes.warnings)
@@ -312,6 +317,8 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
         virtual_tokens=a.virtual_tokens,
         top_layers=a.top_layers,
         layer_decay=a.layer_decay,
+        objective=a.objective,
+        distillation=distillation,
         generation=generation,
         max_tokens=a.max_tokens,
         precision=s.precision,
@@ -356,6 +363,17 @@ def _generation(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Generation
     return a, Generation(max_new_tokens=most, end_tokens=a.facts.model.end_tokens, stop_at_newline=a.stop_at_newline)
 
 
+def _objective(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Distillation | None]:
+    pins, at = a.arm.pins, a.arm.pointer
+    a = replace(a, objective=notes.settle(objective, a, "/objective", pins.objective, at("objective")))
+    if a.objective == "supervised":
+        return a, None
+    heat = notes.settle(temperature, a, "/distillation/temperature", _first(pins.temperature), at("temperature"))
+    weight = notes.settle(label_weight, a, "/distillation/label_weight", pins.label_weight, at("label_weight"))
+    seen = notes.settle(context, a, "/distillation/context", pins.context, at("context"))
+    return a, Distillation(temperature=heat, label_weight=weight, context=seen)
+
+
 def trainable_parameters(a: ArmSituation) -> int:
     """Parameters that move."""
     head = a.facts.model.hidden * len(a.label_names) if a.arm.formulation == "head" else 0
@@ -366,15 +384,18 @@ def _recipe(a: ArmSituation, level: Level, index: int, cuts: Cuts, notes: Notes)
     at = f"/recipes/{index}"
     r = _from(RecipeSituation, a, level=level)
     if a.arm.formulation == "in-context":
-        pinned = _first(a.arm.pins.demonstrations)
-        pinned = None if pinned is None else min(pinned, level.train)
-        shots = notes.settle(demonstrations, r, f"{at}/demonstrations", pinned, a.arm.pointer("demonstrations"))
-        return Recipe(n=level.n, demonstrations=shots)
+        return Recipe(n=level.n, demonstrations=_demonstrations(r, at, notes))
     if a.arm.formulation in PROBES:
         return Recipe(n=level.n, penalty=_penalty(r, at, notes))
     if not a.trained:
         return Recipe(n=level.n)
     return _trained_recipe(r, at, cuts, notes)
+
+
+def _demonstrations(r: RecipeSituation, at: str, notes: Notes) -> int:
+    pinned = _first(r.arm.pins.demonstrations)
+    pinned = None if pinned is None else min(pinned, r.level.train)
+    return int(notes.settle(demonstrations, r, f"{at}/demonstrations", pinned, r.arm.pointer("demonstrations")))
 
 
 def _penalty(r: RecipeSituation, at: str, notes: Notes) -> float:
@@ -403,7 +424,14 @@ def _trained_recipe(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Re
     micro = micro_batch(r, r.settled["batch_size"], trainable_parameters(r))
     because = f"the largest that fits into {limit_bytes(r.experiment, r.facts.device) / 1e9:.1f} GB"
     notes.note(f"{at}/micro_batch", "memory", Choice(value=micro, because=because, rule="fact"))
-    return Recipe(n=r.level.n, micro_batch=micro, **dict(r.settled), **stopping)
+    taught = _taught(r, at, notes) if r.objective != "supervised" else {}
+    return Recipe(n=r.level.n, micro_batch=micro, **dict(r.settled), **stopping, **taught)
+
+
+def _taught(r: RecipeSituation, at: str, notes: Notes) -> dict[str, int]:
+    """What the teacher sees and answers."""
+    shown = _demonstrations(r, at, notes) if r.arm.pins.context is None else 0
+    return {"demonstrations": shown, "transfer": notes.settle(transfer, r, f"{at}/transfer")}
 
 
 def _settle_steps(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> RecipeSituation:

@@ -34,6 +34,27 @@ def pool(data: DataFacts) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(usable), tuple(excluded)
 
 
+def transferable(data: DataFacts) -> tuple[int, ...]:
+    """Rows of the split without labels that no evaluation split has, each text once."""
+    split = data.splits.get("unlabelled")
+    if split is None:
+        return ()
+    seen = {group for other in (*data.evaluated, *_validation(data)) for group in other.groups}
+    found = []
+    for row, group in enumerate(split.groups):
+        if group not in seen:
+            found.append(row)
+        seen.add(group)
+    return tuple(found)
+
+
+def transferred(data: DataFacts, count: int, data_seed: int) -> tuple[int, ...]:
+    """The texts without labels that a data seed's teacher answers."""
+    if not count:
+        return ()
+    return tuple(ordered(transferable(data), data.splits["unlabelled"], "transfer", data_seed)[:count])
+
+
 def _validation(data: DataFacts) -> Iterable[SplitFacts]:
     split = data.splits.get("validation")
     return (split,) if split else ()

@@ -14,7 +14,7 @@ from fewtune.compiler.facts import Facts
 from fewtune.compiler.plan import Choosing, Level, Precision, Verbalizer
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import Experiment
-from fewtune.specs.methods import METHODS, Adaptation, Formulation, MethodName, Pins, Placement
+from fewtune.specs.methods import METHODS, Adaptation, Formulation, MethodName, Objective, Pins, Placement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +191,7 @@ class ArmSituation(Situation):
     alpha: float = 0.0
     targets: tuple[str, ...] = ()
     lr_ratio: float = 1.0
+    objective: Objective = "supervised"
     width: int = 0
     placement: Placement = "houlsby"
     virtual_tokens: int = 0

@@ -8,6 +8,7 @@ from fewtune.compiler.expand import CV, init_seed, order_seed, refit_recipe
 from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.compiler.plan import Arm, Compiled, Plan, Recipe, Sample, Stage
+from fewtune.compiler.sample import transferred
 from fewtune.runtime.job import Fit, Job, RowRef, Score
 
 
@@ -101,6 +102,8 @@ class JobMaker:
         sample = self.samples[stage.sample or ""]
         trial = self.plan.trial_index.get(stage.trial or "")
         model_seed = (trial.model_seed if trial else 0) or 0
+        count = self.plan.arm(stage.arm or "").recipe(trial.n if trial else self.plan.final_n).transfer
+        transfer = transferred(self.data, count, sample.data_seed)
         return Fit(
             stage=stage.id,
             fingerprint=stage.fingerprint,
@@ -108,6 +111,7 @@ class JobMaker:
             validation=self._validation(sample) if sample.validation and stage.kind == "train" else None,
             init_seed=init_seed(sample.data_seed, model_seed),
             order_seed=order_seed(sample.data_seed, model_seed),
+            transfer=RowRef(split="unlabelled", rows=transfer) if transfer else None,
         )
 
     def _validation(self, sample: Sample) -> RowRef:

@@ -56,6 +56,8 @@ class Fit(Frozen):
     """Initialisation of new parameters."""
     order_seed: int
     """Order of the training examples (and of demonstrations)."""
+    transfer: RowRef | None = None
+    """Texts without labels that a teacher answers."""
 
 
 class Score(Frozen):
@@ -123,6 +125,8 @@ class Fitted:
     micro_batch: int = 0
     slots: int = 1
     """Trainings that shared its steps, itself among them."""
+    note: str = ""
+    """What a reader of the result must know: a gate that stayed closed."""
 
 
 @dataclass(frozen=True, kw_only=True)

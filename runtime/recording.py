@@ -57,6 +57,7 @@ class Recorder:
             peak_memory_bytes=outcome.peak_memory_bytes,
             micro_batch=outcome.micro_batch,
             slots=outcome.slots,
+            note=outcome.note,
             device=answer.device,
             versions=answer.versions,
         )

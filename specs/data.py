@@ -82,7 +82,7 @@ class Data(Frozen):
     ood: dict[SplitName, Source] = Field(default_factory=dict, max_length=20)
     """Named out-of-domain splits; evaluated, never trained on."""
     unlabelled: Source | None = None
-    """Text without labels. Only its overlap with the evaluation splits is checked in this version."""
+    """Text without labels, for context distillation; rows that an evaluation split has are left out."""
     text: Column | None = None
     """The column with the text (classification, summarisation, generation). Omitted: guessed, if there is only one
     sensible choice; so are the other columns."""

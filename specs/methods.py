@@ -86,6 +86,9 @@ NewTokens = Annotated[int, Field(ge=1, le=4096, strict=True)]
 Width = Annotated[int, Field(ge=1, le=8192, strict=True)]
 VirtualTokens = Annotated[int, Field(ge=1, le=1024, strict=True)]
 Blocks = Annotated[int, Field(ge=1, le=1000, strict=True)]
+Temperature = Annotated[float, Field(gt=0, le=100, strict=True)]
+Objective = Literal["supervised", "context-distillation", "few-shot-distillation"]
+"""What a trained arm learns from: its labels, or a teacher's answers, which is the base that sees a context."""
 Placement = Literal["houlsby", "pfeiffer"]
 Target = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*$", max_length=80)]
 
@@ -120,6 +123,16 @@ class Pins(Frozen):
     """Factor of the learning rate from each block to the one below, where the base's own weights move."""
     targets: Literal["all-linear"] | Annotated[tuple[Target, ...], Field(min_length=1)] | None = None
     """Which linear layers get LoRA matrices: "all-linear" or module names such as "q_proj"."""
+    objective: Objective | None = None
+    """supervised: the labels. context-distillation: what the base answers to texts without labels when it sees
+    demonstrations (or `context`), which the trained model does not see. few-shot-distillation: the same on the labelled
+    texts, whose own label the teacher does not see, beside the labels."""
+    temperature: Annotated[tuple[Temperature, ...], Field(min_length=1, max_length=20)] | None = None
+    """Temperature of the teacher's and the student's answers in distillation."""
+    label_weight: Fraction | None = None
+    """Weight of the labels beside the teacher in distillation."""
+    context: Annotated[str, StringConstraints(min_length=3, max_length=4000)] | None = None
+    """What the teacher sees before every text, instead of demonstrations."""
     learning_rate: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=50)] | None = None
     """Peak learning rate."""
     steps: Annotated[tuple[Steps, ...], Field(min_length=1, max_length=50)] | None = None
@@ -139,7 +152,7 @@ class Pins(Frozen):
     early_stopping: StrictBool | None = None
     """Whether training stops when validation no longer improves."""
     demonstrations: Annotated[tuple[Shots, ...], Field(min_length=1, max_length=20)] | None = None
-    """Examples in the prompt of an in-context arm."""
+    """Examples in the prompt of an in-context arm, or of a teacher."""
     penalty: Annotated[tuple[Penalty, ...], Field(min_length=1, max_length=20)] | None = None
     """L2 penalty of a probe's logistic regression on standardised features."""
     max_new_tokens: NewTokens | None = None
@@ -147,7 +160,7 @@ class Pins(Frozen):
 
     @field_validator(
         "rank", "width", "virtual_tokens", "top_layers", "learning_rate", "steps", "epochs", "batch_size",
-        "demonstrations", "penalty", mode="before",
+        "demonstrations", "temperature", "penalty", mode="before",
     )  # fmt: skip
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:

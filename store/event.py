@@ -149,6 +149,8 @@ class Fitted(Event):
     micro_batch: int
     slots: int = 1
     """Trainings that shared its steps, itself among them."""
+    note: Message = ""
+    """What a reader of the result must know: a gate that stayed closed."""
     device: str = ""
     versions: dict[str, str] = {}
 

@@ -70,6 +70,7 @@ EVENT_TABLES: dict[str, dict[str, str]] = {
         "peak_memory_bytes": "BIGINT",
         "micro_batch": "INTEGER",
         "slots": "INTEGER",
+        "note": "VARCHAR",
         "device": "VARCHAR",
         "versions": "VARCHAR",
         "artefact_bytes": "BIGINT",

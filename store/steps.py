@@ -21,9 +21,10 @@ LAST_EVALUATED = Step(
 RESULT = Step(
     name="result",
     query="""
-    SELECT fingerprint, seq, attempt, seconds, artefact_bytes, peak_memory_bytes, diverged FROM private.last_fitted
+    SELECT fingerprint, seq, attempt, seconds, artefact_bytes, peak_memory_bytes, diverged, note
+    FROM private.last_fitted
     UNION ALL
-    SELECT fingerprint, seq, attempt, seconds, artefact_bytes, NULL, NULL FROM private.last_evaluated
+    SELECT fingerprint, seq, attempt, seconds, artefact_bytes, NULL, NULL, NULL FROM private.last_evaluated
     """,
 )
 
@@ -72,6 +73,7 @@ PROGRESS = Step(
         count(*) FILTER (WHERE s.kind = 'evaluate') AS to_evaluate,
         count(r.seq) FILTER (WHERE s.kind = 'evaluate') AS evaluated,
         coalesce(bool_or(r.diverged), false) AS diverged,
+        max(nullif(r.note, '')) AS note,
         max(r.seq) AS last_seq,
         sum(r.seconds) AS seconds
     FROM private.plan_stage s LEFT JOIN private.result r ON r.fingerprint = s.fingerprint

@@ -78,12 +78,13 @@ TRIALS = View(
         "steps": "Optimizer steps; 0: nothing is trained.",
         "batch_size": "Examples for one optimizer step; 0: nothing is trained.",
         "learning_rate": "Peak learning rate; 0: nothing is trained.",
+        "note": "What must be known of the result: a gate that stayed closed. Null: nothing.",
     },
     query="""
     WITH seen AS (
         SELECT r.experiment, r.seq AS run_seq, e.run IS NOT NULL AS ended, t.*,
             p.to_evaluate > 0 AND p.evaluated = p.to_evaluate AS complete,
-            p.diverged, p.last_seq, p.seconds, tried.open, tried.failed, b.trial IS NOT NULL AS failed_before,
+            p.diverged, p.note, p.last_seq, p.seconds, tried.open, tried.failed, b.trial IS NOT NULL AS failed_before,
             d.trial IS NOT NULL AS dropped
         FROM private.plan_trial t
         JOIN private.run_started r ON r.run = t.run
@@ -108,7 +109,7 @@ TRIALS = View(
             WHEN s.failed_before THEN 'retry'
             ELSE 'create'
         END AS action,
-        s.fingerprint, s.seconds, a.method, a.rank, x.steps, x.batch_size, x.learning_rate
+        s.fingerprint, s.seconds, a.method, a.rank, x.steps, x.batch_size, x.learning_rate, s.note
     FROM seen s
     LEFT JOIN private.plan_arm a ON a.run = s.run AND a.arm = s.arm
     LEFT JOIN private.plan_recipe x ON x.run = s.run AND x.arm = s.arm AND x.n = s.n

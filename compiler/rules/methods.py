@@ -26,6 +26,7 @@ SWEPT = (
     "epochs",
     "batch_size",
     "demonstrations",
+    "temperature",
     "penalty",
 )
 """Pins whose lists make an arm of each value."""
@@ -265,11 +266,12 @@ def merged(common: Pins, own: ArmPin) -> Pins:
     return Pins.model_validate(base | mine)
 
 
-def applies(pin: str, method: MethodName) -> bool:
-    """Whether a listed pin makes arms of this method."""
+def applies(pin: str, method: MethodName, pins: Pins) -> bool:
+    """Whether a listed pin makes arms of this method, with these pins."""
     formulation, adaptation = METHODS[method]
-    if pin == "demonstrations":
-        return formulation == "in-context"
+    taught = adaptation != "none" and pins.objective not in (None, "supervised")
+    if pin in ("demonstrations", "temperature"):
+        return taught or (pin == "demonstrations" and formulation == "in-context")
     if pin == "penalty":
         return formulation in PROBES
     if pin in GEOMETRY:
@@ -291,7 +293,7 @@ def _variants(
     """One arm for each combination of listed pins and patterns."""
     formulation = METHODS[method][0]
     prompted = formulation in ("pattern", "in-context", "generation")
-    swept = [pin for pin in SWEPT if getattr(pins, pin) is not None and applies(pin, method)]
+    swept = [pin for pin in SWEPT if getattr(pins, pin) is not None and applies(pin, method, pins)]
     texts: tuple[str | None, ...] = (None,)
     if prompted:
         texts = s.patterns

@@ -6,7 +6,7 @@ from fewtune.compiler.weighing import fires
 ASKS = {
     "R-074": ("soft labels", "an ensemble of patterns would label the texts without labels; not to be had yet"),
     "R-110": ("self-training", "the texts without labels would be labelled and filtered; not to be had yet"),
-    "R-075": ("distillation", "a prompted teacher would answer the texts without labels; not to be had yet"),
+    "R-075": ("context-distillation", "a prompted teacher would answer the texts without labels; nobody asked for it"),
 }
 """Row -> what it would learn from instead, and why that is not done."""
 
@@ -24,5 +24,5 @@ def objective(s: ArmSituation) -> Choice:
         because=because,
         rule="R-077",
         alternatives=tuple(otherwise(*ASKS[row], row) for row in asked),
-        flips_when="never yet: no other objective can be trained with",
+        flips_when="methods.pin.objective is given",
     )

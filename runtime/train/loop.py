@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from fewtune.compiler.plan import Recipe
 from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.dropout import Key
+from fewtune.runtime.train.loss import Soft, answer_losses
 from fewtune.runtime.train.order import batches
 from fewtune.runtime.train.prediction import Prediction, Written
 from fewtune.runtime.train.pulse import Pulse
@@ -41,6 +41,8 @@ class Example:
     """Tokens of the target, its end included."""
     key: Key = (0, 0, 0)
     """Names what drops out of it in this step."""
+    soft: Soft | None = None
+    """A teacher's answer, for an example with a label's place."""
 
     @property
     def answers(self) -> Sequence[int]:
@@ -99,6 +101,8 @@ class Course:
     """The best validation's."""
     stale: int = 0
     """Validations since the best one."""
+    note: str = ""
+    """What a reader of the result must know."""
 
     def log(self, recent: list[float]) -> None:
         """Note the mean of the losses since the last note, and forget them."""
@@ -118,6 +122,8 @@ class Training:
         seed: int,
         validation: Validation | None,
         pulse: Pulse,
+        *,
+        note: str = "",
     ) -> None:
         """Prepare the first step.
 
@@ -128,12 +134,13 @@ class Training:
             seed: of their order.
             validation: None: the result is the state after the last step; else the best validated one.
             pulse: told of every step.
+            note: why there is nothing to learn; empty: there is.
         """
         self.learner, self.recipe, self.examples = learner, recipe, examples
         self.validation = validation if recipe.evaluate_every else None
         self.pulse = pulse
-        self.course = Course()
-        self.over = recipe.steps == 0
+        self.course = Course(note=note)
+        self.over = recipe.steps == 0 or bool(note)
         self._stream, self._seed = batches(len(examples), recipe.batch_size, seed), seed
         self._tokens = 0
         self._recent = list[float]()
@@ -237,7 +244,8 @@ def backward(batches: Sequence[Sequence[Sequence[Example]]], logits: Logits) -> 
         owners = [owner for owner, part in enumerate(parts) for example in part for _ in example.answers]
         labels = torch.tensor([answer for example in chain(*parts) for answer in example.answers], device=scores.device)
         shares = torch.tensor([1.0 / sizes[owner] for owner in owners], dtype=scores.dtype, device=scores.device)
-        rows = functional.cross_entropy(scores, labels, reduction="none") * shares
+        softs = [example.soft for example in chain(*parts) for _ in example.answers]
+        rows = answer_losses(scores, labels, softs) * shares
         rows.sum().backward()  # type: ignore[no-untyped-call]
         own = torch.tensor(owners, device=scores.device)
         losses.append(rows.new_zeros(len(batches)).index_add(0, own, rows.detach()))

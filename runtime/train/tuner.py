@@ -29,6 +29,7 @@ from fewtune.runtime.train.pulse import Phase, Pulse
 from fewtune.runtime.train.reading import Tokens
 from fewtune.runtime.train.scoring import features, predict
 from fewtune.runtime.train.state import about, facts_only
+from fewtune.runtime.train.teacher import Context, Lesson, answers, taught
 from fewtune.runtime.train.threads import Threads
 
 Sayer = Callable[[Sequence[Tokens], Phase], Prediction | Written]
@@ -147,6 +148,7 @@ class Tuner:
             trainable_parameters=moved,
             peak_memory_bytes=peak,
             micro_batch=job.recipe.micro_batch,
+            note=course.note,
         )
 
     def _course(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> tuple[Course, int]:
@@ -163,23 +165,49 @@ class Tuner:
         learner = Learner(view, weights, keeps_masters=not kind(arm).own)
         return train(self._training(base, job, fit, learner, pulse)), weights.count
 
+    def _lesson(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> Lesson:
+        """What there is to learn from: the labelled rows, or what a teacher says of rows."""
+        template, limit, how = self._template(job), self._limit(base, job), job.arm.distillation
+        if how is None:
+            rows = self.encoder.rows(template, limit, self.corpus, fit.train)
+            return Lesson(self._examples(job, rows, fit.train))
+        plain = adaptation.tuned(base, job.arm.model_copy(update={"adaptation": "none"}), self._tokens(job), {})
+
+        def said(context: Context, ref: RowRef) -> Prediction:
+            def ask(opening: str, places: Sequence[int]) -> Sequence[Tokens]:
+                room = min(self._room(base, job), len(self.encoder.ids(opening)) + limit) if opening else limit
+                part = RowRef(split=ref.split, rows=tuple(ref.rows[place] for place in places))
+                return self.encoder.rows(self._template(job, opening), room, self.corpus, part)
+
+            fields = [self.corpus.splits[ref.split][row].fields for row in ref.rows]
+            texts = [template.filled(self.encoder.fitting(template, each, limit)[0]) for each in fields]
+            return answers(context, texts, ask, lambda rows: predict(plain, rows, pulse))
+
+        def rows_of(ref: RowRef) -> Sequence[Tokens]:
+            return self.encoder.rows(template, limit, self.corpus, ref)
+
+        shown = Context(text=how.context) if how.context else Context(self._demonstrations(base, job, fit))
+        return taught(how, shown, said, rows_of, fit, self._answers(job, fit.train))
+
     def _training(self, base: Base, job: Job, fit: Fit, learner: Learner, pulse: Pulse) -> Training:
         """A training that is ready for its first step."""
-        template, limit = self._template(job), self._limit(base, job)
-        rows = self.encoder.rows(template, limit, self.corpus, fit.train)
-        examples = self._examples(job, rows, fit.train)
-        if not examples:
+        template, limit, lesson = self._template(job), self._limit(base, job), self._lesson(base, job, fit, pulse)
+        if not lesson.examples:
             raise ValueError("there are no training rows")
         validation = None
         if fit.validation is not None and fit.validation.rows and job.recipe.evaluate_every:
             unseen = self.encoder.rows(template, limit, self.corpus, fit.validation)
             say = self._sayer(job, learner.tuned, pulse)
             validation = Validation(lambda: say(unseen, "validating"), self._answers(job, fit.validation))
-        return Training(learner, job.recipe, examples, fit.order_seed, validation, pulse)
+        return Training(learner, job.recipe, lesson.examples, fit.order_seed, validation, pulse, note=lesson.note)
 
     def _shown(self, base: Base, job: Job, fit: Fit) -> bytes:
-        """The state of an in-context arm: its demonstrations, which leave room for the longest query."""
-        chosen = demonstrations.chosen(
+        """The state of an in-context arm."""
+        return facts_only({**self._facts(job), **self._demonstrations(base, job, fit).facts()})
+
+    def _demonstrations(self, base: Base, job: Job, fit: Fit) -> Demonstrations:
+        """Labelled examples before every query; they leave room for the longest one."""
+        return demonstrations.chosen(
             self.encoder,
             self._template(job),
             self._shown_answers(job, fit.train),
@@ -189,7 +217,6 @@ class Tuner:
             room=self._room(base, job) - self._limit(base, job),
             seed=fit.order_seed,
         )
-        return facts_only({**self._facts(job), **chosen.facts()})
 
     def _shown_answers(self, job: Job, ref: RowRef) -> list[str]:
         """What follows each row's pattern where it is shown: its label's word, or its target and how that ends."""

@@ -246,7 +246,7 @@ def test_every_value_of_a_trained_arm_is_decided(shaped: Compiled) -> None:
         if arm.lora:
             assert {f"/arms/{index}/lora/{name}" for name in ("rank", "alpha", "targets")} <= fields
         for point, recipe in enumerate(arm.recipes if arm.trained else ()):
-            for name in set(type(recipe).model_fields) - {"n", "demonstrations", "penalty"}:
+            for name in set(type(recipe).model_fields) - {"n", "demonstrations", "penalty", "transfer"}:
                 assert f"/arms/{index}/recipes/{point}/{name}" in fields
 
 

@@ -24,6 +24,10 @@ PINNED: dict[str, tuple[Any, str, Any]] = {
     "top_layers": (3, "/top_layers", 3),
     "layer_decay": (0.9, "/layer_decay", 0.9),
     "targets": (["q_proj"], "/lora/targets", ["q_proj"]),
+    "objective": ("few-shot-distillation", "/objective", "few-shot-distillation"),
+    "temperature": (4.0, "/distillation/temperature", 4.0),
+    "label_weight": (0.9, "/distillation/label_weight", 0.9),
+    "context": ("Label each text.", "/distillation/context", "Label each text."),
     "learning_rate": (1e-4, "/recipes/0/learning_rate", 1e-4),
     "steps": (100, "/recipes/0/steps", 100),
     "epochs": (20, "/recipes/0/steps", 120),
@@ -66,8 +70,10 @@ def test_a_pin_wins_and_keeps_what_the_rules_would_say(name: str, where: str) ->
     base: Tables = {"data": {"label_budget": 64}, "evaluation": {"validation": "held-out", "validation_fraction": 0.25}}
     if method == "generate+lora":
         base["task"] = {"type": "summarisation"}
-    methods: Tables = {"pin": {name: written}, "arms": [{"method": method, name: written}]}
-    asked = {"include": [method]} if method in UNASKED else {}
+    taught = {"objective": "few-shot-distillation"} if name in ("temperature", "label_weight", "context") else {}
+    methods: Tables = {"pin": taught | {name: written}, "arms": [{"method": method, name: written}]}
+    asked: Tables = {"include": [method]} if method in UNASKED else {}
+    asked |= {"pin": taught, "exclude": ["head+lora", "pattern+full"]} if taught or name == "objective" else {}
     ruled = arm_decisions(compiled(base | {"methods": asked}).plan, method)[pointer]
     plan = compiled(base | {"methods": asked | {where: methods[where]}}).plan
     last = [arm for arm in plan.arms if arm.method == method][-1]

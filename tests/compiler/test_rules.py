@@ -81,7 +81,7 @@ def test_the_four_lists_agree() -> None:
     assert imported <= called
 
 
-WITHOUT_KEY = {"max_tokens", "stop_at_newline", "preferred", "objective", "regularisation", "sampling"}
+WITHOUT_KEY = {"max_tokens", "stop_at_newline", "preferred", "transfer", "regularisation", "sampling"}
 """What the language has no key for yet; what is preferred follows from `fewtune evidence adopt`."""
 
 
