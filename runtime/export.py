@@ -12,10 +12,10 @@ from typing import Any
 from fewtune.compiler.expand import FOUR_BITS
 from fewtune.compiler.plan import Arm
 from fewtune.runtime.chosen import Chosen
+from fewtune.runtime.probe.model import linears_of
+from fewtune.runtime.tensors import tensors_of
 from fewtune.specs.diagnostic import Diagnostic, RunError
 
-PREFIX = "base_model.model."
-"""What peft puts before a parameter's own name."""
 COPIED = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json",
           "generation_config.json")  # fmt: skip
 HEADS = {
@@ -93,9 +93,7 @@ def export(model: Chosen, folder: Path, *, merged: bool, precision: str) -> list
         message = f"{model.arm.name} moved no weights: there is nothing to export"
         remedy = "`fewtune predict` uses it as it is; `--arm` names a trained one"
         raise RunError(Diagnostic(code="E-no-effect", message=message, remedy=remedy))
-    if model.arm.adaptation == "full" and not merged:
-        message = "full fine-tuning moved all weights: there is no adapter"
-        raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="export --merged"))
+    _check_form(model, merged)
     if folder.exists() and any(folder.iterdir()):
         message = f"{folder} is not empty"
         raise RunError(Diagnostic(code="E-usage", message=message, remedy="name a new folder"), exit_status=2)
@@ -104,6 +102,26 @@ def export(model: Chosen, folder: Path, *, merged: bool, precision: str) -> list
     _write_json(folder / "fewtune.json", _card(model))
     (folder / "predict.py").write_text(_script(model, merged), encoding="utf-8")
     return [*files, "fewtune.json", "predict.py"]
+
+
+def _check_form(model: Chosen, merged: bool) -> None:
+    """Refuse what has no such form.
+
+    Raises:
+        RunError: E-no-effect.
+    """
+    from fewtune.runtime.train.adaptations import kind
+
+    arm = model.arm
+    if kind(arm).own and not merged:
+        message = f"{arm.name} moved the base's own weights: there is no adapter"
+        raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="export --merged"))
+    if merged and kind(arm).merged({}, {}, arm) is None:
+        message = f"what {arm.name} adds is no weight of the base: it cannot be merged"
+        raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="export without --merged"))
+    if not merged and (kind(arm).config(arm, ()) is None or (arm.virtual_tokens and arm.formulation == "head")):
+        message = f"no library reads what {arm.name} adds"
+        raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="use `fewtune predict`"))
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
@@ -163,14 +181,16 @@ def _adapter(model: Chosen, folder: Path) -> list[str]:
     """Peft's two files."""
     from safetensors.torch import save_file
 
-    lora = model.arm.lora
+    from fewtune.runtime.train.adaptations import kind
+
     head = model.arm.formulation == "head"
+    linears = sorted({linear.name for linear in linears_of(tensors_of(model.model_folder))})
     config = {
-        "peft_type": "LORA", "task_type": "SEQ_CLS" if head else "CAUSAL_LM", "inference_mode": True, "r": lora.rank,
-        "lora_alpha": lora.alpha, "lora_dropout": lora.dropout, "bias": "none", "target_modules": list(lora.targets),
-        "modules_to_save": ["score"] if head else None, "base_model_name_or_path": _card(model)["base"],
-        "use_rslora": lora.rslora, "use_dora": False, "fan_in_fan_out": False, "init_lora_weights": True,
-    } if lora else {}  # fmt: skip
+        "task_type": "SEQ_CLS" if head else "CAUSAL_LM", "inference_mode": True,
+        "base_model_name_or_path": _card(model)["base"], **(kind(model.arm).config(model.arm, linears) or {}),
+    }  # fmt: skip
+    if head:
+        config["modules_to_save"] = ["score"]
     _write_json(folder / "adapter_config.json", config)
     save_file(_tensors(model), folder / "adapter_model.safetensors", metadata={"format": "pt"})
     return ["adapter_config.json", "adapter_model.safetensors"]
@@ -181,14 +201,15 @@ def _merged(model: Chosen, folder: Path, precision: str) -> list[str]:
     import torch
     from safetensors.torch import save_file
 
+    from fewtune.runtime.train.adaptation import SCORE
+    from fewtune.runtime.train.adaptations import PEFT, kind
+
     source, moved = model.model_folder, _tensors(model)
     base = {name: tensor.float() for name, tensor in _base_tensors(source).items()}
     if model.arm.four_bit:
         base |= _in_four_bits(base, model.arm)
-    if model.arm.lora is not None:
-        weights = _with_updates(base, moved, model)
-    else:
-        weights = base | {name.removeprefix(PREFIX): tensor.float() for name, tensor in moved.items()}
+    weights = kind(model.arm).merged(base, moved, model.arm) or {}
+    weights |= {name.removeprefix(PEFT): tensor.float() for name, tensor in moved.items() if name.endswith(SCORE)}
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
     if model.arm.formulation == "head":
@@ -223,21 +244,6 @@ def _base_tensors(folder: Path) -> dict[str, Any]:
     for file in sorted(folder.glob("*.safetensors")):
         tensors |= load_file(file)
     return tensors
-
-
-def _with_updates(base: dict[str, Any], moved: dict[str, Any], model: Chosen) -> dict[str, Any]:
-    """W + scale B A for every site; the classification head as it is."""
-    lora = model.arm.lora
-    scale = lora.scale if lora else 0.0
-    weights = dict(base)
-    for name, a in moved.items():
-        if name.endswith(".lora_A.weight"):
-            site = name.removeprefix(PREFIX).removesuffix(".lora_A.weight")
-            b = moved[name.replace("lora_A", "lora_B")]
-            weights[f"{site}.weight"] = base[f"{site}.weight"] + scale * (b.float() @ a.float())
-        elif ".lora_" not in name:
-            weights[name.removeprefix(PREFIX)] = a.float()
-    return weights
 
 
 def _head_config(model: Chosen, config: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ KEYS: dict[str, str] = {
 """Top-level tables for later -> what they are."""
 
 METHODS: dict[str, str] = {
-    "ia3": "trained scaling vectors",
+    "unipelt": "several adaptations in one, with gates between them",
     "setfit": "contrastive tuning of a sentence encoder",
     "distillation": "context and few-shot distillation",
 }

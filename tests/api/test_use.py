@@ -15,6 +15,9 @@ ARMS = {
     "pattern": {"method": "pattern+lora", "rank": 4, "learning_rate": 5e-3},
     "head": {"method": "head+lora", "rank": 4, "rslora": True, "learning_rate": 5e-3},
     "four bits": {"method": "pattern+qlora", "rank": 4, "learning_rate": 5e-3},
+    "dora": {"method": "pattern+dora", "rank": 4, "learning_rate": 5e-3},
+    "prefix": {"method": "pattern+prefix", "virtual_tokens": 4},
+    "norms": {"method": "head+norm"},
     "full": {"method": "pattern+full", "learning_rate": 5e-4},
 }
 
@@ -80,6 +83,11 @@ def test_predictions_of_the_final_model_are_those_of_its_trial(project: Project,
 
 
 def test_merged_model_needs_nothing_but_transformers(project: Project, labels: list[str]) -> None:
+    if "prefix" in project.spec["methods"]["arms"][0]["method"]:
+        done = project.cli("export", "merged", "--merged")
+        assert (done.returncode, "E-no-effect" in done.stderr) == (11, True)
+        assert "cannot be merged" in done.stderr
+        return
     export_folder(project.workspace, project.folder / "merged", merged=True)
     assert script(project.folder / "merged", objects(project)) == labels
     card = (project.folder / "merged" / "README.md").read_text()
@@ -89,7 +97,7 @@ def test_merged_model_needs_nothing_but_transformers(project: Project, labels: l
 
 def test_adapter_is_plain_peft(project: Project, labels: list[str]) -> None:
     folder = project.folder / "adapter"
-    if "full" in project.spec["methods"]["arms"][0]["method"]:
+    if project.spec["methods"]["arms"][0]["method"] in ("pattern+full", "head+norm"):
         done = project.cli("export", "adapter")
         assert done.returncode == 11
         assert "E-no-effect" in done.stderr

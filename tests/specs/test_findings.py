@@ -114,7 +114,7 @@ TABLE: dict[str, tuple[str, list[Fault]]] = {
     "a task in American English": (HEAD.replace('"classification"', '"summarization"'),
         [(VALUE, "/task/type", 3, "summarisation")]),
     "a later table": (at_line_7("augmentation", 'from = "x"'), [(LATER, "/augmentation", 6, None)]),
-    "a later method": (at_line_7("methods", 'include = ["pattern+ia3"]'), [(LATER, "/methods/include/0", 7, None)]),
+    "a later method": (at_line_7("methods", 'include = ["pattern+unipelt"]'), [(LATER, "/methods/include/0", 7, None)]),
     "many": (MANY, [
         ("E-version", "/spec_version", 1, None), (UNKNOWN, "/nme", 2, "name"),
         (VALUE, "/task/type", 4, "classification"), (MISSING, "/data", 5, None),

@@ -3,7 +3,7 @@
 A module's KIND is all that the engine asks; names of tensors are peft's wherever peft has the adaptation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
@@ -43,8 +43,22 @@ class Kind(Protocol):
     def rates(self, base: Base, arm: Arm, names: tuple[str, ...]) -> dict[str, float]:
         """Factor of the learning rate for each tensor where it is not one."""
 
-    def config(self, arm: Arm) -> dict[str, Any] | None:
-        """What peft's adapter_config.json says beside the common keys; None: peft cannot read it."""
+    def config(self, arm: Arm, linears: Sequence[str]) -> dict[str, Any] | None:
+        """What peft's adapter_config.json says beside the common keys; None: peft cannot read it.
+
+        Args:
+            arm: says the geometry.
+            linears: names of the blocks' linear layers.
+        """
+
+    def merged(self, weights: Mapping[str, Tensor], moved: Mapping[str, Tensor], arm: Arm) -> dict[str, Tensor] | None:
+        """The base's weights with what moved in them, a head aside; None: there is no such weight.
+
+        Args:
+            weights: of the base, in fp32, by the model's names.
+            moved: of the state.
+            arm: says the geometry.
+        """
 
 
 def kind(arm: Arm) -> Kind:

@@ -71,7 +71,11 @@ class Adapter(Added):
         """The layer with an adapter behind it."""
         return Bottleneck(linear, [tensors[f"{PEFT}{path}.adapter.{part}"] for part in PARTS], geometry(arm).placement)
 
-    def config(self, arm: Arm) -> dict[str, Any] | None:
+    def merged(self, weights: Mapping[str, Tensor], moved: Mapping[str, Tensor], arm: Arm) -> dict[str, Tensor] | None:
+        """They bend what passes through them: no weight does the same."""
+        return None
+
+    def config(self, arm: Arm, linears: Sequence[str]) -> dict[str, Any] | None:
         """Peft has none."""
         return None
 

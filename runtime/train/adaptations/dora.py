@@ -4,7 +4,7 @@ With V = W + scale B A and m the learned lengths (d_out,): y = m / |V| (V x) + b
 as constants in the backward pass (section 4.3).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -66,9 +66,18 @@ class Decomposed(LowRank):
         a, b = (tensors[f"{PEFT}{path}.lora_{part}.weight"] for part in "AB")
         return DecomposedLinear(linear, a, b, tensors[f"{PEFT}{path}.{MAGNITUDE}"], geometry(arm).scale)
 
-    def config(self, arm: Arm) -> dict[str, Any] | None:
+    def merged(self, weights: Mapping[str, Tensor], moved: Mapping[str, Tensor], arm: Arm) -> dict[str, Tensor] | None:
+        """W + scale B A, each row at its learned length."""
+        found = super().merged(weights, moved, arm) or {}
+        for name, magnitude in moved.items():
+            if name.endswith(MAGNITUDE):
+                site = f"{name.removeprefix(PEFT).removesuffix(f'.{MAGNITUDE}')}.weight"
+                found[site] = found[site] * (magnitude.to(found[site].dtype) / found[site].norm(dim=1))[:, None]
+        return found
+
+    def config(self, arm: Arm, linears: Sequence[str]) -> dict[str, Any] | None:
         """A LoraConfig with use_dora."""
-        return {**(super().config(arm) or {}), "use_dora": True}
+        return {**(super().config(arm, linears) or {}), "use_dora": True}
 
 
 KIND = Decomposed()

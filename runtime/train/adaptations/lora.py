@@ -46,7 +46,18 @@ class LowRank(Added):
         ratio = geometry(arm).lr_ratio
         return {name: ratio for name in names if ratio != 1.0 and ".lora_B." in name}
 
-    def config(self, arm: Arm) -> dict[str, Any] | None:
+    def merged(self, weights: Mapping[str, Tensor], moved: Mapping[str, Tensor], arm: Arm) -> dict[str, Tensor] | None:
+        """W + scale B A."""
+        found = dict(weights)
+        for name, a in moved.items():
+            if name.endswith(".lora_A.weight"):
+                site = name.removeprefix(PEFT).removesuffix(".lora_A.weight")
+                b = moved[name.replace("lora_A", "lora_B")]
+                w = weights[f"{site}.weight"]
+                found[f"{site}.weight"] = w + geometry(arm).scale * (b.to(w.dtype) @ a.to(w.dtype))
+        return found
+
+    def config(self, arm: Arm, linears: Sequence[str]) -> dict[str, Any] | None:
         """A LoraConfig."""
         lora = geometry(arm)
         return {

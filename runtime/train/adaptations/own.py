@@ -1,7 +1,7 @@
 """Adaptations that move parameters of the base itself: all of them or some, chosen by name."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -61,7 +61,11 @@ class Own:
         places = {name: -1 if name in bottom else block(name) for name in names}
         return {name: arm.layer_decay ** (last - at) for name, at in places.items() if at is not None}
 
-    def config(self, arm: Arm) -> dict[str, Any] | None:
+    def merged(self, weights: Mapping[str, Tensor], moved: Mapping[str, Tensor], arm: Arm) -> dict[str, Tensor] | None:
+        """They replace the base's."""
+        return {**weights, **{name: value.to(weights[name].dtype) for name, value in moved.items() if name in weights}}
+
+    def config(self, arm: Arm, linears: Sequence[str]) -> dict[str, Any] | None:
         """It is a whole model."""
         return None
 

@@ -3,6 +3,7 @@
 The vectors lie as peft lays them: (tokens, 2 layers heads width), of each layer the keys and then the values.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,9 +31,9 @@ class Keyed(Virtual):
         parts = values.view(len(values), 2 * layers, heads, -1).permute(1, 2, 0, 3)[:, None].unbind()
         return Prefix(tokens=len(values), layers=tuple(zip(parts[::2], parts[1::2], strict=True)))
 
-    def config(self, arm: Arm) -> dict[str, Any] | None:
+    def config(self, arm: Arm, linears: Sequence[str]) -> dict[str, Any] | None:
         """A PrefixTuningConfig."""
-        return {**(super().config(arm) or {}), "peft_type": "PREFIX_TUNING", "prefix_projection": False}
+        return {**(super().config(arm, linears) or {}), "peft_type": "PREFIX_TUNING", "prefix_projection": False}
 
 
 KIND = Keyed()

@@ -1,5 +1,6 @@
 """Prompt tuning (arXiv 2104.08691): trained vectors in the place of token embeddings, read by the base as any token."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -23,9 +24,9 @@ class Prompt(Virtual):
         """Keys and values that the base makes of them."""
         return reader.embedded(values)
 
-    def config(self, arm: Arm) -> dict[str, Any] | None:
+    def config(self, arm: Arm, linears: Sequence[str]) -> dict[str, Any] | None:
         """A PromptTuningConfig."""
-        return {**(super().config(arm) or {}), "peft_type": "PROMPT_TUNING", "prompt_tuning_init": "RANDOM"}
+        return {**(super().config(arm, linears) or {}), "peft_type": "PROMPT_TUNING", "prompt_tuning_init": "RANDOM"}
 
 
 KIND = Prompt()

@@ -5,7 +5,7 @@ Both kinds begin with tokens of the vocabulary: of the first ones, which are the
 3.2 samples the 5,000 commonest; arXiv 2101.00190 section 7.4: activations of real words beat random ones on few data).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -50,6 +50,10 @@ class Virtual:
         """One rate for all."""
         return {}
 
-    def config(self, arm: Arm) -> dict[str, Any] | None:
+    def merged(self, weights: Mapping[str, Tensor], moved: Mapping[str, Tensor], arm: Arm) -> dict[str, Tensor] | None:
+        """They are no weights."""
+        return None
+
+    def config(self, arm: Arm, linears: Sequence[str]) -> dict[str, Any] | None:
         """What both kinds of peft's configs share."""
         return {"num_virtual_tokens": arm.virtual_tokens}

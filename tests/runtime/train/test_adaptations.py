@@ -29,6 +29,8 @@ from fewtune.runtime.train.pulse import Pulse
 from fewtune.specs.methods import OWN_WEIGHTS
 
 SEED = 11
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+"""Linear layers of the tiny Llama."""
 every = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
@@ -112,7 +114,7 @@ def test_it_is_what_a_plain_peft_loop_does(case: Case, task: Any, bases: Any, mo
 def by_peft(folder: Path, arm: Arm) -> Any:
     """The same arm, made by peft from the config that an export would have."""
     model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="sdpa", dtype=torch.float64).eval()
-    config = PeftConfig.from_peft_type(**kind(arm).config(arm), task_type="CAUSAL_LM")
+    config = PeftConfig.from_peft_type(**kind(arm).config(arm, TARGETS), task_type="CAUSAL_LM")
     return get_peft_model(model, config, autocast_adapter_dtype=False).eval().double()
 
 
@@ -201,6 +203,31 @@ def test_virtual_tokens_are_tokens(task: Any, bases: Any) -> None:
         torch.testing.assert_close(found, wanted.logits([text + row for row in rows]), atol=1e-10, rtol=1e-10)
 
 
+def test_merged_weights_say_the_same(task: Any, bases: Any) -> None:
+    """In fp64, with every tensor that moves drawn anew: the merged model's logits are the arm's."""
+    rows = [[3, 5, 7], [4, 9, 2, 6]]
+    merging = []
+    for case in CASES.values():
+        base, arm = bases(case.architecture, "double"), task(case).arm
+        generator = torch.Generator().manual_seed(3)
+        start = adaptation.initial(base, arm, len(LABELS), 5)
+        values = {
+            name: v.double() + torch.randn(v.shape, generator=generator, dtype=torch.float64) / 8
+            for name, v in start.items()
+        }
+        weights = {name: value.double() for name, value in base.model.named_parameters()}
+        merged = kind(arm).merged(weights, values, arm)
+        if merged is None:
+            continue
+        merging.append(case.name)
+        found = adaptation.tuned(base, arm.model_copy(update={"adaptation": "none"}), range(20), {})
+        view = base.view({name: merged[name] for name in weights})
+        found = adaptation.Tuned(base.reader(view), adaptation.word_readout(view, arm, range(20), base.device), False)
+        wanted = adaptation.tuned(base, arm, range(20), values).logits(rows)
+        torch.testing.assert_close(found.logits(rows), wanted, atol=1e-6, rtol=1e-6)
+    assert set(CASES) - set(merging) == {"adapter", "prefix", "prompt"}
+
+
 RELOAD = """
 import json, sys
 from pathlib import Path
@@ -271,7 +298,9 @@ def test_a_state_is_read_by_peft(task: Any, engine: Any, models: Any, corpus: Co
         work = task(case, steps=3)
         fitted = engine(case.architecture).run(work).outcomes[0]
         folder = tmp_path / case.name
-        PeftConfig.from_peft_type(**kind(work.arm).config(work.arm), task_type="CAUSAL_LM").save_pretrained(folder)
+        PeftConfig.from_peft_type(**kind(work.arm).config(work.arm, TARGETS), task_type="CAUSAL_LM").save_pretrained(
+            folder
+        )
         save_file(load_tensors(fitted.state), folder / "adapter_model.safetensors", metadata={"format": "pt"})
         plain = AutoModelForCausalLM.from_pretrained(models(case.architecture), attn_implementation="eager").eval()
         model = PeftModel.from_pretrained(plain, folder).eval()
