@@ -95,6 +95,21 @@ def _top(a: ArmSituation) -> int:
     return a.top_layers * (model.parameters - outside) // model.layers + last
 
 
+def _scaled(model: ModelFacts) -> tuple[str, ...]:
+    return names_of([site.name for site in model.linears], "keys", "values", "mlp-out")
+
+
+def _factors(a: ArmSituation) -> int:
+    """L (d_k + d_v + d_ff): arXiv 2205.05638 section 3.3."""
+    model = a.facts.model
+    last = names_of([site.name for site in model.linears], "mlp-out")
+    return sum(
+        (site.d_in if site.name in last else site.d_out) * site.count
+        for site in model.linears
+        if site.name in _scaled(model)
+    )
+
+
 TRAITS: dict[Adaptation, Trait] = {
     "full": Trait(shown="full", moving=lambda a: a.facts.model.parameters, settings=(DECAY,)),
     "lora": Trait(shown="LoRA", moving=_low_rank, size=_rank),
@@ -161,6 +176,13 @@ TRAITS: dict[Adaptation, Trait] = {
         settings=(Setting("top_layers", "top_layers", top_layers, "/top_layers"), DECAY),
         rate=2e-4,
         unasked=("R-094", "saves memory and time, not quality: below the plain head in the published comparison"),
+    ),
+    "ia3": Trait(
+        shown="IA3",
+        moving=_factors,
+        rate=1e-2,
+        unasked=("design", "few numbers for each task; shown on models of 3 to 11 billion, unknown on small ones"),
+        lacks=lambda model: "" if _scaled(model) else f"it is not known which layers of {model.architecture} scale",
     ),
 }
 """Adaptation -> what is known of it."""

@@ -13,11 +13,11 @@ Formulation = Literal[
 ]  # fmt: skip
 """How the task is posed. majority, tfidf, encoder and lead do without the language model."""
 Adaptation = Literal[
-    "none", "full", "lora", "qlora", "dora", "adapter", "prefix", "prompt", "bitfit", "norm", "top"
+    "none", "full", "lora", "qlora", "dora", "adapter", "prefix", "prompt", "bitfit", "norm", "top", "ia3"
 ]  # fmt: skip
 """Which parameters move. qlora: LoRA on a base whose linear layers are held in four bits. dora: LoRA with a length for
 each output. adapter: narrow networks between the layers. prefix: keys and values before the text. prompt: embeddings
-before the text. bitfit: biases. norm: norms. top: the last blocks."""
+before the text. bitfit: biases. norm: norms. top: the last blocks. ia3: factors of keys, values and MLPs."""
 LOW_RANK: tuple[Adaptation, ...] = ("lora", "qlora", "dora")
 """Adaptations by low-rank updates of a frozen base."""
 OWN_WEIGHTS: tuple[Adaptation, ...] = ("full", "bitfit", "norm", "top")
@@ -33,6 +33,7 @@ MethodName = Literal[
     "pattern+bitfit", "head+bitfit", "generate+bitfit",
     "pattern+norm", "head+norm", "generate+norm",
     "pattern+top", "head+top", "generate+top",
+    "pattern+ia3", "head+ia3", "generate+ia3",
 ]  # fmt: skip
 Schedule = Literal["linear", "cosine", "constant"]
 
