@@ -15,6 +15,7 @@ from fewtune.compiler.decision import Decision
 from fewtune.compiler.diff import ACTIONS
 from fewtune.compiler.flips import Flip
 from fewtune.compiler.plan import Arm, Detectable, Packing, Plan, Range
+from fewtune.specs.data import WITHOUT_LABELS
 
 GENERAL = (
     "scheme",
@@ -67,7 +68,7 @@ def _headline(out: Console, plan: Plan) -> None:
     out.print(Text(safe(title), style="bold"))
     out.print(f"{facts.model} ({facts.parameters / 1e6:.0f}M parameters) on {facts.devices} x {facts.device}")
     scored = f"{facts.rows['test']} test rows" if "test" in facts.rows else f"{plan.folds}-fold cross-validation"
-    other = [f"{name} ({rows})" for name, rows in facts.rows.items() if name not in ("train", "test", "unlabelled")]
+    other = [f"{name} ({rows})" for name, rows in facts.rows.items() if name not in ("train", "test", *WITHOUT_LABELS)]
     pool = f"{facts.rows['train']} labelled rows" + (f", {facts.excluded_rows} excluded" if facts.excluded_rows else "")
     out.print(f"{pool}; scored on {scored}" + (f"; also {', '.join(other)}" if other else ""))
 

@@ -96,7 +96,8 @@ class Costing:
             tokens=recipe.batch_size * each, trainable=self.trainable[arm.name], slots=slots,
             masked=arm.masked, depth=arm.depth(s.facts.model.layers),
         )  # fmt: skip
-        seconds = recipe.steps * step / slots + self._teacher_seconds(arm, level)
+        steps = recipe.steps + recipe.pretraining_steps  # of which trials on one worker share the latter
+        seconds = steps * step / slots + self._teacher_seconds(arm, level)
         if recipe.evaluate_every and level.validation:
             looks = recipe.steps // recipe.evaluate_every
             seconds += looks * self.score_seconds(arm, level.validation, self.mean_train)

@@ -13,7 +13,7 @@ from fewtune.compiler.halving import Rung
 from fewtune.compiler.naming import free
 from fewtune.compiler.plan import PROBES, Arm, Gate, Level, Recipe, Sample, Stage, Trial
 from fewtune.compiler.resolve import Resolution
-from fewtune.compiler.sample import draw, ordered, parts, sample_content, stratified, transferred
+from fewtune.compiler.sample import draw, ordered, parts, pretrained_on, sample_content, stratified, transferred
 from fewtune.specs.evaluation import LABEL_METRICS, TEXT_METRICS, Metric
 
 VALIDATION = "validation"
@@ -26,7 +26,7 @@ FOUR_BITS = "nf4, blocks of 64, double quantisation, linear layers of the blocks
 GEOMETRY = {"adapter", "virtual_tokens", "top_layers", "layer_decay"}
 """Fields of an arm that say what moves beside LoRA."""
 
-APART = {"n", "micro_batch", "demonstrations", "penalty", "transfer"}
+APART = {"n", "micro_batch", "demonstrations", "penalty", "transfer", "pretraining_steps", "replay"}
 """Fields of a recipe that change nothing, or are named elsewhere."""
 
 
@@ -65,9 +65,21 @@ def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -
         # Without defaults: a setting that came later leaves the names of older fits as they are.
         content["lora"] = arm.lora.model_dump(mode="json", exclude_defaults=True) if arm.lora else None
         content |= arm.model_dump(mode="json", include=GEOMETRY, exclude_defaults=True)
+        if recipe.pretraining_steps:
+            content["pretraining"] = _pretraining(facts, recipe)
         if arm.distillation is not None:
             content |= {"objective": arm.objective, "distillation": arm.distillation.model_dump(mode="json")}
     return {name: canonical(value) for name, value in content.items()}
+
+
+def _pretraining(facts: Facts, recipe: Recipe) -> dict[str, Any]:
+    """What continued pre-training depends on beside the arm."""
+    rows = pretrained_on(facts.data, recipe)
+    texts = {name: [facts.data.splits[name].groups[row] for row in found] for name, found in rows.items()}
+    return {
+        "steps": recipe.pretraining_steps,
+        "texts": {name: fingerprint("rows", each) for name, each in texts.items()},
+    }
 
 
 def fit_fingerprint(shared: dict[str, str], sample: Sample, model_seed: int | None, transfer: str = "") -> str:

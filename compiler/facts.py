@@ -9,6 +9,7 @@ from typing import Literal
 
 from fewtune.compiler.adopted import Adopted, Pace
 from fewtune.compiler.fingerprint import fingerprint
+from fewtune.specs.data import WITHOUT_LABELS
 from fewtune.specs.frozen import Frozen
 
 
@@ -86,7 +87,7 @@ class DataFacts(Frozen):
     @property
     def ood(self) -> tuple[SplitFacts, ...]:
         """The out-of-domain splits, by name."""
-        known = ("train", "validation", "test", "unlabelled")
+        known = ("train", "validation", "test", *WITHOUT_LABELS)
         return tuple(split for name, split in sorted(self.splits.items()) if name not in known)
 
     @property

@@ -13,7 +13,7 @@ from fewtune.compiler.rules.choosing import FOLDS
 from fewtune.compiler.rules.folds import folds
 from fewtune.compiler.rules.metric import IMBALANCED
 from fewtune.compiler.situation import Situation
-from fewtune.specs.data import FIELD, pointer_of
+from fewtune.specs.data import FIELD, WITHOUT_LABELS, pointer_of
 from fewtune.specs.diagnostic import Diagnostic
 
 SMALL_TEST = 100
@@ -43,7 +43,7 @@ def _missing(s: Situation) -> Iterator[Diagnostic]:
         if split.missing_text:
             message = f"{split.place}: no text in {_rows(split.missing_text)}"
             yield finding("E-text-missing", message, pointer_of(name), remedy="remove these rows or fill them in")
-        if split.missing_label and name != "unlabelled":
+        if split.missing_label and name not in WITHOUT_LABELS:
             message = f"{split.place}: no {s.experiment.task.answer} in {_rows(split.missing_label)}"
             remedy = f"{'write' if s.writes else 'label'} these rows, or move them to data.unlabelled"
             yield finding("E-label-missing", message, pointer_of(name), remedy=remedy)
@@ -62,7 +62,7 @@ def _labels(s: Situation) -> Iterator[Diagnostic]:
         message = f"no training row has the label {absent[0]!r}"
         yield finding("E-label-unknown", message, "/task/labels", remedy="remove it from task.labels or add rows")
     for name, split in s.facts.data.splits.items():
-        if split.unknown_labels and name != "unlabelled":
+        if split.unknown_labels and name not in WITHOUT_LABELS:
             shown = ", ".join(map(repr, split.unknown_labels[:4]))
             message = f"{split.place}: labels that the training rows do not have: {shown}"
             yield finding("E-label-unknown", message, pointer_of(name), remedy="use the same label names everywhere")
@@ -254,7 +254,7 @@ def _across(s: Situation) -> Iterator[Diagnostic]:
         shared = [number for number, group in enumerate(split.groups, 1) if group in own]
         if shared and name != "train":
             message = f"{len(shared)} text(s) of {split.place} are in {train.place}, too ({_rows(shared)})"
-            remedy = "these are not sampled for training" if name != "unlabelled" else None
+            remedy = "these are not sampled for training" if name not in WITHOUT_LABELS else None
             yield finding("W-duplicate-across-splits", message, pointer_of(name), remedy=remedy)
     validation = facts.data.splits.get("validation")
     if validation is not None:

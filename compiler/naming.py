@@ -41,6 +41,8 @@ def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
         name += f" k={recipes[0].demonstrations}"
     if a.objective != "supervised":
         name += f", {a.objective.replace('-', ' ')}"
+    if any(recipe.pretraining_steps for recipe in recipes):
+        name += f", {recipes[-1].pretraining_steps} steps of pre-training"
     shown = [UNITS[pin].format(value) for pin, value in a.arm.variant if pin in UNITS and pin != "demonstrations"]
     if a.arm.name is not None:
         differs = [SIZES[pin].format(value) for pin, value in a.arm.variant if pin in SIZES] + shown

@@ -53,6 +53,8 @@ def alone(arm: Arm) -> str:
         return "it moves the base's own weights, which nobody else could share"
     if arm.distillation is not None:
         return "it learns from a teacher's answers, and shared steps are built for labels"
+    if any(recipe.pretraining_steps for recipe in arm.recipes):
+        return "it starts from continued pre-training, and shared steps from new parameters"
     return "shared steps are built for LoRA with one learning rate"
 
 
@@ -60,7 +62,7 @@ def key(arm: Arm) -> Key | None:
     """What arms must agree on to share their steps; None: an arm that trains alone."""
     if arm.lora is None or arm.adaptation not in PACKED or arm.lora.lr_ratio != 1.0:
         return None
-    if arm.distillation is not None:
+    if arm.distillation is not None or any(recipe.pretraining_steps for recipe in arm.recipes):
         return None
     return (arm.precision, arm.adaptation, arm.formulation, tuple(sorted(arm.lora.targets)))
 

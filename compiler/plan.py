@@ -114,6 +114,10 @@ class Recipe(Frozen):
     """Labelled examples in the prompt, or in a teacher's."""
     transfer: int = 0
     """Texts without labels that a teacher answers."""
+    pretraining_steps: int = 0
+    """Steps of continued pre-training, all from one seed: what trials start from is the same for all."""
+    replay: float = 0.0
+    """Share of general texts in it."""
     penalty: float = 0.0
     """L2 penalty of a logistic regression on standardised features (scikit-learn's 1 / C)."""
 

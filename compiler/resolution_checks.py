@@ -11,7 +11,7 @@ from fewtune.compiler.notes import LEFT_OUT
 from fewtune.compiler.plan import PROBES, Arm
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 from fewtune.compiler.rules.demonstrations import CONTEXT
-from fewtune.compiler.sample import transferable
+from fewtune.compiler.sample import transferable, untested
 from fewtune.compiler.situation import Situation
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, Pins
@@ -24,7 +24,7 @@ def check_resolution(resolution: Resolution) -> list[Diagnostic]:
     """Everything that the settled values show."""
     checks = (
         _arms, _validation, _wordless, _memory, _latency, _untrained, _warmup, _truncation, _words, _seeds, _halving,
-        _pins, _teachers, _weak_model,
+        _pins, _teachers, _pretraining, _weak_model,
     )  # fmt: skip
     return [found for check in checks for found in check(resolution)]
 
@@ -196,6 +196,8 @@ def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
     """Whether a pin changes this arm."""
     if pin == "demonstrations":
         return arm.formulation == "in-context" or any(recipe.demonstrations for recipe in arm.recipes)
+    if pin == "replay":
+        return any(recipe.pretraining_steps for recipe in arm.recipes)
     if pin in ("temperature", "label_weight", "context"):
         return arm.distillation is not None
     if pin == "penalty":
@@ -243,6 +245,20 @@ def _teachers(resolution: Resolution) -> Iterator[Diagnostic]:
         elif arm.objective == "context-distillation" and not transferable(s.facts.data):
             message = f"{arm.name}: there are no texts without labels for the teacher to answer"
             yield finding("E-conflict", message, at, remedy="data.unlabelled, or few-shot-distillation")
+
+
+def _pretraining(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Continued pre-training without texts."""
+    data = resolution.situation.facts.data
+    for resolved in resolution.arms:
+        recipes = resolved.arm.recipes
+        if any(recipe.pretraining_steps for recipe in recipes) and not transferable(data):
+            message = f"{resolved.arm.name}: there are no texts without labels to go on with"
+            at = resolved.idea.pointer("pretraining_steps")
+            yield finding("E-conflict", message, at, remedy="data.unlabelled")
+        elif any(recipe.replay for recipe in recipes) and not untested(data, "replay"):
+            message = f"{resolved.arm.name}: there are no general texts to replay"
+            yield finding("E-conflict", message, resolved.idea.pointer("replay"), remedy="data.replay")
 
 
 def _weak_model(resolution: Resolution) -> Iterator[Diagnostic]:

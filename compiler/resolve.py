@@ -56,7 +56,9 @@ from fewtune.compiler.rules.patterns import patterns
 from fewtune.compiler.rules.penalty import penalty
 from fewtune.compiler.rules.precision import precision
 from fewtune.compiler.rules.preferred import preferred
+from fewtune.compiler.rules.pretraining_steps import pretraining_steps
 from fewtune.compiler.rules.regularisation import regularisation
+from fewtune.compiler.rules.replay import replay
 from fewtune.compiler.rules.rslora import rslora
 from fewtune.compiler.rules.sampling import sampling
 from fewtune.compiler.rules.schedule import schedule
@@ -420,6 +422,8 @@ def _trained_recipe(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Re
     r = settle(r, warmup_steps, "warmup_steps", None if ratio is None else ceil(round(ratio * r.settled["steps"], 6)))
     r = settle(r, weight_decay, "weight_decay", pins.weight_decay)
     r = settle(r, max_grad_norm, "max_grad_norm", pins.max_grad_norm)
+    r = settle(r, pretraining_steps, "pretraining_steps", pins.pretraining_steps)
+    r = settle(r, replay, "replay", pins.replay)
     stopping = _early_stopping(r, at, notes)
     micro = micro_batch(r, r.settled["batch_size"], trainable_parameters(r))
     because = f"the largest that fits into {limit_bytes(r.experiment, r.facts.device) / 1e9:.1f} GB"

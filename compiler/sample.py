@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from fewtune.compiler.facts import DataFacts, SplitFacts
 from fewtune.compiler.fingerprint import fingerprint, seeds
-from fewtune.compiler.plan import Level, Sample, Scheme
+from fewtune.compiler.plan import Level, Recipe, Sample, Scheme
 
 
 def pool(data: DataFacts) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -36,7 +36,12 @@ def pool(data: DataFacts) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def transferable(data: DataFacts) -> tuple[int, ...]:
     """Rows of the split without labels that no evaluation split has, each text once."""
-    split = data.splits.get("unlabelled")
+    return untested(data, "unlabelled")
+
+
+def untested(data: DataFacts, name: str) -> tuple[int, ...]:
+    """Rows of a split that no evaluation split has, each text once; none where there is no such split."""
+    split = data.splits.get(name)
     if split is None:
         return ()
     seen = {group for other in (*data.evaluated, *_validation(data)) for group in other.groups}
@@ -53,6 +58,17 @@ def transferred(data: DataFacts, count: int, data_seed: int) -> tuple[int, ...]:
     if not count:
         return ()
     return tuple(ordered(transferable(data), data.splits["unlabelled"], "transfer", data_seed)[:count])
+
+
+def pretrained_on(data: DataFacts, recipe: Recipe) -> dict[str, tuple[int, ...]]:
+    """Split -> the texts of continued pre-training, each once as long as the steps ask for more."""
+    seen = recipe.pretraining_steps * recipe.batch_size
+    counts = {"unlabelled": seen - round(seen * recipe.replay), "replay": round(seen * recipe.replay)}
+    return {
+        name: tuple(ordered(untested(data, name), data.splits[name], "pretraining")[:count])
+        for name, count in counts.items()
+        if count and name in data.splits
+    }
 
 
 def _validation(data: DataFacts) -> Iterable[SplitFacts]:

@@ -8,7 +8,7 @@ from fewtune.compiler.expand import CV, init_seed, order_seed, refit_recipe
 from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.compiler.plan import Arm, Compiled, Plan, Recipe, Sample, Stage
-from fewtune.compiler.sample import transferred
+from fewtune.compiler.sample import pretrained_on, transferred
 from fewtune.runtime.job import Fit, Job, RowRef, Score
 
 
@@ -102,8 +102,9 @@ class JobMaker:
         sample = self.samples[stage.sample or ""]
         trial = self.plan.trial_index.get(stage.trial or "")
         model_seed = (trial.model_seed if trial else 0) or 0
-        count = self.plan.arm(stage.arm or "").recipe(trial.n if trial else self.plan.final_n).transfer
-        transfer = transferred(self.data, count, sample.data_seed)
+        recipe = self.plan.arm(stage.arm or "").recipe(trial.n if trial else self.plan.final_n)
+        transfer = transferred(self.data, recipe.transfer, sample.data_seed)
+        texts = pretrained_on(self.data, recipe)
         return Fit(
             stage=stage.id,
             fingerprint=stage.fingerprint,
@@ -112,6 +113,7 @@ class JobMaker:
             init_seed=init_seed(sample.data_seed, model_seed),
             order_seed=order_seed(sample.data_seed, model_seed),
             transfer=RowRef(split="unlabelled", rows=transfer) if transfer else None,
+            pretraining=tuple(RowRef(split=name, rows=rows) for name, rows in texts.items()),
         )
 
     def _validation(self, sample: Sample) -> RowRef:

@@ -58,6 +58,8 @@ class Fit(Frozen):
     """Order of the training examples (and of demonstrations)."""
     transfer: RowRef | None = None
     """Texts without labels that a teacher answers."""
+    pretraining: tuple[RowRef, ...] = ()
+    """Texts of continued pre-training."""
 
 
 class Score(Frozen):

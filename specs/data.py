@@ -13,7 +13,9 @@ Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
 Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
 
-RESERVED_SPLITS = frozenset({"train", "validation", "test", "pool", "all", "unlabelled", "cv", "refit"})
+RESERVED_SPLITS = frozenset({"train", "validation", "test", "pool", "all", "unlabelled", "replay", "cv", "refit"})
+WITHOUT_LABELS = ("unlabelled", "replay")
+"""Splits whose rows need no label."""
 
 
 class Source(Frozen):
@@ -82,7 +84,10 @@ class Data(Frozen):
     ood: dict[SplitName, Source] = Field(default_factory=dict, max_length=20)
     """Named out-of-domain splits; evaluated, never trained on."""
     unlabelled: Source | None = None
-    """Text without labels, for context distillation; rows that an evaluation split has are left out."""
+    """Text without labels, for context distillation and continued pre-training; rows that an evaluation split has are
+    left out. Texts of the task (TAPT) or of its domain (DAPT)."""
+    replay: Source | None = None
+    """General text, mixed into continued pre-training so that less is forgotten."""
     text: Column | None = None
     """The column with the text (classification, summarisation, generation). Omitted: guessed, if there is only one
     sensible choice; so are the other columns."""
@@ -102,7 +107,7 @@ class Data(Frozen):
     """How many labels (or targets) a trial may see, validation included: a number, a list for a learning curve,
     {per_class = 8}, or "all"."""
 
-    @field_validator("train", "validation", "test", "unlabelled", mode="before")
+    @field_validator("train", "validation", "test", "unlabelled", "replay", mode="before")
     @classmethod
     def _short_source(cls, value: Any) -> Any:
         return {"path": value} if isinstance(value, str) else value
@@ -139,4 +144,4 @@ FIELD = re.compile(r"\{([^{}]*)\}")
 
 def pointer_of(split: str) -> str:
     """Where the spec names this split."""
-    return f"/data/{split}" if split in ("train", "validation", "test", "unlabelled") else f"/data/ood/{split}"
+    return f"/data/{split}" if split in ("train", "validation", "test", *WITHOUT_LABELS) else f"/data/ood/{split}"

@@ -134,6 +134,10 @@ class Pins(Frozen):
     """Weight of the labels beside the teacher in distillation."""
     context: Annotated[str, StringConstraints(min_length=3, max_length=4000)] | None = None
     """What the teacher sees before every text, instead of demonstrations."""
+    pretraining_steps: Steps | None = None
+    """Steps of continued pre-training on data.unlabelled before the labels are learnt from."""
+    replay: Annotated[float, Field(ge=0, lt=1, strict=True)] | None = None
+    """Share of texts of data.replay in continued pre-training."""
     learning_rate: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=50)] | None = None
     """Peak learning rate."""
     steps: Annotated[tuple[Steps, ...], Field(min_length=1, max_length=50)] | None = None

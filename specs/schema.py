@@ -32,7 +32,7 @@ def _allow_short_sources(schema: dict[str, Any]) -> None:
     source = {"$ref": "#/$defs/Source"}
     path = next(branch for branch in schema["$defs"]["Source"]["properties"]["path"]["anyOf"] if "pattern" in branch)
     short = {"anyOf": [path, source]}
-    for name in ("train", "validation", "test", "unlabelled"):
+    for name in ("train", "validation", "test", "unlabelled", "replay"):
         nullable = [{"type": "null"}] if name != "train" else []
         data[name] = {"anyOf": [*short["anyOf"], *nullable], "description": data[name].get("description", name)}
     for name in data["ood"].get("patternProperties", {}):

@@ -162,6 +162,7 @@ def facts(
     validation_rows: int = 0,
     ood: Mapping[str, int] | None = None,
     unlabelled_rows: int = 0,
+    replay_rows: int = 0,
     device: DeviceFacts | str = CPU,
     model: ModelFacts | str = SMALL,
     words: Mapping[str, Sequence[int]] | None = None,
@@ -183,6 +184,7 @@ def facts(
         validation_rows: 0: no validation split.
         ood: name -> rows.
         unlabelled_rows: 0: no such split.
+        replay_rows: the same of general texts.
         device: the device or its key in `DEVICES`.
         model: the model or its key in `MODELS`.
         words: token ids of words that are not one token of their own.
@@ -199,10 +201,12 @@ def facts(
     }
     train = split("train", sum(counts) if counts else n_rows, counts=counts, **how)
     train = train.model_copy(update={"multiline_targets": multiline_targets})
-    sizes = {"test": test_rows, "validation": validation_rows, "unlabelled": unlabelled_rows, **(ood or {})}
+    sizes = {"test": test_rows, "validation": validation_rows, "unlabelled": unlabelled_rows,
+             "replay": replay_rows, **(ood or {})}  # fmt: skip
     others = {name: split(name, rows, **how) for name, rows in sizes.items() if rows}
-    if "unlabelled" in others:
-        others["unlabelled"] = others["unlabelled"].model_copy(update={"labels": (-1,) * unlabelled_rows})
+    for name in ("unlabelled", "replay"):
+        if name in others:
+            others[name] = others[name].model_copy(update={"labels": (-1,) * sizes[name]})
     pattern_fields = tuple(name for name in fields(spec) if context or name not in OPTIONAL)
     columns = {name: name for name in (*pattern_fields, spec.task.answer)}
     shared = {form: (7, row) for row, name in enumerate(names) for form in word_forms(name)} if blurred else {}

@@ -15,7 +15,7 @@ from fewtune.runtime.lock import Lock
 from fewtune.runtime.probe.columns import columns_of
 from fewtune.runtime.probe.rows import Table, cells, data_path, read_table
 from fewtune.runtime.tokens import TokenCounter
-from fewtune.specs.data import Source, pointer_of
+from fewtune.specs.data import WITHOUT_LABELS, Source, pointer_of
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
 
@@ -37,7 +37,8 @@ class ReadData:
 def sources(experiment: Experiment) -> dict[str, Source]:
     """Split name -> source, train first."""
     data = experiment.data
-    named = {"train": data.train, "validation": data.validation, "test": data.test, "unlabelled": data.unlabelled}
+    named = {"train": data.train, "validation": data.validation, "test": data.test, "unlabelled": data.unlabelled,
+             "replay": data.replay}  # fmt: skip
     return {name: source for name, source in (named | data.ood).items() if source is not None}
 
 
@@ -95,7 +96,7 @@ def _each(
 def _same_columns(columns: dict[str, str], tables: dict[str, Table], answer: str) -> None:
     faults = []
     for name, table in tables.items():
-        needed = [column for field, column in columns.items() if field != answer or name != "unlabelled"]
+        needed = [column for field, column in columns.items() if field != answer or name not in WITHOUT_LABELS]
         for column in needed:
             if column not in table.columns:
                 message = f"{table.place} has no column {column!r}, which the training rows have"

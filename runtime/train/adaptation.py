@@ -42,6 +42,12 @@ class Tuned:
         return self.readout(self.reader.read(rows, prefix, last))
 
 
+def speaking(base: Base, arm: Arm, tensors: Mapping[str, Tensor]) -> Tuned:
+    """What an arm's tensors make of the base, read out as the next token: what continued pre-training trains."""
+    placed = kind(arm).placed(base, arm, tensors)
+    return Tuned(placed.reader, token_readout(placed.model), base.shares_beginnings)
+
+
 def score_key(arm: Arm) -> str:
     """The name of an arm's head in its state."""
     return SCORE if kind(arm).own else f"{PEFT}{SCORE}"
@@ -58,9 +64,17 @@ def initial(base: Base, arm: Arm, labels: int, seed: int) -> dict[str, Tensor]:
     return values | kind(arm).initial(base, arm, generator)
 
 
-def moving(base: Base, arm: Arm, labels: int, seed: int) -> Weights:
-    """The arm's parameters, ready to be trained; a head computes in fp32."""
-    values = initial(base, arm, labels, seed)
+def moving(base: Base, arm: Arm, labels: int, seed: int, start: Mapping[str, Tensor] | None = None) -> Weights:
+    """The arm's parameters, ready to be trained; a head computes in fp32.
+
+    Args:
+        base: the resident model.
+        arm: what moves.
+        labels: how many; 0: no head.
+        seed: of new parameters.
+        start: what some of them begin with instead.
+    """
+    values = initial(base, arm, labels, seed) | dict(start or {})
     rates = kind(arm).rates(base, arm, tuple(values))
     return alone(values, base.dtype, base.device, exact={score_key(arm)}, rates=rates)
 

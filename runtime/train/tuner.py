@@ -1,7 +1,7 @@
 """The arms that use the language model: pattern, head, generation and in-context, with nothing, LoRA or all moving."""
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fewtune.compiler import packing
 from fewtune.compiler.plan import Precision
@@ -62,6 +63,8 @@ class Tuner:
         self._bases: dict[tuple[Precision, bool], Base] = {}
         """By precision, and whether it is held in four bits."""
         self._seen: _Seen | None = None
+        self._begun: tuple[Hashable, Mapping[str, Tensor]] | None = None
+        """The last continued pre-training, by what it was asked for."""
 
     def base(self, job: Job, pulse: Pulse) -> Base:
         """The resident base, loaded at its first use; and from now on as many threads as are fast at the moment."""
@@ -160,10 +163,39 @@ class Tuner:
                 training = self._training(base, job, fit, learner, pulse)
                 ((_, course, _),) = train_packed(pack, [job], lambda *_: training)
                 return course, learner.weights.count
-        weights = adaptation.moving(base, arm, labels, fit.init_seed)
+        start = self._pretrained(base, job, fit, pulse)
+        weights = adaptation.moving(base, arm, labels, fit.init_seed, start)
         view = partial(adaptation.tuned, base, arm, tokens, weights.working)
         learner = Learner(view, weights, keeps_masters=not kind(arm).own)
         return train(self._training(base, job, fit, learner, pulse)), weights.count
+
+    def _pretrained(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> Mapping[str, Tensor]:
+        """What continued pre-training makes of the arm's parameters; kept for the next trial that asks for the same."""
+        if not fit.pretraining:
+            return {}
+        arm = job.arm.model_copy(update={"formulation": "pattern", "name": ""})
+        steps = job.recipe.pretraining_steps
+        recipe = job.recipe.model_copy(update={"steps": steps, "evaluate_every": None, "warmup_steps": steps // 10})
+        asked = (arm.model_dump_json(exclude={"recipes", "method", "pattern"}), recipe, fit.pretraining)
+        if self._begun is None or self._begun[0] != asked:
+            weights = adaptation.moving(base, arm, 0, seed=0)
+            learner = Learner(lambda: adaptation.speaking(base, arm, weights.working), weights, not kind(arm).own)
+            course = train(Training(learner, recipe, self._texts(base, job, fit), 0, None, pulse))
+            if course.diverged:
+                raise ValueError("continued pre-training diverged: a lower learning rate, or fewer steps")
+            self._begun = (asked, course.result)
+        return self._begun[1]
+
+    def _texts(self, base: Base, job: Job, fit: Fit) -> list[Example]:
+        """Texts without labels, each token to be foretold from those before it."""
+        limit, found = self._limit(base, job), []
+        for ref in fit.pretraining:
+            for row in ref.rows:
+                text = "\n".join(self.corpus.splits[ref.split][row].fields.values())
+                ids = self.encoder.ids(text)[:limit]
+                if len(ids) > 1:
+                    found.append(Example(ids[:-1], target=ids[1:]))
+        return found
 
     def _lesson(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> Lesson:
         """What there is to learn from: the labelled rows, or what a teacher says of rows."""

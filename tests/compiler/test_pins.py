@@ -28,6 +28,8 @@ PINNED: dict[str, tuple[Any, str, Any]] = {
     "temperature": (4.0, "/distillation/temperature", 4.0),
     "label_weight": (0.9, "/distillation/label_weight", 0.9),
     "context": ("Label each text.", "/distillation/context", "Label each text."),
+    "pretraining_steps": (40, "/recipes/0/pretraining_steps", 40),
+    "replay": (0.5, "/recipes/0/replay", 0.5),
     "learning_rate": (1e-4, "/recipes/0/learning_rate", 1e-4),
     "steps": (100, "/recipes/0/steps", 100),
     "epochs": (20, "/recipes/0/steps", 120),
@@ -70,12 +72,18 @@ def test_a_pin_wins_and_keeps_what_the_rules_would_say(name: str, where: str) ->
     base: Tables = {"data": {"label_budget": 64}, "evaluation": {"validation": "held-out", "validation_fraction": 0.25}}
     if method == "generate+lora":
         base["task"] = {"type": "summarisation"}
-    taught = {"objective": "few-shot-distillation"} if name in ("temperature", "label_weight", "context") else {}
+    taught: Tables = (
+        {"objective": "few-shot-distillation"} if name in ("temperature", "label_weight", "context") else {}
+    )
+    taught |= {"pretraining_steps": 20} if name == "replay" else {}
+    told = {"unlabelled_rows": 80, "replay_rows": 80} if name in ("pretraining_steps", "replay") else {}
+    if told:
+        base["data"] |= {"unlabelled": "u.csv", "replay": "r.csv"}
     methods: Tables = {"pin": taught | {name: written}, "arms": [{"method": method, name: written}]}
     asked: Tables = {"include": [method]} if method in UNASKED else {}
     asked |= {"pin": taught, "exclude": ["head+lora", "pattern+full"]} if taught or name == "objective" else {}
-    ruled = arm_decisions(compiled(base | {"methods": asked}).plan, method)[pointer]
-    plan = compiled(base | {"methods": asked | {where: methods[where]}}).plan
+    ruled = arm_decisions(compiled(base | {"methods": asked}, **told).plan, method)[pointer]
+    plan = compiled(base | {"methods": asked | {where: methods[where]}}, **told).plan
     last = [arm for arm in plan.arms if arm.method == method][-1]
     index = plan.arms.index(last)
     decision = next(one for one in plan.decisions if one.field == f"/arms/{index}{pointer}")
