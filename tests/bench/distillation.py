@@ -1,0 +1,122 @@
+"""What of an in-context teacher's gain a student keeps that sees no demonstrations: AG News, 16 labels.
+
+    python tests/bench/distillation.py --data ../shared/data [--seeds 3] [--items 150] [--folder F] [--output FILE]
+
+The teacher is the base with 16 demonstrations, the in-context arm; the students learn its answers to texts without
+labels, by LoRA, and see none. The share is (student - zero-shot) / (in-context - zero-shot) of the mean accuracies on
+the same test rows, with an interval by resampling data seeds and rows; supervised LoRA on the same 16 labels stands
+beside it. Texts without labels are training rows 1001 to 3000, their labels taken away.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from workplace import Workplace, leaderboard_table, machine
+
+from fewtune.store.reader import Reader
+from fewtune.store.trial_predictions import arm_runs
+
+SPEC = """\
+spec_version = 1
+name = "distillation"
+
+[task]
+type = "classification"
+
+[data]
+train = {{ path = "train.jsonl", rows = "1-1000" }}
+test = {{ path = "test.jsonl", rows = "901-{last}" }}
+unlabelled = "unlabelled.jsonl"
+label_budget = 16
+
+[evaluation]
+validation = "fixed-schedule"
+data_seeds = {seeds}
+
+[methods]
+include = ["majority", "zero-shot", "in-context"]
+exclude = ["tfidf", "encoder", "probe"]
+
+[methods.pin]
+demonstrations = 16
+
+[[methods.arms]]
+method = "pattern+lora"
+
+[[methods.arms]]
+method = "pattern+lora"
+objective = "context-distillation"
+
+[[methods.arms]]
+method = "pattern+lora"
+objective = "few-shot-distillation"
+"""
+DRAWS = 2000
+STUDENTS = ("pattern + LoRA r=8, context distillation", "pattern + LoRA r=8, few shot distillation",
+            "pattern + LoRA r=8")  # fmt: skip
+
+
+def shares(right: dict[str, np.ndarray], student: str, rng: np.random.Generator) -> tuple[float, float, float]:
+    """(share, low, high) of right answers (seeds, rows) by arm; zero-shot has one row for all seeds."""
+    seeds, rows = right[student].shape
+
+    def share(chosen: np.ndarray, items: np.ndarray) -> float:
+        mean = {arm: each[np.ix_(chosen % len(each), items)].mean() for arm, each in right.items()}
+        gain = mean["in-context k=16"] - mean["zero-shot"]
+        return float((mean[student] - mean["zero-shot"]) / gain) if gain else float("nan")
+
+    draws = [share(rng.integers(seeds, size=seeds), rng.integers(rows, size=rows)) for _ in range(DRAWS)]
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    return share(np.arange(seeds), np.arange(rows)), float(low), float(high)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--items", type=int, default=150)
+    parser.add_argument("--folder", type=Path, help="where to work; what is finished there is used")
+    parser.add_argument("--in-process", action="store_true")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    place = Workplace("distillation", options.folder)
+    for name in ("train", "test"):
+        place.add(options.data / "agnews" / f"{name}.jsonl")
+    rows = [json.loads(line) for line in (place.folder / "train.jsonl").read_text().splitlines()]
+    place.write("unlabelled.jsonl", "".join(json.dumps({"text": row["text"]}) + "\n" for row in rows[1000:3000]))
+    place.write("spec.toml", SPEC.format(seeds=options.seeds, last=900 + options.items))
+    place.run("apply", "spec.toml", *(["--in-process"] if options.in_process else []))
+    results, _ = place.run("results")
+    reader = Reader(place.folder / ".fewtune")
+    run = reader.latest_run("distillation")
+    assert run is not None
+    plan = reader.plan_of(run.id).plan
+    right = {}
+    for arm in plan.arms:
+        found = arm_runs(reader, plan, arm.name, 16, "test", "accuracy")
+        right[arm.name] = np.asarray(found.runs.predicted) == np.asarray(found.labels)
+    rng = np.random.default_rng(0)
+    lines = ["| student | share of the gain that it keeps | interval |", "| --- | --- | --- |"]
+    for student in STUDENTS:
+        share, low, high = shares(right, student, rng)
+        lines.append(f"| {student} | {share:.2f} | {low:.2f} to {high:.2f} |")
+    notes = "".join(f"- {note}\n" for note in results["notes"]) or "No gate stayed closed.\n"
+    text = f"""# What a student keeps of an in-context teacher's gain
+
+`python tests/bench/distillation.py --data ../shared/data`, {machine()}; AG News, 16 labels, {options.seeds} data seeds,
+{options.items} test rows. The teacher is the arm in-context k=16; a share of 1 is all of its gain over zero-shot.
+
+{chr(10).join(lines)}
+
+{leaderboard_table(results, "test")}
+
+{notes}"""
+    print(text)
+    if options.output:
+        options.output.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
