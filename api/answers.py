@@ -70,7 +70,11 @@ def results(workspace: Path, experiment: str | None = None) -> Results:
         for row in reader.comparisons(name)
         if row.metric == plan.metric and row.split == split and row.n == plan.final_n
     )
-    said = verdict(board, compared, looks=looks(reader, run, split), dropped=dropped(reader, plan))
+    noisy = {arm.name for arm in plan.arms if arm.label_noise}  # a condition, and no rival
+    said = verdict(
+        [row for row in board if row.arm not in noisy], [row for row in compared if row.arm not in noisy],
+        looks=looks(reader, run, split), dropped=dropped(reader, plan),
+    )  # fmt: skip
     curve = _forecast(reader, plan, next((row for row in board if row.chosen), None))
     return Results(name, run, plan, split, board, others, compared, said, noted(reader, plan), curve)
 

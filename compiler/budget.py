@@ -298,4 +298,5 @@ def _repeats(experiment: Experiment, method: MethodName) -> int:
     numbers = sizes.per_class if isinstance(sizes, PerClass) else sizes
     model_seeds = (asked.model_seeds or 1) if METHODS[method][1] != "none" else 1
     folds = 1 if experiment.data.test else asked.folds or USUAL
+    folds *= 1 + len(experiment.data.noise_shares)
     return (asked.data_seeds or PREFERRED) * model_seeds * folds * (len(numbers) if isinstance(numbers, tuple) else 1)

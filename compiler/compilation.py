@@ -124,6 +124,7 @@ def _sample_refs(expanded: Expanded) -> list[SampleRef]:
         SampleRef(
             id=sample.id, n=sample.n, data_seed=sample.data_seed, fold=sample.fold,
             train=len(sample.train), validation=len(sample.validation), content=sample.content,
+            flipped=len(sample.flipped),
         )
         for sample in expanded.samples
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.fingerprint import canonical, composed, fingerprint, hashed, seed
 from fewtune.compiler.halving import Rung
 from fewtune.compiler.naming import free
+from fewtune.compiler.noise import noisy
 from fewtune.compiler.plan import PROBES, Arm, Gate, Level, Recipe, Sample, Stage, Trial
 from fewtune.compiler.resolve import Resolution
 from fewtune.compiler.sample import draw, ordered, parts, pretrained_on, sample_content, stratified, transferred
@@ -194,19 +195,34 @@ class Expansion:
         return {key: parts(s.facts.data, self.samples[key][0], chosen_by.folds) for key in keys}
 
     @cached_property
+    def noisy(self) -> dict[tuple[int, int, float], list[Sample]]:
+        """(n, data seed, share of turned labels) -> the same samples with noise."""
+        s = self.resolution.situation
+        return {
+            (n, data_seed, share): [noisy(s.facts.data, sample, share) for sample in drawn]
+            for share in s.experiment.data.noise_shares for (n, data_seed), drawn in self.samples.items()
+        }  # fmt: skip
+
+    def _drawn(self, arm: Arm, n: int, data_seed: int) -> list[Sample]:
+        """What an arm's trial is fitted to."""
+        return self.noisy[n, data_seed, arm.label_noise] if arm.label_noise else self.samples[n, data_seed]
+
+    @cached_property
     def choosable(self) -> frozenset[str]:
         """Names of the arms that may be chosen."""
         return frozenset(arm.name for arm in self.resolution.choosable)
 
     @cached_property
     def all_samples(self) -> tuple[Sample, ...]:
-        """Whole samples (or folds), then their parts."""
-        return tuple(sample for drawn in (*self.samples.values(), *self.parts.values()) for sample in drawn)
+        """Whole samples (or folds), then their parts, then those with noise."""
+        groups = (*self.samples.values(), *self.parts.values(), *self.noisy.values())
+        return tuple(sample for drawn in groups for sample in drawn)
 
     @cached_property
     def targets(self) -> dict[str, list[tuple[str, str]]]:
         """Sample -> what a state fitted to it is scored on: names of splits and hashes of their rows."""
-        whole = {sample.id: list(self._targets(sample)) for drawn in self.samples.values() for sample in drawn}
+        groups = (*self.samples.values(), *self.noisy.values())
+        whole = {sample.id: list(self._targets(sample)) for drawn in groups for sample in drawn}
         train = self.facts.data.train
         parts = (part for drawn in self.parts.values() for part in drawn)
         return whole | {part.id: [(VALIDATION, self._rows(train, part.validation))] for part in parts}
@@ -281,7 +297,7 @@ class Expansion:
         trial = f"{self.slugs[arm.name]}/n{level.n}/d{data_seed}" + ("" if model_seed is None else f"/m{model_seed}")
         gate, fits = self._gate(arm, data_seed), list[str]()
         waits = () if gate is None else (gate,)
-        drawn = self.samples[level.n, data_seed]
+        drawn = self._drawn(arm, level.n, data_seed)
         cut = self.parts.get((level.n, data_seed), []) if arm.name in self.choosable and not model_seed else []
         whole = [(sample, "" if sample.fold is None else f"/f{sample.fold}") for sample in drawn]
         for sample, fold in (*whole, *((part, f"/part{part.fold}") for part in cut)):

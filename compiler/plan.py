@@ -151,6 +151,8 @@ class Arm(Frozen):
     max_tokens: int = 0
     """Longest input, pattern included; longer texts are cut, the pattern never."""
     precision: Precision = "fp32"
+    label_noise: float = 0.0
+    """Share of its training labels that are turned into wrong ones."""
     recipes: tuple[Recipe, ...]
     """One for each data size, in the order of `Plan.levels`."""
 
@@ -217,6 +219,13 @@ class Choosing(Frozen):
     """Which trained arms take part, in the rules' order; those that train nothing all do."""
 
 
+class Flip(Frozen):
+    """A training row whose label is turned into a wrong one."""
+
+    row: int
+    label: int
+
+
 class Sample(Frozen):
     """The labelled examples of one trial (or fold), as row indices from 0."""
 
@@ -232,6 +241,8 @@ class Sample(Frozen):
     """Rows of the train split that this fold scores; None: there is a test split."""
     content: str
     """Hash of what was drawn: keys of the rows and their roles."""
+    flipped: tuple[Flip, ...] = ()
+    """Training rows that have another label here than in the data."""
 
 
 class SampleRef(Frozen):
@@ -244,6 +255,7 @@ class SampleRef(Frozen):
     train: int
     validation: int
     content: str
+    flipped: int = 0
 
 
 class Trial(Frozen):

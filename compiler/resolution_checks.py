@@ -7,6 +7,7 @@ from fewtune.compiler.adaptations import GEOMETRY, felt
 from fewtune.compiler.feasibility import fits, item_seconds
 from fewtune.compiler.finding import finding
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
+from fewtune.compiler.noise import flips
 from fewtune.compiler.notes import LEFT_OUT
 from fewtune.compiler.plan import PROBES, Arm
 from fewtune.compiler.resolve import Resolution, ResolvedArm
@@ -24,7 +25,7 @@ def check_resolution(resolution: Resolution) -> list[Diagnostic]:
     """Everything that the settled values show."""
     checks = (
         _arms, _validation, _wordless, _memory, _latency, _untrained, _warmup, _truncation, _words, _seeds, _halving,
-        _pins, _teachers, _pretraining, _weak_model,
+        _pins, _teachers, _pretraining, _noise, _weak_model,
     )  # fmt: skip
     return [found for check in checks for found in check(resolution)]
 
@@ -259,6 +260,20 @@ def _pretraining(resolution: Resolution) -> Iterator[Diagnostic]:
         elif any(recipe.replay for recipe in recipes) and not untested(data, "replay"):
             message = f"{resolved.arm.name}: there are no general texts to replay"
             yield finding("E-conflict", message, resolved.idea.pointer("replay"), remedy="data.replay")
+
+
+def _noise(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Whether each share of label noise turns labels, and more than the one before."""
+    s, at = resolution.situation, "/data/label_noise"
+    shares = s.experiment.data.noise_shares
+    for level in s.levels if shares else ():
+        counts = [0, *(flips(share, level.train) for share in shares)]
+        idle = [share for share, few, many in zip(shares, counts, counts[1:], strict=False) if few == many]
+        if idle:
+            message = f"{100 * idle[0]:g} % of {level.train} training labels are no more than the share before"
+            remedy = "larger shares, further apart, or more labels"
+            yield finding("E-no-effect", message, at, remedy=remedy)
+            return
 
 
 def _weak_model(resolution: Resolution) -> Iterator[Diagnostic]:

@@ -5,7 +5,7 @@ keeps it as the alternative. Cuts (what the budget took away) come in as a value
 a cut step count or seed number is resolved from it by the same rules.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import ceil
@@ -15,6 +15,7 @@ from fewtune.compiler.adaptations import TRAITS, value_of
 from fewtune.compiler.halving import Rung, rungs
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
 from fewtune.compiler.naming import arm_name, free
+from fewtune.compiler.noise import with_noise
 from fewtune.compiler.notes import LEFT_OUT, Noted, Notes, cut, pin
 from fewtune.compiler.plan import (
     PLAIN,
@@ -129,7 +130,7 @@ class Resolution:
 
         What adopted evidence prefers stands first, trained or not.
         """
-        arms = tuple(resolved.arm for resolved in self.arms)
+        arms = tuple(resolved.arm for resolved in self.arms if not resolved.arm.label_noise)
         prompted = tuple(arm for arm in arms if not arm.trained and arm.formulation in PROMPTED)[::-1]
         frozen = tuple(arm for arm in arms if arm.formulation in (*PROBES, "tfidf", "lead"))[::-1]
         chosen_by, best = self.situation.choosing, tuple(a for a in arms if a.method == self.situation.preferred)
@@ -167,10 +168,26 @@ def resolve(start: Situation, cuts: Cuts | None = None) -> Resolution:
     for method, choice in left_out(situation, {idea.method for idea in ideas}).items():
         notes.note(LEFT_OUT, "methods", replace(choice, value=method))
     found = Resolution(
-        situation=situation, arms=_unique_names(arms), noted=tuple(notes.noted), warnings=tuple(notes.warnings)
-    )
+        situation=situation, arms=_with_noise(_unique_names(arms), situation.experiment.data.noise_shares),
+        noted=(*notes.noted, *_noise(situation)), warnings=tuple(notes.warnings),
+    )  # fmt: skip
     factor = situation.experiment.evaluation.halving
     return found if factor is None else replace(found, noted=(*found.noted, _halved(found, factor)))
+
+
+def _noise(s: Situation) -> Iterator[Noted]:
+    """The label noise that the spec asks for."""
+    if shares := s.experiment.data.noise_shares:
+        because = f"so many labels are wrong: {', '.join(f'{100 * share:g} %' for share in shares)} of those that train"
+        choice = Choice(value=s.experiment.data.model_dump(mode="json")["label_noise"], because=because, rule="pin",
+                        flips_when="the spec leaves it out")  # fmt: skip
+        yield Noted(pointer="/experiment/data/label_noise", decided_by="label_noise", choice=choice)
+
+
+def _with_noise(arms: tuple[ResolvedArm, ...], shares: Sequence[float]) -> tuple[ResolvedArm, ...]:
+    """The arms, then each that sees labels once more for each share of noise."""
+    more = [replace(one, arm=with_noise(one.arm, share)) for share in shares for one in arms if one.arm.seeded]
+    return (*arms, *more)
 
 
 def _halved(found: Resolution, factor: int) -> Noted:

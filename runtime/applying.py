@@ -240,6 +240,7 @@ class Application:
                 happened.Sampled(
                     sample=sample.id, content=sample.content, n=sample.n, data_seed=sample.data_seed, fold=sample.fold,
                     train=sample.train, validation=sample.validation, scored=sample.scored,
+                    flipped=tuple((flip.row, flip.label) for flip in sample.flipped),
                 )
                 for sample in self.compiled.samples
             )

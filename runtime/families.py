@@ -108,12 +108,13 @@ class JobMaker:
         return Fit(
             stage=stage.id,
             fingerprint=stage.fingerprint,
-            train=RowRef(split="train", rows=sample.train),
+            train=RowRef(split="train", rows=sample.train, flipped=sample.flipped),
             validation=self._validation(sample) if sample.validation and stage.kind == "train" else None,
             init_seed=init_seed(sample.data_seed, model_seed),
             order_seed=order_seed(sample.data_seed, model_seed),
             transfer=RowRef(split="unlabelled", rows=transfer) if transfer else None,
             pretraining=tuple(RowRef(split=name, rows=rows) for name, rows in texts.items()),
+            general=not self.plan.is_part(stage) and stage.fold in (None, 0),
         )
 
     def _validation(self, sample: Sample) -> RowRef:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fewtune.compiler.plan import Arm, Recipe
+from fewtune.compiler.plan import Arm, Flip, Recipe
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.frozen import Frozen
 
@@ -26,12 +26,21 @@ class Corpus(Frozen):
     labels: tuple[str, ...]
     splits: dict[str, tuple[Row, ...]]
 
+    def rows(self, ref: "RowRef") -> list[Row]:
+        """The rows that are meant, with the labels that arms are fitted to."""
+        split, turned = self.splits[ref.split], {flip.row: flip.label for flip in ref.flipped}
+        return [
+            split[row].model_copy(update={"label": turned[row]}) if row in turned else split[row] for row in ref.rows
+        ]
+
 
 class RowRef(Frozen):
     """Rows of one split, by index from 0."""
 
     split: str
     rows: tuple[int, ...]
+    flipped: tuple[Flip, ...] = ()
+    """Rows that have another label than in the data."""
 
 
 class ModelRef(Frozen):
@@ -60,6 +69,8 @@ class Fit(Frozen):
     """Texts without labels that a teacher answers."""
     pretraining: tuple[RowRef, ...] = ()
     """Texts of continued pre-training."""
+    general: bool = False
+    """Whether the general ability is measured, where the language model moves."""
 
 
 class Score(Frozen):
@@ -104,6 +115,24 @@ class Batch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class General:
+    """What the language model can do beside the task, before it was fitted and in the state that fitting left."""
+
+    version: int
+    """Of text and items."""
+    loss_before: float
+    loss: float
+    """Mean over the tokens of the text, in nats."""
+    accuracy_before: float
+    accuracy: float
+    """Share of the items that are right."""
+    tokens: int
+    items: int
+    seconds: float
+    """That measuring the state took."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fitted:
     """What fitting left."""
 
@@ -129,6 +158,8 @@ class Fitted:
     """Trainings that shared its steps, itself among them."""
     note: str = ""
     """What a reader of the result must know: a gate that stayed closed."""
+    general: General | None = None
+    """None: not measured, or nothing of the language model moved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +177,8 @@ class Scored:
     texts: tuple[str, ...] = ()
     """What was written for each row, where a text is asked for."""
     seconds: float
+    spared_seconds: float = 0.0
+    """What reading these rows had taken before, for another trial."""
 
 
 Outcome = Fitted | Scored

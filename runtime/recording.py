@@ -1,6 +1,6 @@
 """A worker's answer as events and artefacts for the journal."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from fewtune.compiler.plan import Plan
@@ -31,7 +31,7 @@ class Recorder:
                 artefacts += [state] if state else []
             else:
                 scored, predictions = self._scored(attempt, outcome)
-                events.append(scored)
+                events.append(scored.model_copy(update={"spared_seconds": outcome.spared_seconds}))
                 artefacts.append(predictions)
         return events, artefacts
 
@@ -60,6 +60,7 @@ class Recorder:
             note=outcome.note,
             device=answer.device,
             versions=answer.versions,
+            general=happened.General(**asdict(outcome.general)) if outcome.general else None,
         )
         return event, state
 

@@ -12,6 +12,7 @@ PathText = Annotated[str, StringConstraints(min_length=1, max_length=400, patter
 Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 SplitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,30}$")]
 Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 RESERVED_SPLITS = frozenset({"train", "validation", "test", "pool", "all", "unlabelled", "replay", "cv", "refit"})
 WITHOUT_LABELS = ("unlabelled", "replay")
@@ -106,6 +107,10 @@ class Data(Frozen):
     label_budget: LabelBudget = "all"
     """How many labels (or targets) a trial may see, validation included: a number, a list for a learning curve,
     {per_class = 8}, or "all"."""
+    label_noise: Share | Annotated[tuple[Share, ...], Field(min_length=1, max_length=10)] = 0.0
+    """Shares of the training labels that are turned into wrong ones, to measure what label quality is worth: 0.1, or a
+    list. Every arm that sees labels has a second one for each share, which is never chosen; validation and test rows
+    keep their labels."""
 
     @field_validator("train", "validation", "test", "unlabelled", "replay", mode="before")
     @classmethod
@@ -126,6 +131,19 @@ class Data(Frozen):
         if taken:
             raise PydanticCustomError("conflict", "the name {name} is taken; choose another", {"name": repr(taken[0])})
         return dict(sorted(value.items()))
+
+    @property
+    def noise_shares(self) -> tuple[float, ...]:
+        """The shares above 0; labels as they are need no mention."""
+        shares = self.label_noise if isinstance(self.label_noise, tuple) else (self.label_noise,)
+        return tuple(share for share in shares if share)
+
+    @field_validator("label_noise")
+    @classmethod
+    def _distinct(cls, value: float | tuple[float, ...]) -> float | tuple[float, ...]:
+        if isinstance(value, tuple) and list(value) != sorted(set(value)):
+            raise PydanticCustomError("conflict", "expected distinct shares in rising order", {})
+        return value
 
     @field_validator("label_budget")
     @classmethod

@@ -135,6 +135,9 @@ def _answers(experiment: Experiment) -> list[Diagnostic]:
         message = f"per_class counts labels, and {task.type} has none"
         remedy = "give a number of rows"
         found.append(Diagnostic(code="E-conflict", message=message, pointer="/data/label_budget", remedy=remedy))
+    if task.writes and experiment.data.noise_shares:
+        message = f"label noise turns labels into other labels, and {task.type} has none"
+        found.append(Diagnostic(code="E-conflict", message=message, pointer="/data/label_noise", remedy="remove it"))
     return found
 
 

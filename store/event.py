@@ -97,6 +97,8 @@ class Sampled(Event):
     train: tuple[int, ...]
     validation: tuple[int, ...] = ()
     scored: tuple[int, ...] | None = None
+    flipped: tuple[tuple[int, int], ...] = ()
+    """(row, label) of training rows that have another label than in the data."""
 
 
 class AttemptStarted(Event):
@@ -127,6 +129,22 @@ class AttemptEnded(Event):
     """None: the process that ran it died, so nobody knows."""
 
 
+class General(_Value):
+    """What the language model can do beside the task, before it was fitted and in the state that fitting left."""
+
+    version: int
+    """Of the text and the items that it is measured by."""
+    loss_before: Number
+    loss: Number
+    """Mean over the tokens of the text, in nats."""
+    accuracy_before: Number
+    accuracy: Number
+    """Share of the items that are right."""
+    tokens: int
+    items: int
+    seconds: float
+
+
 class Fitted(Event):
     """An arm was fitted; what was learnt is in the artefact."""
 
@@ -153,6 +171,8 @@ class Fitted(Event):
     """What a reader of the result must know: a gate that stayed closed."""
     device: str = ""
     versions: dict[str, str] = {}
+    general: General | None = None
+    """None: not measured."""
 
 
 class Scores(_Value):
@@ -179,6 +199,8 @@ class Evaluated(Event):
     artefact: ArtefactRef
     content: str
     """Digest of the split's texts and labels."""
+    spared_seconds: float = 0.0
+    """What reading these rows had taken before, for another trial."""
 
 
 class ArmScore(_Value):

@@ -9,6 +9,7 @@ from fewtune.store.event import (
     AttemptStarted,
     Evaluated,
     Fitted,
+    General,
     RunEnded,
     RunStarted,
     Selected,
@@ -47,10 +48,19 @@ def _attempt_started(event: AttemptStarted) -> Row:
 
 def _fitted(event: Fitted) -> Row:
     return {
-        **event.model_dump(exclude={"losses", "validation", "artefact", "versions"}),
+        **event.model_dump(exclude={"losses", "validation", "artefact", "versions", "general"}),
         "versions": json.dumps(event.versions, sort_keys=True),
         "artefact_bytes": event.artefact.size if event.artefact else 0,
+        **_general(event.general),
     }
+
+
+def _general(found: General | None) -> Row:
+    if found is None:
+        return {}
+    names = {"loss_before": "text_loss_before", "loss": "text_loss", "accuracy_before": "probe_before",
+             "accuracy": "probe"}  # fmt: skip
+    return {column: getattr(found, name) for name, column in names.items()}
 
 
 def _evaluated(event: Evaluated) -> Row:

@@ -11,7 +11,7 @@ from fewtune.store.event_rows import Row, Rows
 def plan_rows(run: str, plan: Plan, estimate: Estimate) -> Rows:
     """What the database keeps of the plan that a run applies."""
     tables: Rows = {
-        "plan": [{"metric": plan.metric, "level": plan.experiment.evaluation.confidence}],
+        "plan": [_whole(plan)],
         "plan_level": [{"n": level.n} for level in plan.levels],
         "plan_label": [{"number": number, "label": label} for number, label in enumerate(plan.labels)],
         "plan_arm": [_arm(place, arm) for place, arm in enumerate(plan.arms)],
@@ -27,8 +27,13 @@ def plan_rows(run: str, plan: Plan, estimate: Estimate) -> Rows:
     return {table: [{"run": run, **row} for row in rows] for table, rows in tables.items()}
 
 
+def _whole(plan: Plan) -> Row:
+    level, facts = plan.experiment.evaluation.confidence, plan.facts
+    return {"metric": plan.metric, "level": level, "model": facts.model, "model_parameters": facts.parameters}
+
+
 def _arm(place: int, arm: Arm) -> Row:
-    values = arm.model_dump(include={"method", "formulation", "adaptation", "role"})
+    values = arm.model_dump(include={"method", "formulation", "adaptation", "role", "label_noise"})
     return {"place": place, "arm": arm.name, "rank": arm.lora.rank if arm.lora else None, **values}
 
 

@@ -74,6 +74,10 @@ EVENT_TABLES: dict[str, dict[str, str]] = {
         "device": "VARCHAR",
         "versions": "VARCHAR",
         "artefact_bytes": "BIGINT",
+        "text_loss_before": "DOUBLE",
+        "text_loss": "DOUBLE",
+        "probe_before": "DOUBLE",
+        "probe": "DOUBLE",
     },
     "curve": {
         "seq": "BIGINT",
@@ -97,6 +101,7 @@ EVENT_TABLES: dict[str, dict[str, str]] = {
         "seconds": "DOUBLE",
         "content": "VARCHAR",
         "artefact_bytes": "BIGINT",
+        "spared_seconds": "DOUBLE",
     },
     "prediction": {
         "seq": "BIGINT",
@@ -125,7 +130,13 @@ EVENT_TABLES: dict[str, dict[str, str]] = {
 """Table -> column -> type."""
 
 PLAN_TABLES: dict[str, dict[str, str]] = {
-    "plan": {"run": "VARCHAR", "metric": "VARCHAR", "level": "DOUBLE"},
+    "plan": {
+        "run": "VARCHAR",
+        "metric": "VARCHAR",
+        "level": "DOUBLE",
+        "model": "VARCHAR",
+        "model_parameters": "BIGINT",
+    },
     "plan_level": {"run": "VARCHAR", "n": "INTEGER"},
     "plan_label": {"run": "VARCHAR", "number": "INTEGER", "label": "VARCHAR"},
     "plan_arm": {
@@ -137,6 +148,7 @@ PLAN_TABLES: dict[str, dict[str, str]] = {
         "adaptation": "VARCHAR",
         "role": "VARCHAR",
         "rank": "INTEGER",
+        "label_noise": "DOUBLE",
     },
     "plan_recipe": {
         "run": "VARCHAR",

@@ -105,4 +105,29 @@ DROPPED = Step(
     """,
 )
 
-STEPS = (LAST_FITTED, LAST_EVALUATED, RESULT, STAGE, LATEST_RUN, CHOICE, TRIED, PROGRESS, FAILED_BEFORE, DROPPED)
+FITS = Step(
+    name="fits",
+    query="""
+    SELECT s.run, s.trial, sum(f.seconds) AS seconds, max(f.peak_memory_bytes) AS peak_memory_bytes,
+        max(f.trainable_parameters) AS trainable_parameters, max(f.artefact_bytes) AS artefact_bytes,
+        avg(f.text_loss - f.text_loss_before) AS forgetting, avg(f.probe - f.probe_before) AS probe_change
+    FROM private.plan_stage s JOIN private.last_fitted f ON f.fingerprint = s.fingerprint
+    WHERE s.kind = 'train' AND NOT regexp_matches(s.stage, '/part[0-9]+$')
+    GROUP BY s.run, s.trial
+    """,
+)
+
+ANSWERS = Step(
+    name="answers",
+    query="""
+    SELECT s.run, s.trial, 1000 * sum(e.seconds + coalesce(e.spared_seconds, 0)) / sum(e.items) AS latency_ms
+    FROM private.plan_stage s JOIN private.last_evaluated e ON e.fingerprint = s.fingerprint
+    WHERE s.kind = 'evaluate' AND s.split <> 'validation' AND s.trial IS NOT NULL
+    GROUP BY s.run, s.trial
+    """,
+)
+
+STEPS = (
+    LAST_FITTED, LAST_EVALUATED, RESULT, STAGE, LATEST_RUN, CHOICE, TRIED, PROGRESS, FAILED_BEFORE, DROPPED, FITS,
+    ANSWERS,
+)  # fmt: skip

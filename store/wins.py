@@ -40,10 +40,11 @@ def contests(reader: Reader) -> Iterator[Contest]:
         plan = reader.plan_of(run.id).plan
         split = "test" if "test" in plan.facts.rows else CV
         at = (name, plan.metric, split, plan.final_n)
+        clean = {arm.name for arm in plan.arms if not arm.label_noise}
         found = contest(
             name, run.id, plan,
-            [row for row in board if (row.experiment, row.metric, row.split, row.n) == at],
-            [row for row in compared if (row.experiment, row.metric, row.split, row.n) == at],
+            [row for row in board if (row.experiment, row.metric, row.split, row.n) == at and row.arm in clean],
+            [row for row in compared if (row.experiment, row.metric, row.split, row.n) == at and row.arm in clean],
         )  # fmt: skip
         if found is not None:
             yield found

@@ -35,12 +35,14 @@ RUNS = View(
         "title": "The experiment's longer name; null: none.",
         "notes": "The user's notes at the time; null: none.",
         "tags": "The user's tags, as a JSON list.",
+        "model": "The base model; null: the run's plan was lost.",
+        "model_parameters": "Parameters of the base model.",
     },
     query="""
     SELECT r.run, r.experiment, r.plan_hash, coalesce(e.state, 'running') AS state, r.ts AS started, e.ts AS ended,
         e.seconds, coalesce(t.trials, 0) AS trials, coalesce(t.finished, 0) AS finished,
         coalesce(t.reused, 0) AS reused, coalesce(t.failed, 0) AS failed, c.arm AS chosen_arm, p.metric,
-        r.engine, r.devices, r.workers, r.version, e.message, r.title, r.notes, r.tags
+        r.engine, r.devices, r.workers, r.version, e.message, r.title, r.notes, r.tags, p.model, p.model_parameters
     FROM private.run_started r
     LEFT JOIN private.run_ended e ON e.run = r.run
     LEFT JOIN private.plan p ON p.run = r.run
@@ -79,6 +81,21 @@ TRIALS = View(
         "batch_size": "Examples for one optimizer step; 0: nothing is trained.",
         "learning_rate": "Peak learning rate; 0: nothing is trained.",
         "note": "What must be known of the result: a gate that stayed closed. Null: nothing.",
+        "label_noise": "Share of the training labels that were turned into wrong ones, 0 to 1; 0: labels as they are.",
+        "training_seconds": "Fitting alone, all folds, parts that only choose left out; null: nothing fitted yet, or "
+        "nothing to fit.",
+        "peak_memory_bytes": "Largest memory use while fitting, bytes, of the device (CPU: of the process, the model "
+        "included); null: nothing fitted yet, or nothing to fit.",
+        "trainable_parameters": "Parameters of the language model that moved, a new head included; 0: none.",
+        "adapter_bytes": "Size of what fitting left for use: adapter, moved weights, classifier or demonstrations; 0: "
+        "nothing is fitted; null: not yet.",
+        "latency_ms": "Milliseconds for one item while test, cv and out-of-domain splits were scored: in batches by "
+        "length, 1024 tokens on a CPU and 32768 on a GPU, other workers at work; a single request takes longer. Null: "
+        "nothing scored yet.",
+        "forgetting": "Loss on neutral text after fitting minus before, nats for each token; above 0: the language "
+        "model reads other text worse. Null: nothing of it moved, or it was fitted by a version that did not measure.",
+        "probe_change": "Share of 20 items whose next word is known, after fitting minus before, -1 to 1; below 0: "
+        "general knowledge was lost. Null as forgetting.",
     },
     query="""
     WITH seen AS (
@@ -109,8 +126,14 @@ TRIALS = View(
             WHEN s.failed_before THEN 'retry'
             ELSE 'create'
         END AS action,
-        s.fingerprint, s.seconds, a.method, a.rank, x.steps, x.batch_size, x.learning_rate, s.note
+        s.fingerprint, s.seconds, a.method, a.rank, x.steps, x.batch_size, x.learning_rate, s.note, a.label_noise,
+        f.seconds AS training_seconds, f.peak_memory_bytes,
+        CASE WHEN a.adaptation = 'none' THEN 0 ELSE f.trainable_parameters END AS trainable_parameters,
+        CASE WHEN s.n = 0 THEN 0 ELSE f.artefact_bytes END AS adapter_bytes,
+        w.latency_ms, f.forgetting, f.probe_change
     FROM seen s
+    LEFT JOIN private.fits f ON f.run = s.run AND f.trial = s.trial
+    LEFT JOIN private.answers w ON w.run = s.run AND w.trial = s.trial
     LEFT JOIN private.plan_arm a ON a.run = s.run AND a.arm = s.arm
     LEFT JOIN private.plan_recipe x ON x.run = s.run AND x.arm = s.arm AND x.n = s.n
     ORDER BY s.run_seq, s.place

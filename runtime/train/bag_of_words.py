@@ -93,14 +93,11 @@ class BagOfWords:
     def __init__(self, corpus: Corpus) -> None:
         self.corpus = corpus
 
-    def _rows(self, ref: RowRef) -> list[Row]:
-        return [self.corpus.splits[ref.split][row] for row in ref.rows]
-
     def fit(self, job: Job, fit: Fit, pulse: Pulse) -> Fitted:
         """Fit on the training rows; validation rows have no use here."""
         start = time.perf_counter()
         with PeakMemory("cpu") as peak:
-            rows, kinds = self._rows(fit.train), len(self.corpus.labels)
+            rows, kinds = self.corpus.rows(fit.train), len(self.corpus.labels)
             labels = [row.label for row in rows]
             if not rows:
                 raise ValueError("there are no training rows")
@@ -130,7 +127,7 @@ class BagOfWords:
         def predict(ref: RowRef) -> Prediction:
             start = time.perf_counter()
             pulse.beat("scoring", 0, len(ref.rows))
-            probabilities = model.probabilities([joined(row) for row in self._rows(ref)])
+            probabilities = model.probabilities([joined(row) for row in self.corpus.rows(ref)])
             pulse.beat("scoring", len(ref.rows), len(ref.rows))
             return Prediction(probabilities=tuple(probabilities), seconds=time.perf_counter() - start)
 

@@ -99,7 +99,7 @@ class Engine:
             libraries = _libraries(method, job)
             pulse = Pulse(job.id, notify)
             if job.fit is not None:
-                fitted = fitted or method.fit(job, job.fit, pulse)
+                fitted = self._measured(fitted or method.fit(job, job.fit, pulse), job, pulse)
                 outcomes.append(fitted)
                 state = fitted.state
             if job.scores:
@@ -117,6 +117,12 @@ class Engine:
             device=self.device,
             versions={name: version(name) for name in libraries},
         )
+
+    def _measured(self, fitted: Fitted, job: Job, pulse: Pulse) -> Fitted:
+        """The fit with what the language model can still do beside the task, in the state as saved."""
+        if job.fit is None or not job.fit.general or not job.arm.trained:
+            return fitted
+        return replace(fitted, general=self._tuner.general(job, fitted.state, pulse))
 
     def run_batch(self, batch: Batch, *, notify: Notify = ignore) -> Iterator[Answer]:
         """Do jobs together; yields each one's answer when it ends.
@@ -202,6 +208,7 @@ def _score(predictor: Predictor, job: Job, outcomes: list[Outcome]) -> None:
             split=score.split,
             rows=score.rows,
             seconds=prediction.seconds,
+            spared_seconds=prediction.spared_seconds,
             **prediction.columns,
         )
         outcomes.append(scored)

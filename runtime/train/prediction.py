@@ -17,6 +17,8 @@ class Prediction:
     probabilities: tuple[tuple[float, ...], ...]
     """(rows, labels)"""
     seconds: float
+    spared_seconds: float = 0.0
+    """What reading these rows had taken before, for another trial."""
 
     @property
     def predicted(self) -> tuple[int, ...]:
@@ -50,6 +52,7 @@ class Written:
     metric: Metric
     """What they are ranked by."""
     seconds: float
+    spared_seconds: float = 0.0
 
     @property
     def columns(self) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from fewtune.compiler import packing
 from fewtune.compiler.plan import Precision
-from fewtune.runtime.job import Batch, Corpus, Fit, Fitted, Job, ModelRef, Notify, RowRef
+from fewtune.runtime.job import Batch, Corpus, Fit, Fitted, General, Job, ModelRef, Notify, RowRef
 from fewtune.runtime.train import adaptation, demonstrations
 from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.adaptations import kind
 from fewtune.runtime.train.demonstrations import Demonstrations
+from fewtune.runtime.train.general import Ability, ability, exam, speaking, timed
 from fewtune.runtime.train.generation import Ending, write
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, train
 from fewtune.runtime.train.memory import PeakMemory, free_bytes, release
@@ -65,6 +66,8 @@ class Tuner:
         self._seen: _Seen | None = None
         self._begun: tuple[Hashable, Mapping[str, Tensor]] | None = None
         """The last continued pre-training, by what it was asked for."""
+        self._before: dict[tuple[Precision, bool], Ability] = {}
+        """What each base can do as it is."""
 
     def base(self, job: Job, pulse: Pulse) -> Base:
         """The resident base, loaded at its first use; and from now on as many threads as are fast at the moment."""
@@ -243,7 +246,7 @@ class Tuner:
             self.encoder,
             self._template(job),
             self._shown_answers(job, fit.train),
-            [self.corpus.splits[fit.train.split][row] for row in fit.train.rows],
+            self.corpus.rows(fit.train),
             count=job.recipe.demonstrations,
             limit=self._limit(base, job),
             room=self._room(base, job) - self._limit(base, job),
@@ -284,6 +287,21 @@ class Tuner:
             return say(self.encoder.rows(template, limit, self.corpus, ref), "scoring")
 
         return predict_rows
+
+    def general(self, job: Job, state: bytes, pulse: Pulse) -> General:
+        """What the language model can do beside the task, before and in a state."""
+        arm, base = speaking(job.arm), self.base(job, pulse)
+        asked = exam(self.encoder, self._room(base, job))
+        if arm.base not in self._before:
+            still = arm.model_copy(update={"adaptation": "none", "lora": None})
+            self._before[arm.base] = ability(adaptation.tuned(base, still, [], {}), asked)
+        before, tensors = self._before[arm.base], adaptation.restored(base, job.arm, state)
+        after, seconds = timed(adaptation.tuned(base, arm, [], tensors), asked)
+        return General(
+            version=asked.version, loss_before=before.loss, loss=after.loss, accuracy_before=before.accuracy,
+            accuracy=after.accuracy, tokens=sum(len(row) - 1 for row in asked.paragraphs), items=len(asked.items),
+            seconds=seconds,
+        )  # fmt: skip
 
     def key(self, job: Job) -> Hashable:
         """What of a job changes the base's features of a row."""
@@ -343,7 +361,7 @@ class Tuner:
 
     def _answers(self, job: Job, ref: RowRef) -> list[Any]:
         """The label of each row, or its target."""
-        rows = [self.corpus.splits[ref.split][row] for row in ref.rows]
+        rows = self.corpus.rows(ref)
         return [row.target if job.arm.generation else row.label for row in rows]
 
     def _facts(self, job: Job) -> dict[str, Any]:
