@@ -8,6 +8,7 @@ from fewtune.compiler.diff import is_dropped
 from fewtune.compiler.expand import CV
 from fewtune.compiler.plan import Plan
 from fewtune.specs.diagnostic import Diagnostic, StoreError
+from fewtune.store.burdens import Burden, burdens
 from fewtune.store.history import Run
 from fewtune.store.learning import Forecast
 from fewtune.store.reader import ComparisonRow, LeaderboardRow, Reader
@@ -34,6 +35,8 @@ class Results:
     """What must be known of single trials."""
     forecast: Forecast | None
     """What more labels would bring; None where the run has one data size only."""
+    burdens: dict[str, Burden]
+    """What the arms of the main split take and forget at the largest n."""
 
     def data(self) -> dict[str, Any]:
         """For `--json`."""
@@ -46,6 +49,7 @@ class Results:
             "forecast": asdict(self.forecast) if self.forecast else None,
             "leaderboard": [asdict(row) for row in self.board + self.others],
             "comparisons": [asdict(row) for row in self.comparisons],
+            "burdens": [asdict(burden) for burden in self.burdens.values()],
         }
 
 
@@ -76,7 +80,9 @@ def results(workspace: Path, experiment: str | None = None) -> Results:
         looks=looks(reader, run, split), dropped=dropped(reader, plan),
     )  # fmt: skip
     curve = _forecast(reader, plan, next((row for row in board if row.chosen), None))
-    return Results(name, run, plan, split, board, others, compared, said, noted(reader, plan), curve)
+    found = burdens(reader, run.id, plan.final_n)
+    taken = {row.arm: found[row.arm] for row in board if row.arm in found}
+    return Results(name, run, plan, split, board, others, compared, said, noted(reader, plan), curve, taken)
 
 
 def noted(reader: Reader, plan: Plan) -> tuple[str, ...]:

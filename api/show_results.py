@@ -7,6 +7,7 @@ from rich.text import Text
 
 from fewtune.api.answers import Results
 from fewtune.api.console import heading, safe, table
+from fewtune.store.burdens import Burden
 from fewtune.store.query import Answer
 from fewtune.store.reader import LeaderboardRow
 
@@ -32,6 +33,11 @@ def show_results(out: Console, found: Results) -> None:
         heading(out, f"Leaderboard: {found.plan.metric} on {found.split} at n = {found.plan.final_n}")
         table(out, ("arm", "mean", "95 % interval", "seeds", "items", "covers", ""), [_row(row) for row in found.board],
               right=("mean", "seeds", "items"))  # fmt: skip
+    if any(burden.trainable_parameters for burden in found.burdens.values()):
+        heading(out, f"What it takes at n = {found.plan.final_n} (describe costs)")
+        names = ("arm", "training", "memory", "parameters", "saved", "per item", "forgetting", "probe")
+        rows = [_burden(burden) for burden in found.burdens.values()]
+        table(out, names, rows, right=names[1:])
     if found.others:
         heading(out, "Other splits and data sizes")
         rows = [(row.split, row.n, *_row(row)[:3]) for row in found.others]
@@ -45,6 +51,16 @@ def _row(row: LeaderboardRow) -> tuple[Any, ...]:
     if row.diverged:
         mark += f" {row.diverged} diverged"
     return row.arm, f"{row.mean:.3f}", f"{row.ci_low:.3f} to {row.ci_high:.3f}", row.seeds, row.items, covers, mark
+
+
+def _burden(burden: Burden) -> tuple[str, ...]:
+    values = (
+        (burden.training_seconds, "{:.1f} s", 1.0), (burden.peak_memory_bytes, "{:.2f} GB", 1e-9),
+        (burden.trainable_parameters, "{:,.0f}", 1.0), (burden.adapter_bytes, "{:,.0f} kB", 1e-3),
+        (burden.latency_ms, "{:.1f} ms", 1.0), (burden.forgetting, "{:+.3f}", 1.0),
+        (burden.probe_change, "{:+.2f}", 1.0),
+    )  # fmt: skip
+    return burden.arm, *("" if value is None else form.format(value * unit) for value, form, unit in values)
 
 
 def show_answer(out: Console, answer: Answer) -> None:

@@ -48,6 +48,24 @@ def test_an_event_survives_the_journal(event: Event) -> None:
     assert end == after == (len(line), 1, end.checksum, 3)
 
 
+def test_what_was_written_before_there_were_these_fields_is_read() -> None:
+    """Journals of earlier versions say nothing of the general ability, of spared seconds and of turned labels."""
+    later = {"fitted": "general", "evaluated": "spared_seconds", "sampled": "flipped"}
+    for event in EXAMPLES:
+        if event.kind in later:
+            data = event.model_dump(mode="json", exclude={"kind"})
+            assert (
+                parse(event.kind, {name: value for name, value in data.items() if name != later[event.kind]}) == event
+            )
+
+
+def test_a_state_that_diverged_has_no_ability() -> None:
+    nan = float("nan")
+    found = events.General(version=1, loss_before=3.0, loss=nan, accuracy_before=0.8, accuracy=nan, tokens=5, items=2,
+                           seconds=0.1)  # fmt: skip
+    assert (found.loss, found.accuracy, found.loss_before) == (None, None, 3.0)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_not_finite_is_null(value: float) -> None:
     assert Scores(accuracy=value, macro_f1=value, mcc=0.5) == Scores(accuracy=None, macro_f1=None, mcc=0.5)
