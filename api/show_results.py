@@ -36,8 +36,7 @@ def show_results(out: Console, found: Results) -> None:
     if any(burden.trainable_parameters for burden in found.burdens.values()):
         heading(out, f"What it takes at n = {found.plan.final_n} (describe costs)")
         names = ("arm", "training", "memory", "parameters", "saved", "per item", "forgetting", "probe")
-        rows = [_burden(burden) for burden in found.burdens.values()]
-        table(out, names, rows, right=names[1:])
+        table(out, names, [_burden(burden) for burden in found.burdens.values()], right=names[1:])
     if found.others:
         heading(out, "Other splits and data sizes")
         rows = [(row.split, row.n, *_row(row)[:3]) for row in found.others]

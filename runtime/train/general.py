@@ -38,6 +38,11 @@ class Exam:
     options: tuple[tuple[int, ...], ...]
     """First token of each item's words, the right one first."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Tokens of the text that are predicted, and items; smaller where little can be read."""
+        return sum(len(row) - 1 for row in self.paragraphs), len(self.items)
+
 
 @dataclass(frozen=True)
 class Ability:

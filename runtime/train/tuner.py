@@ -66,8 +66,8 @@ class Tuner:
         self._seen: _Seen | None = None
         self._begun: tuple[Hashable, Mapping[str, Tensor]] | None = None
         """The last continued pre-training, by what it was asked for."""
-        self._before: dict[tuple[Precision, bool], Ability] = {}
-        """What each base can do as it is."""
+        self._before: dict[Hashable, Ability] = {}
+        """What each base can do as it is, by its kind and the size of what it was asked."""
 
     def base(self, job: Job, pulse: Pulse) -> Base:
         """The resident base, loaded at its first use; and from now on as many threads as are fast at the moment."""
@@ -292,15 +292,15 @@ class Tuner:
         """What the language model can do beside the task, before and in a state."""
         arm, base = speaking(job.arm), self.base(job, pulse)
         asked = exam(self.encoder, self._room(base, job))
-        if arm.base not in self._before:
-            still = arm.model_copy(update={"adaptation": "none", "lora": None})
-            self._before[arm.base] = ability(adaptation.tuned(base, still, [], {}), asked)
-        before, tensors = self._before[arm.base], adaptation.restored(base, job.arm, state)
+        name = arm.base, asked.size
+        if name not in self._before:
+            still = arm.model_copy(update={"adaptation": "none"})
+            self._before[name] = ability(adaptation.tuned(base, still, [], {}), asked)
+        before, tensors = self._before[name], adaptation.restored(base, job.arm, state)
         after, seconds = timed(adaptation.tuned(base, arm, [], tensors), asked)
         return General(
             version=asked.version, loss_before=before.loss, loss=after.loss, accuracy_before=before.accuracy,
-            accuracy=after.accuracy, tokens=sum(len(row) - 1 for row in asked.paragraphs), items=len(asked.items),
-            seconds=seconds,
+            accuracy=after.accuracy, tokens=asked.size[0], items=asked.size[1], seconds=seconds,
         )  # fmt: skip
 
     def key(self, job: Job) -> Hashable:

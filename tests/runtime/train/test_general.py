@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from adaptation_cases import CASES, Case
 from safetensors.torch import load as load_tensors
 from tiny import LABELS
 from torch import nn
@@ -87,6 +88,18 @@ def test_an_update_of_nothing_forgets_nothing(formulation: str, job: Any, engine
     assert still.accuracy == still.accuracy_before
     assert abs(moved.loss - moved.loss_before) > 1e-3
     assert moved.loss_before == still.loss_before
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
+def test_every_adaptation_is_measured_in_its_state(case: Case, job: Any, engine: Any) -> None:
+    """Where training starts from the base itself, without a step next to nothing is forgotten; trained tokens are read before the text."""
+    task = job("pattern", "full", architecture=case.architecture, learning_rate=0.0)
+    arm = case.of(task.arm)
+    still = general(fitted(engine(case.architecture), task.model_copy(update={"arm": arm})))
+    recipe = task.recipe.model_copy(update={"learning_rate": 0.02})
+    moved = general(fitted(engine(case.architecture), task.model_copy(update={"arm": arm, "recipe": recipe})))
+    assert (abs(still.loss - still.loss_before) < 1e-4) is (arm.virtual_tokens == 0)
+    assert abs(moved.loss - still.loss) > 1e-4
 
 
 @pytest.mark.parametrize("formulation", ["in-context", "probe", "tfidf"])
