@@ -92,7 +92,7 @@ def test_an_update_of_nothing_forgets_nothing(formulation: str, job: Any, engine
 
 @pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
 def test_every_adaptation_is_measured_in_its_state(case: Case, job: Any, engine: Any) -> None:
-    """Where training starts from the base itself, without a step next to nothing is forgotten; trained tokens are read before the text."""
+    """Most start from the base itself, and no step forgets nothing; trained tokens are read before the text."""
     task = job("pattern", "full", architecture=case.architecture, learning_rate=0.0)
     arm = case.of(task.arm)
     still = general(fitted(engine(case.architecture), task.model_copy(update={"arm": arm})))
