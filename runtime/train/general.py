@@ -106,7 +106,7 @@ def _accuracy(tuned: Tuned, asked: Exam) -> float:
     states = torch.cat(_states(tuned, asked.items, whole=False))
     options = torch.tensor(asked.options, device=states.device)
     found = tuned.readout(states).gather(1, options)
-    return float((found[:, 0] > found[:, 1:].amax(dim=1)).float().mean())
+    return int((found[:, 0] > found[:, 1:].amax(dim=1)).sum()) / len(asked.items)
 
 
 def _states(tuned: Tuned, rows: Sequence[Tokens], *, whole: bool) -> list[Tensor]:
