@@ -48,6 +48,11 @@ def speaking(base: Base, arm: Arm, tensors: Mapping[str, Tensor]) -> Tuned:
     return Tuned(placed.reader, token_readout(placed.model), base.shares_beginnings)
 
 
+def untouched(base: Base) -> Tuned:
+    """The base as it is, read out as the next token."""
+    return Tuned(base.reader(base.model), token_readout(base.model), base.shares_beginnings)
+
+
 def score_key(arm: Arm) -> str:
     """The name of an arm's head in its state."""
     return SCORE if kind(arm).own else f"{PEFT}{SCORE}"

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fewtune.compiler.plan import Arm, Generation
 from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.prompt import Encoder
 from fewtune.runtime.train.reading import Tokens
@@ -25,7 +24,6 @@ from fewtune.runtime.train.scoring import in_halves
 EXAM = Path(__file__).resolve().parents[1] / "embedded" / "general.toml"
 CHUNK = 128
 """Places that get their logits at the same time: a logit of each token of the vocabulary takes memory."""
-ANY_TEXT = Generation(max_new_tokens=1, end_tokens=(), stop_at_newline=False)
 
 
 @dataclass(frozen=True)
@@ -77,11 +75,6 @@ def exam(encoder: Encoder, positions: int) -> Exam:
         items=tuple(ids for ids, _ in asked),
         options=tuple(words for _, words in asked),
     )
-
-
-def speaking(arm: Arm) -> Arm:
-    """The same arm, asked for any next token and not for its answer."""
-    return arm.model_copy(update={"formulation": "generation", "generation": ANY_TEXT})
 
 
 @torch.inference_mode()

@@ -18,7 +18,7 @@ from fewtune.runtime.train import adaptation, demonstrations
 from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.adaptations import kind
 from fewtune.runtime.train.demonstrations import Demonstrations
-from fewtune.runtime.train.general import Ability, ability, exam, speaking, timed
+from fewtune.runtime.train.general import Ability, ability, exam, timed
 from fewtune.runtime.train.generation import Ending, write
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, train
 from fewtune.runtime.train.memory import PeakMemory, free_bytes, release
@@ -176,10 +176,10 @@ class Tuner:
         """What continued pre-training makes of the arm's parameters; kept for the next trial that asks for the same."""
         if not fit.pretraining:
             return {}
-        arm = job.arm.model_copy(update={"formulation": "pattern", "name": ""})
+        arm = job.arm.model_copy(update={"formulation": "pattern", "name": "", "label_noise": 0.0})
         steps = job.recipe.pretraining_steps
         recipe = job.recipe.model_copy(update={"steps": steps, "evaluate_every": None, "warmup_steps": steps // 10})
-        asked = (arm.model_dump_json(exclude={"recipes", "method", "pattern"}), recipe, fit.pretraining)
+        asked = (arm.model_dump_json(exclude={"recipes", "method", "pattern", "role"}), recipe, fit.pretraining)
         if self._begun is None or self._begun[0] != asked:
             weights = adaptation.moving(base, arm, 0, seed=0)
             learner = Learner(lambda: adaptation.speaking(base, arm, weights.working), weights, not kind(arm).own)
@@ -290,14 +290,13 @@ class Tuner:
 
     def general(self, job: Job, state: bytes, pulse: Pulse) -> General:
         """What the language model can do beside the task, before and in a state."""
-        arm, base = speaking(job.arm), self.base(job, pulse)
+        arm, base = job.arm, self.base(job, pulse)
         asked = exam(self.encoder, self._room(base, job))
         name = arm.base, asked.size
         if name not in self._before:
-            still = arm.model_copy(update={"adaptation": "none"})
-            self._before[name] = ability(adaptation.tuned(base, still, [], {}), asked)
-        before, tensors = self._before[name], adaptation.restored(base, job.arm, state)
-        after, seconds = timed(adaptation.tuned(base, arm, [], tensors), asked)
+            self._before[name] = ability(adaptation.untouched(base), asked)
+        before, tensors = self._before[name], adaptation.restored(base, arm, state)
+        after, seconds = timed(adaptation.speaking(base, arm, tensors), asked)
         return General(
             version=asked.version, loss_before=before.loss, loss=after.loss, accuracy_before=before.accuracy,
             accuracy=after.accuracy, tokens=asked.size[0], items=asked.size[1], seconds=seconds,
