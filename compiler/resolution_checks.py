@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from math import ceil
 
-from fewtune.compiler.adaptations import GEOMETRY, felt
+from fewtune.compiler.adaptations import GEOMETRY, TRAITS, felt
 from fewtune.compiler.feasibility import fits, item_seconds
 from fewtune.compiler.finding import finding
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
@@ -24,8 +24,8 @@ ROOM_FOR_TEXT = 8
 def check_resolution(resolution: Resolution) -> list[Diagnostic]:
     """Everything that the settled values show."""
     checks = (
-        _arms, _validation, _wordless, _memory, _latency, _untrained, _warmup, _truncation, _words, _seeds, _halving,
-        _pins, _teachers, _pretraining, _noise, _weak_model,
+        _arms, _validation, _wordless, _lacking, _memory, _latency, _untrained, _warmup, _truncation, _words, _seeds,
+        _halving, _pins, _teachers, _pretraining, _noise, _weak_model,
     )  # fmt: skip
     return [found for check in checks for found in check(resolution)]
 
@@ -100,6 +100,15 @@ def _wordless(resolution: Resolution) -> Iterator[Diagnostic]:
             message = f"{resolved.arm.name}: there are no label words that this model can tell apart"
             remedy = "give task.verbalizer, or use a head"
             yield finding("E-verbalizer", message, resolved.idea.place, remedy=remedy)
+
+
+def _lacking(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Arms whose adaptation has nothing to move in this base."""
+    for resolved in resolution.arms:
+        arm = resolved.arm
+        lacking = TRAITS[arm.adaptation].lacks(resolution.situation.facts.model) if arm.trained else ""
+        if lacking:
+            yield finding("E-conflict", f"{arm.name}: {lacking}", resolved.idea.place, remedy="another adaptation")
 
 
 def _memory(resolution: Resolution) -> Iterator[Diagnostic]:
