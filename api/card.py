@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from fewtune.api.answers import Results, results
-from fewtune.compiler.plan import Lora
+from fewtune.compiler.plan import Lora, PreferenceLoss
 from fewtune.runtime.chosen import Chosen
 from fewtune.specs.diagnostic import StoreError
 from fewtune.specs.model import EMBEDDED
 from fewtune.store.reader import LeaderboardRow
 
+PREFERS = "The score says which of two given texts it finds likelier, not how good the texts are that it writes."
 WRITES = "What it writes can be wrong, and it does not say so: the score measures words shared with targets, not truth."
 
 
@@ -103,11 +104,14 @@ def _where(row: LeaderboardRow) -> str:
 
 def _data(model: Chosen) -> str:
     facts = model.plan.facts
+    counted = "Targets used: "
+    if model.plan.experiment.task.prefers:
+        counted = "Pairs used: " if "rejected" in facts.columns else "Judged texts used: "
     rows = ", ".join(f"{name}: {count}" for name, count in facts.rows.items())
     labels = ", ".join(f"{name}: {count}" for name, count in facts.labels.items())
     return (
         f"Source of the training rows: `{model.plan.experiment.data.train.place}`. Rows by split: {rows}. "
-        + (f"Training pool by label: {labels}. Labels used: " if labels else "Targets used: ")
+        + (f"Training pool by label: {labels}. Labels used: " if labels else counted)
         + f"{model.plan.final_n}."
     )
 
@@ -121,10 +125,19 @@ def _recipe(model: Chosen) -> str:
     if arm.formulation == "pattern" and model.plan.verbalizer:
         words = "\n\nLabel words: " + ", ".join(f"{k} = `{v}`" for k, v in model.plan.verbalizer.words.items())
     return (
-        f"{lora}{recipe.steps} steps of {recipe.batch_size}, AdamW, learning rate {recipe.learning_rate:g} "
+        f"{lora}{_loss(arm.preference)}"
+        f"{recipe.steps} steps of {recipe.batch_size}, AdamW, learning rate {recipe.learning_rate:g} "
         f"({recipe.schedule}, {recipe.warmup_steps} warm-up steps), inputs of at most {arm.max_tokens} tokens, base in "
         f"{arm.precision}. Plan `{model.plan.hash}`, run `{model.run.id}`.{pattern}{words}"
     )
+
+
+def _loss(preference: PreferenceLoss | None) -> str:
+    if preference is None:
+        return ""
+    settings = preference.model_dump(exclude={"kind"}, exclude_defaults=True)
+    shown = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in settings.items())
+    return f"preferences by {preference.kind.upper()} ({shown}); "
 
 
 def _geometry(lora: Lora) -> str:
@@ -141,10 +154,16 @@ def _use(model: Chosen, merged: bool) -> str:
     return f"`predict.py` needs only {needs}:\n\n```\necho '{{{fields}}}' | python predict.py{base}\n```"
 
 
+def _said_of_scores(model: Chosen) -> str:
+    if model.plan.experiment.task.prefers:
+        return PREFERS
+    return "The probabilities are not calibrated." if model.plan.labels else WRITES
+
+
 def _limits(model: Chosen, agreement: str) -> str:
     said = [
         f"Trained on {model.plan.final_n} labelled texts; other sources, lengths and languages were not tested.",
-        "The probabilities are not calibrated." if model.plan.labels else WRITES,
+        _said_of_scores(model),
         "`predict.py` computes in fp32; `fewtune predict` computes as trained "
         f"({model.arm.precision}) unless told otherwise. {agreement}".rstrip(),
     ]

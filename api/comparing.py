@@ -7,7 +7,7 @@ from typing import Any
 from fewtune.compiler.expand import CV, VALIDATION
 from fewtune.compiler.plan import Plan
 from fewtune.specs.diagnostic import Diagnostic, StoreError
-from fewtune.specs.evaluation import LABEL_METRICS, TEXT_METRICS, Metric
+from fewtune.specs.evaluation import Metric, metrics_of
 from fewtune.store.history import Run
 from fewtune.store.reader import Reader
 from fewtune.store.statistics import Comparison, compare
@@ -77,8 +77,9 @@ def compare_arms(
             message = f"{plan.experiment_name} has no split {split!r} that arms are compared on"
             remedy = f"there are {', '.join(known)}"
             raise StoreError(Diagnostic(code="E-not-found", message=message, remedy=remedy), exit_status=7)
-    if plan_a.experiment.task.writes != plan_b.experiment.task.writes:
-        message = f"{a} and {b} do not answer alike: one gives labels, the other texts"
+    kinds = [metrics_of(plan.experiment.task.type) for plan in (plan_a, plan_b)]
+    if kinds[0] != kinds[1]:
+        message = f"{a} and {b} do not answer alike: {kinds[0][0]} measures one, {kinds[1][0]} the other"
         raise StoreError(Diagnostic(code="E-conflict", message=message), exit_status=7)
     first, second = (arm_runs(reader, plan, arm, n, split, chosen) for plan, arm in ((plan_a, arm_a), (plan_b, arm_b)))
     if first.labels.tolist() != second.labels.tolist() or first.rows.tolist() != second.rows.tolist():
@@ -89,7 +90,7 @@ def compare_arms(
 
 
 def _metric(name: str, plan: Plan) -> Metric:
-    known = TEXT_METRICS if plan.experiment.task.writes else LABEL_METRICS
+    known = metrics_of(plan.experiment.task.type)
     if name not in known:
         message = f"--metric {name}: expected {', '.join(known[:-1])} or {known[-1]}"
         raise StoreError(Diagnostic(code="E-usage", message=message), exit_status=2)

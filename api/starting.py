@@ -7,6 +7,7 @@ from typing import Any
 
 from fewtune.compiler.compilation import compile_plan
 from fewtune.runtime.probe.columns import label_column, pair_columns, text_column, writing_task
+from fewtune.runtime.probe.preferring import preference_task
 from fewtune.runtime.probe.probing import probe
 from fewtune.runtime.probe.rows import Table, cells, read_table
 from fewtune.specs.data import Source
@@ -74,6 +75,13 @@ def guess(table: Table, data: Path, *, label: str | None = None, text: str | Non
             remedy = f"the columns are {', '.join(table.columns)}"
             message = f"{data.name} has no column {column!r}"
             raise PlanError(Diagnostic(code="E-column", message=message, remedy=remedy))
+    preferred = None if label else preference_task(table)
+    if preferred is not None:
+        columns = preferred | ({"text": text} if text else {})
+        return {
+            "task": "preference", "columns": columns, "label": None, "labels": [], "rows": len(table),
+            "test": _test_file(data),
+        }  # fmt: skip
     written = None if label else writing_task(table)
     if written is not None:
         task, columns = written

@@ -56,7 +56,7 @@ class Costing:
 
     def _trained_tokens(self, arm: Arm) -> float:
         """Mean tokens of one training example, its target included."""
-        return self._tokens(arm, self.mean_train) + self.mean_target
+        return arm.compared * (self._tokens(arm, self.mean_train) + self.mean_target)
 
     @cached_property
     def mean_target(self) -> float:
@@ -66,7 +66,7 @@ class Costing:
 
     def _written(self, arm: Arm) -> float:
         """Mean tokens that the arm writes for a row: one without training often does not stop by itself."""
-        if arm.generation is None:
+        if arm.generation is None or self.resolution.situation.preferences is not None:
             return 0.0
         most = float(arm.generation.max_new_tokens)
         return min(most, self.mean_target + 1) if arm.trained else most
@@ -182,6 +182,8 @@ class Costing:
         if arm.plain:
             return 0.05
         tokens = rows * self._tokens(arm, mean_tokens)
+        if self.resolution.situation.preferences is not None:  # both texts, by the arm and by its base
+            tokens = 4 * (tokens + rows * self.mean_target)
         if arm.formulation == "in-context":
             tokens *= CACHED_PROMPT
         model, device = s.facts.model, s.facts.device
@@ -301,7 +303,8 @@ class Costing:
             return 0
         micro = max((recipe.micro_batch for recipe in arm.recipes), default=0) or 8
         new = new_tokens(arm)
-        load = Load(arm.adaptation, arm.precision, slots * resolved.trainable, slots * micro, arm.max_tokens + new, new,
+        micro *= slots * arm.compared
+        load = Load(arm.adaptation, arm.precision, slots * resolved.trainable, micro, arm.max_tokens + new, new,
                     arm.depth(s.facts.model.layers))  # fmt: skip
         return peak_bytes(s.facts.model, s.facts.device, load)
 

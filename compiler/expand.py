@@ -15,7 +15,7 @@ from fewtune.compiler.noise import noisy
 from fewtune.compiler.plan import PROBES, Arm, Gate, Level, Recipe, Sample, Stage, Trial
 from fewtune.compiler.resolve import Resolution
 from fewtune.compiler.sample import draw, ordered, parts, pretrained_on, sample_content, stratified, transferred
-from fewtune.specs.evaluation import LABEL_METRICS, TEXT_METRICS, Metric
+from fewtune.specs.evaluation import LABEL_METRICS, Metric, metrics_of
 
 VALIDATION = "validation"
 CV = "cv"
@@ -24,8 +24,8 @@ REFIT = "refit"
 FOUR_BITS = "nf4, blocks of 64, double quantisation, linear layers of the blocks"
 """What a base in four bits is; other arms name none."""
 
-GEOMETRY = {"adapter", "virtual_tokens", "top_layers", "layer_decay"}
-"""Fields of an arm that say what moves beside LoRA."""
+GEOMETRY = {"adapter", "virtual_tokens", "top_layers", "layer_decay", "preference"}
+"""Fields of an arm that say what moves beside LoRA, and how it learns from preferences."""
 
 APART = {"n", "micro_batch", "demonstrations", "penalty", "transfer", "pretraining_steps", "replay"}
 """Fields of a recipe that change nothing, or are named elsewhere."""
@@ -168,7 +168,7 @@ class Expansion:
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """What every evaluation computes."""
-        return TEXT_METRICS if self.resolution.situation.writes else LABEL_METRICS
+        return metrics_of(self.resolution.situation.experiment.task.type)
 
     @cached_property
     def words(self) -> dict[str, str]:

@@ -35,9 +35,10 @@ class SplitFacts(Frozen):
     missing_label: tuple[int, ...] = ()
     """Numbers (from 1) of rows without a label."""
     targets: tuple[str, ...] = ()
-    """Where a text is to be written: hash of the row's target; its label is 0 then, and -1 where it has none."""
+    """Where a text is to be written: hash of the row's target (of a preference: of both texts, or of text and signal);
+    its label is 0 then, and -1 where it has none."""
     target_tokens: tuple[int, ...] = ()
-    """Tokens of the row's target."""
+    """Tokens of the row's target, of a pair the longer one."""
     multiline_targets: int = 0
     """Targets with a line break inside."""
 
@@ -64,7 +65,7 @@ class DataFacts(Frozen):
     fields: tuple[str, ...]
     """Pattern fields in their order: ("text",), ("premise", "hypothesis"), ("question",), ("context", "question")."""
     columns: dict[str, str]
-    """Field (and "label" or "target") -> column."""
+    """Field (and "label" or "target"; of preferences "target" with "rejected" or "label") -> column."""
     labels: tuple[str, ...]
     """Label names in their order; none where a text is to be written."""
     splits: dict[str, SplitFacts]
@@ -73,6 +74,12 @@ class DataFacts(Frozen):
     def strata(self) -> int:
         """Kinds of rows that samples hold in proportion: the labels; one where there are none."""
         return len(self.labels) or 1
+
+    def twin_key(self, row: int) -> str:
+        """What training rows share that say the same: the text; of preferences, whose prompts may come again, all."""
+        train = self.train
+        judged = bool(train.targets) and not self.columns.keys().isdisjoint({"rejected", "label"})
+        return train.groups[row] + (train.targets[row] if judged else "")
 
     @property
     def train(self) -> SplitFacts:

@@ -4,10 +4,11 @@ Each check is a pure function that yields findings. All findings are collected, 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.finding import finding
+from fewtune.compiler.preference_checks import check_preferences
 from fewtune.compiler.resolve import budgets
 from fewtune.compiler.rules.choosing import FOLDS
 from fewtune.compiler.rules.folds import folds
@@ -16,6 +17,7 @@ from fewtune.compiler.situation import Situation
 from fewtune.specs.data import FIELD, WITHOUT_LABELS, pointer_of
 from fewtune.specs.diagnostic import Diagnostic
 
+Check = Callable[[Situation], Iterator[Diagnostic]]
 SMALL_TEST = 100
 RARE = 3
 MANY = 5
@@ -28,7 +30,11 @@ def check_facts(s: Situation) -> list[Diagnostic]:
         _missing, _labels, _pool, _budgets, _splits, _verbalizer, _constraints, _duplicates, _conflicts, _across,
         _balance, _sizes,
     )  # fmt: skip
-    written = (_missing, _targets, _pool_to_write, _budgets, _splits, _constraints, _duplicates, _across, _sizes)
+    written: tuple[Check, ...] = (
+        _missing, _targets, _pool_to_write, _budgets, _splits, _constraints, _duplicates, _across, _sizes,
+    )  # fmt: skip
+    if s.preferences is not None:
+        written += (check_preferences,)
     return [found for check in (written if s.writes else labelled) for found in check(s)]
 
 
@@ -222,10 +228,11 @@ def _constraints(s: Situation) -> Iterator[Diagnostic]:
 
 def _duplicates(s: Situation) -> Iterator[Diagnostic]:
     train = s.facts.data.train
-    groups = Counter(train.groups)
+    twins = [s.facts.data.twin_key(row) for row in range(len(train))]
+    groups = Counter(twins)
     repeated = [group for group, count in groups.items() if count > 1]
     if repeated:
-        rows = [number for number, group in enumerate(train.groups, 1) if groups[group] > 1]
+        rows = [number for number, group in enumerate(twins, 1) if groups[group] > 1]
         message = f"{train.place}: {len(repeated)} text(s) appear more than once ({_rows(rows)})"
         kept = "they share a fold" if s.facts.data.test is None else "the first of each is used"
         yield finding("W-duplicate-rows", message, "/data/train", remedy=kept)

@@ -39,7 +39,7 @@ def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
     name = PLAIN_NAMES.get(a.arm.method) or _tuned(a)
     if a.arm.formulation == "in-context" and len({recipe.demonstrations for recipe in recipes}) == 1:
         name += f" k={recipes[0].demonstrations}"
-    if a.objective != "supervised":
+    if a.objective not in ("supervised", "preference"):
         name += f", {a.objective.replace('-', ' ')}"
     if any(recipe.pretraining_steps for recipe in recipes):
         name += f", {recipes[-1].pretraining_steps} steps of pre-training"

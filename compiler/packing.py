@@ -55,6 +55,8 @@ def alone(arm: Arm) -> str:
         return "it learns from a teacher's answers, and shared steps are built for labels"
     if any(recipe.pretraining_steps for recipe in arm.recipes):
         return "it starts from continued pre-training, and shared steps from new parameters"
+    if arm.preference is not None:
+        return "it weighs texts against each other, and shared steps are built for answers that stand alone"
     return "shared steps are built for LoRA with one learning rate"
 
 
@@ -62,7 +64,9 @@ def key(arm: Arm) -> Key | None:
     """What arms must agree on to share their steps; None: an arm that trains alone."""
     if arm.lora is None or arm.adaptation not in PACKED or arm.lora.lr_ratio != 1.0:
         return None
-    if arm.distillation is not None or any(recipe.pretraining_steps for recipe in arm.recipes):
+    if arm.distillation is not None or arm.preference is not None:
+        return None
+    if any(recipe.pretraining_steps for recipe in arm.recipes):
         return None
     return (arm.precision, arm.adaptation, arm.formulation, tuple(sorted(arm.lora.targets)))
 

@@ -15,7 +15,7 @@ from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import DESCRIPTIVE, Experiment
 from fewtune.specs.frozen import Frozen
-from fewtune.specs.methods import Adaptation, Formulation, MethodName, Objective, Placement, Schedule
+from fewtune.specs.methods import Adaptation, Formulation, MethodName, Objective, Placement, Preference, Schedule
 
 PLAN_VERSION = 1
 PLAIN = ("majority", "tfidf", "encoder", "lead")
@@ -65,6 +65,18 @@ class Distillation(Frozen):
     """Weight of the label's loss; the rest is the teacher's."""
     context: str | None = None
     """What the teacher sees; None: demonstrations, as many as the recipe says."""
+
+
+class PreferenceLoss(Frozen):
+    """How an arm learns from preferences."""
+
+    kind: Preference
+    beta: float = 0.0
+    """DPO, KTO: how strongly it holds to the base. SimPO: scale of the rewards."""
+    reward_margin: float = 0.0
+    """SimPO: by how much the preferred text is to be ahead."""
+    odds_weight: float = 0.0
+    """ORPO: weight of the odds ratio beside the likelihood."""
 
 
 class Generation(Frozen):
@@ -143,10 +155,12 @@ class Arm(Frozen):
     """Factor of the learning rate from each block to the one below."""
     generation: Generation | None = None
     """How the arm writes a text; None: it predicts a label, or copies."""
-    objective: Objective = "supervised"
+    objective: Objective | Literal["preference"] = "supervised"
     """What it learns from."""
     distillation: Distillation | None = None
     """None: it has no teacher."""
+    preference: PreferenceLoss | None = None
+    """None: it does not learn from preferences."""
     regularisation: Regularisation = Regularisation()
     max_tokens: int = 0
     """Longest input, pattern included; longer texts are cut, the pattern never."""
@@ -164,6 +178,11 @@ class Arm(Frozen):
     def depth(self, blocks: int) -> float:
         """Share of the blocks that a backward pass goes through, of so many."""
         return min(1.0, self.top_layers / blocks) if self.top_layers else 1.0
+
+    @property
+    def compared(self) -> int:
+        """Texts that one training example holds: a pair's two, KTO's own one and a stray one (both of a pair's)."""
+        return 2 if self.preference is not None else 1
 
     @property
     def four_bit(self) -> bool:
@@ -321,7 +340,7 @@ class FactsDigest(Frozen):
     devices: int
     rows: dict[str, int]
     columns: dict[str, str]
-    """Pattern field (and "label" or "target") -> column of the data."""
+    """Pattern field (and "label", "target" or "rejected") -> column of the data."""
     labels: dict[str, int]
     """Label -> rows of the training pool; empty where a text is to be written."""
     excluded_rows: int
@@ -332,7 +351,7 @@ class FactsDigest(Frozen):
     @property
     def fields(self) -> dict[str, str]:
         """Pattern field -> column: the columns without the answer's."""
-        return {field: column for field, column in self.columns.items() if field not in ("label", "target")}
+        return {field: column for field, column in self.columns.items() if field not in ("label", "target", "rejected")}
 
 
 class Plan(Frozen):

@@ -15,7 +15,7 @@ from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.sample import transferable, untested
 from fewtune.compiler.situation import Situation
 from fewtune.specs.diagnostic import Diagnostic
-from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, Pins
+from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, Pins, Preference
 
 ROOM_FOR_TEXT = 8
 """Tokens of text below which a pattern leaves nothing to read."""
@@ -129,7 +129,7 @@ def _least_peak(s: Situation, resolved: ResolvedArm) -> int:
     arm = resolved.arm
     new = arm.generation.max_new_tokens if arm.generation else 0
     depth = arm.depth(s.facts.model.layers)
-    load = Load(arm.adaptation, arm.precision, resolved.trainable, 1, arm.max_tokens + new, new, depth)
+    load = Load(arm.adaptation, arm.precision, resolved.trainable, arm.compared, arm.max_tokens + new, new, depth)
     return peak_bytes(s.facts.model, s.facts.device, load)
 
 
@@ -200,6 +200,10 @@ def _halving(resolution: Resolution) -> Iterator[Diagnostic]:
 
 OF_LORA = ("rank", "alpha", "rslora", "dropout", "lr_ratio", "targets")
 """Pins of the low-rank update."""
+OF_PREFERENCE: dict[str, tuple[Preference, ...]] = {
+    "beta": ("dpo", "kto", "simpo"), "reward_margin": ("simpo",), "odds_weight": ("orpo",),
+}  # fmt: skip
+"""Pin -> the ways to learn from preferences that take it."""
 
 
 def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
@@ -216,6 +220,10 @@ def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
         return arm.generation is not None
     if pin == "early_stopping":
         return arm.trained and any(level.validation for level in resolution.situation.levels)
+    if pin in OF_PREFERENCE:
+        return arm.preference is not None and arm.preference.kind in OF_PREFERENCE[pin]
+    if pin in ("dropout", "objective") and arm.preference is not None:
+        return False
     if pin in GEOMETRY:
         return felt(pin, arm.adaptation)
     return arm.adaptation in LOW_RANK if pin in OF_LORA else arm.trained

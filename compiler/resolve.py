@@ -28,11 +28,13 @@ from fewtune.compiler.plan import (
     Generation,
     Level,
     Lora,
+    PreferenceLoss,
     Recipe,
     Verbalizer,
 )
 from fewtune.compiler.rules.base_model import base_model
 from fewtune.compiler.rules.batch_size import batch_size
+from fewtune.compiler.rules.beta import beta
 from fewtune.compiler.rules.choosing import asked_for, choosing
 from fewtune.compiler.rules.context import context
 from fewtune.compiler.rules.data_seeds import data_seeds
@@ -53,6 +55,7 @@ from fewtune.compiler.rules.methods import left_out, methods
 from fewtune.compiler.rules.metric import metric
 from fewtune.compiler.rules.model_seeds import model_seeds
 from fewtune.compiler.rules.objective import objective
+from fewtune.compiler.rules.odds_weight import odds_weight
 from fewtune.compiler.rules.patterns import patterns
 from fewtune.compiler.rules.penalty import penalty
 from fewtune.compiler.rules.precision import precision
@@ -60,6 +63,7 @@ from fewtune.compiler.rules.preferred import preferred
 from fewtune.compiler.rules.pretraining_steps import pretraining_steps
 from fewtune.compiler.rules.regularisation import regularisation
 from fewtune.compiler.rules.replay import replay
+from fewtune.compiler.rules.reward_margin import reward_margin
 from fewtune.compiler.rules.rslora import rslora
 from fewtune.compiler.rules.sampling import sampling
 from fewtune.compiler.rules.schedule import schedule
@@ -311,7 +315,7 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
     notes = Notes()
     a = _from(ArmSituation, s, arm=idea)
     notes.note("/method", "methods", replace(idea.choice, value=idea.method))
-    lora = generation = distillation = None
+    lora = generation = distillation = loss = None
     if idea.generates:
         a, generation = _generation(a, notes)
     if idea.formulation not in PLAIN:
@@ -321,6 +325,7 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
     a = _geometry(a, notes)
     if idea.adaptation != "none":
         a, distillation = _objective(a, notes)
+        a, loss = _preference(a, notes)
         notes.settle(regularisation, a, "/regularisation")
     recipes = tuple(_recipe(a, level, index, cuts, notes) for index, level in enumerate(s.levels))
     outer.warnings.extend(notes.warnings)
@@ -339,6 +344,7 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
         objective=a.objective,
         distillation=distillation,
         generation=generation,
+        preference=loss,
         max_tokens=a.max_tokens,
         precision=s.precision,
         recipes=recipes,
@@ -359,7 +365,8 @@ def _lora(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Lora]:
     every = sorted(linear.name for linear in a.facts.model.linears)
     wanted = every if pins.targets == "all-linear" else list(pins.targets) if pins.targets else None
     a = replace(a, targets=tuple(notes.settle(lora_targets, a, "/lora/targets", wanted, at("targets"))))
-    drops = notes.settle(lora_dropout, a, "/lora/dropout", pins.dropout, at("dropout"))
+    asked = pins.dropout if a.arm.preference is None else None  # masks are built for packs
+    drops = notes.settle(lora_dropout, a, "/lora/dropout", asked, at("dropout"))
     a = replace(a, lr_ratio=notes.settle(lr_ratio, a, "/lora/lr_ratio", pins.lr_ratio, at("lr_ratio")))
     lora = Lora(rank=a.rank, alpha=a.alpha, targets=a.targets, rslora=a.rslora, dropout=drops, lr_ratio=a.lr_ratio)
     return a, lora
@@ -384,13 +391,28 @@ def _generation(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Generation
 
 def _objective(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Distillation | None]:
     pins, at = a.arm.pins, a.arm.pointer
-    a = replace(a, objective=notes.settle(objective, a, "/objective", pins.objective, at("objective")))
-    if a.objective == "supervised":
+    asked = None if a.arm.preference else pins.objective
+    a = replace(a, objective=notes.settle(objective, a, "/objective", asked, at("objective")))
+    if a.objective in ("supervised", "preference"):
         return a, None
     heat = notes.settle(temperature, a, "/distillation/temperature", _first(pins.temperature), at("temperature"))
     weight = notes.settle(label_weight, a, "/distillation/label_weight", pins.label_weight, at("label_weight"))
     seen = notes.settle(context, a, "/distillation/context", pins.context, at("context"))
     return a, Distillation(temperature=heat, label_weight=weight, context=seen)
+
+
+def _preference(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, PreferenceLoss | None]:
+    pins, at, kind = a.arm.pins, a.arm.pointer, a.arm.preference
+    if kind is None:
+        return a, None
+    if kind == "orpo":
+        weight = notes.settle(odds_weight, a, "/preference/odds_weight", pins.odds_weight, at("odds_weight"))
+        return a, PreferenceLoss(kind=kind, odds_weight=weight)
+    a = replace(a, beta=notes.settle(beta, a, "/preference/beta", pins.beta, at("beta")))
+    if kind != "simpo":
+        return a, PreferenceLoss(kind=kind, beta=a.beta)
+    ahead = notes.settle(reward_margin, a, "/preference/reward_margin", pins.reward_margin, at("reward_margin"))
+    return a, PreferenceLoss(kind=kind, beta=a.beta, reward_margin=ahead)
 
 
 def trainable_parameters(a: ArmSituation) -> int:
@@ -445,7 +467,7 @@ def _trained_recipe(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Re
     micro = micro_batch(r, r.settled["batch_size"], trainable_parameters(r))
     because = f"the largest that fits into {limit_bytes(r.experiment, r.facts.device) / 1e9:.1f} GB"
     notes.note(f"{at}/micro_batch", "memory", Choice(value=micro, because=because, rule="fact"))
-    taught = _taught(r, at, notes) if r.objective != "supervised" else {}
+    taught = _taught(r, at, notes) if r.objective not in ("supervised", "preference") else {}
     return Recipe(n=r.level.n, micro_batch=micro, **dict(r.settled), **stopping, **taught)
 
 
@@ -484,7 +506,8 @@ def micro_batch(a: ArmSituation, batch: int, trainable: int) -> int:
     """The batch, halved until the predicted peak fits; never below one."""
     limit, micro = limit_bytes(a.experiment, a.facts.device), batch
     while micro > 1:
-        load = Load(a.arm.adaptation, a.precision, trainable, micro, a.max_tokens + a.max_new_tokens, a.max_new_tokens,
+        texts = 2 * micro if a.arm.preference else micro
+        load = Load(a.arm.adaptation, a.precision, trainable, texts, a.max_tokens + a.max_new_tokens, a.max_new_tokens,
                     a.depth)  # fmt: skip
         if peak_bytes(a.facts.model, a.facts.device, load) <= limit:
             break

@@ -28,9 +28,9 @@ def pool(data: DataFacts) -> tuple[tuple[int, ...], tuple[int, ...]]:
             continue
         if group in held_out:
             excluded.append(row)
-        elif data.test is None or group not in seen:
+        elif data.test is None or data.twin_key(row) not in seen:
             usable.append(row)
-        seen.add(group)
+        seen.add(data.twin_key(row))
     return tuple(usable), tuple(excluded)
 
 

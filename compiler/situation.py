@@ -6,7 +6,7 @@ rule's signature says what it can depend on.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from fewtune.compiler.decision import Alternative, Decision
 from fewtune.compiler.evidence import EVIDENCE, GIVEN
@@ -14,7 +14,17 @@ from fewtune.compiler.facts import Facts
 from fewtune.compiler.plan import Choosing, Level, Precision, Verbalizer
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import Experiment
-from fewtune.specs.methods import METHODS, Adaptation, Formulation, MethodName, Objective, Pins, Placement
+from fewtune.specs.methods import (
+    METHODS,
+    PREFERENCES,
+    Adaptation,
+    Formulation,
+    MethodName,
+    Objective,
+    Pins,
+    Placement,
+    Preference,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +106,16 @@ class Situation:
     @property
     def answers(self) -> str:
         """What n counts, in words."""
+        if self.preferences is not None:
+            return self.preferences
         return "targets" if self.writes else "labels"
+
+    @property
+    def preferences(self) -> str | None:
+        """What the rows say of preferences: "pairs" of texts, or "signals" of single ones; None: nothing."""
+        if not self.experiment.task.prefers:
+            return None
+        return "pairs" if "rejected" in self.facts.data.columns else "signals"
 
     @property
     def target_lengths(self) -> tuple[int, ...]:
@@ -169,6 +188,11 @@ class ArmIdea:
         """Which parameters move."""
         return METHODS[self.method][1]
 
+    @property
+    def preference(self) -> Preference | None:
+        """How it learns from preferences; None: it does not."""
+        return PREFERENCES.get(self.method)
+
     def pointer(self, pin: str) -> str:
         """Where the spec writes a pin of this arm."""
         return f"{self.place}/{pin}" if pin in self.own_pins else f"/methods/pin/{pin}"
@@ -191,12 +215,13 @@ class ArmSituation(Situation):
     alpha: float = 0.0
     targets: tuple[str, ...] = ()
     lr_ratio: float = 1.0
-    objective: Objective = "supervised"
+    objective: Objective | Literal["preference"] = "supervised"
     width: int = 0
     placement: Placement = "houlsby"
     virtual_tokens: int = 0
     top_layers: int = 0
     layer_decay: float = 1.0
+    beta: float = 0.0
 
     @property
     def trained(self) -> bool:

@@ -26,6 +26,8 @@ def _steps(s: Situation) -> Value | None:
 FACTS: dict[str, Callable[[Situation], Value | None]] = {
     "answer": lambda s: "text" if s.writes else "label",
     "task": lambda s: s.experiment.task.type,
+    "preferences": lambda s: s.preferences,
+    "preference_loss": lambda s: s.arm.preference if isinstance(s, ArmSituation) else None,
     "labels": _labels,
     "labels_per_class": lambda s: None if s.writes else _labels(s) / len(s.label_names),
     "label_words": lambda s: None if s.writes else s.verbalizer is not None,

@@ -28,6 +28,7 @@ SAYINGS: dict[TaskType, tuple[str, dict[str, str], str]] = {
     "question-answering": ("Answer the question as briefly as possible.",
                            {"context": "Text", "question": "Question"}, "Answer"),
     "generation": ("Write the text that follows from this one.", {"text": "Text"}, "Answer"),
+    "preference": ("Answer.", {"text": "Question"}, "Answer"),
 }  # fmt: skip
 """Task whose answer is a text -> the instruction, the names of its fields, the name of the answer."""
 CHATML = "<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n"

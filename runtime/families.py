@@ -85,6 +85,7 @@ class JobMaker:
             words=verbalizer.words if verbalizer else {},
             tokens=verbalizer.tokens if verbalizer else {},
             metric=self.plan.metric,
+            compares=self.plan.experiment.task.prefers,
             fit=self._fit(family.fit) if fit and family.fit else None,
             scores=tuple(self._score(stage) for stage in scores),
             attempt=attempt,

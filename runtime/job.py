@@ -7,6 +7,7 @@ from typing import Literal
 from fewtune.compiler.plan import Arm, Flip, Recipe
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.frozen import Frozen
+from fewtune.store.judgements import Item
 
 
 class Row(Frozen):
@@ -15,9 +16,11 @@ class Row(Frozen):
     fields: dict[str, str]
     """Pattern field -> text."""
     label: int = -1
-    """Index into the task's labels; -1: none."""
+    """Index into the task's labels; of a text that is judged alone 1 where it was liked, else 0; -1: none."""
     target: str = ""
-    """The text that is to be written; empty where labels are given."""
+    """The text that is to be written, or is preferred; empty where labels are given."""
+    rejected: str = ""
+    """The worse text of a pair."""
 
 
 class Corpus(Frozen):
@@ -95,6 +98,8 @@ class Job(Frozen):
     """Label -> the token it is recognised by."""
     metric: Metric = "accuracy"
     """What written texts are validated by."""
+    compares: bool = False
+    """Whether the likelihoods of the rows' texts are compared, instead of texts being written."""
     fit: Fit | None
     """None: the state is given, or the arm needs none."""
     scores: tuple[Score, ...]
@@ -176,6 +181,8 @@ class Scored:
     """(rows, labels), normalised over the labels."""
     texts: tuple[str, ...] = ()
     """What was written for each row, where a text is asked for."""
+    judged: tuple[Item, ...] = ()
+    """How likely the texts of each row are, where they are compared."""
     seconds: float
     spared_seconds: float = 0.0
     """What reading these rows had taken before, for another trial."""

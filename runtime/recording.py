@@ -8,6 +8,7 @@ from fewtune.runtime.families import Family, JobMaker
 from fewtune.runtime.job import Answer, Corpus, Fitted, Scored
 from fewtune.store import event as happened
 from fewtune.store.artefacts import STATE, Artefact
+from fewtune.store.judgements import Judgements
 from fewtune.store.predictions import Predictions
 from fewtune.store.writings import Writings
 
@@ -70,6 +71,9 @@ class Recorder:
             "fingerprint": outcome.fingerprint, "attempt": attempt, "seconds": outcome.seconds,
             "content": self.maker.content(outcome.rows),
         }  # fmt: skip
+        if self.plan.experiment.task.prefers:
+            texts = [(rows[row].target, rows[row].rejected) for row in outcome.rows.rows]
+            return Judgements.scored(outcome.split, outcome.rows.rows, texts, outcome.judged).evaluated(**told)
         if self.plan.experiment.task.writes:
             targets = tuple(rows[row].target for row in outcome.rows.rows)
             return Writings.scored(outcome.split, outcome.rows.rows, targets, outcome.texts).evaluated(**told)

@@ -90,8 +90,8 @@ class Data(Frozen):
     replay: Source | None = None
     """General text, mixed into continued pre-training so that less is forgotten."""
     text: Column | None = None
-    """The column with the text (classification, summarisation, generation). Omitted: guessed, if there is only one
-    sensible choice; so are the other columns."""
+    """The column with the text (classification, summarisation, generation), or the prompt (preference). Omitted:
+    guessed, if there is only one sensible choice; so are the other columns."""
     premise: Column | None = None
     """The column with the first text (pair classification)."""
     hypothesis: Column | None = None
@@ -101,9 +101,12 @@ class Data(Frozen):
     context: Column | None = None
     """The column with the text that holds the answer (question-answering). Omitted and not there: questions alone."""
     label: Column | None = None
-    """The column with the label."""
+    """The column with the label; without pairs, of whether a text was liked (preference)."""
     target: Column | None = None
-    """The column with the text that is to be written (summarisation, question-answering, generation)."""
+    """The column with the text that is to be written (summarisation, question-answering, generation), or that is
+    preferred or judged (preference)."""
+    rejected: Column | None = None
+    """The column with the worse text of each pair (preference)."""
     label_budget: LabelBudget = "all"
     """How many labels (or targets) a trial may see, validation included: a number, a list for a learning curve,
     {per_class = 8}, or "all"."""

@@ -5,11 +5,26 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fewtune.specs.frozen import Frozen
+from fewtune.specs.task import WRITTEN, TaskType
 
-Metric = Literal["accuracy", "macro_f1", "mcc", "rouge_l", "exact_match", "token_f1"]
+Metric = Literal[
+    "accuracy", "macro_f1", "mcc", "rouge_l", "exact_match", "token_f1", "preference_accuracy", "margin"
+]  # fmt: skip
 LABEL_METRICS: tuple[Metric, ...] = ("accuracy", "macro_f1", "mcc")
 TEXT_METRICS: tuple[Metric, ...] = ("rouge_l", "exact_match", "token_f1")
-"""Metrics of predicted labels, and of written texts."""
+PREFERENCE_METRICS: tuple[Metric, ...] = ("preference_accuracy", "margin")
+"""Metrics of predicted labels, of written texts, and of texts whose likelihoods are compared."""
+ITEM_METRICS: tuple[Metric, ...] = (*TEXT_METRICS, *PREFERENCE_METRICS)
+"""Metrics that are the mean of what each item scores."""
+
+
+def metrics_of(task: TaskType) -> tuple[Metric, ...]:
+    """What every evaluation of the task computes."""
+    if task == "preference":
+        return PREFERENCE_METRICS
+    return TEXT_METRICS if task in WRITTEN else LABEL_METRICS
+
+
 Validation = Literal["held-out", "cross-validation", "fixed-schedule"]
 
 
@@ -17,9 +32,10 @@ class Evaluation(Frozen):
     """Metric, seeds, folds and how arms are chosen."""
 
     metric: Metric | None = None
-    """What arms are chosen and compared by; all three of the task's kind are reported. Labels: accuracy, macro_f1, mcc;
+    """What arms are chosen and compared by; all of the task's kind are reported. Labels: accuracy, macro_f1, mcc;
     omitted: accuracy, or where one label dominates, MCC (two labels) or macro-F1. Written texts: rouge_l, exact_match,
-    token_f1; omitted: token_f1 for question-answering, else rouge_l."""
+    token_f1; omitted: token_f1 for question-answering, else rouge_l. Preferences: preference_accuracy, margin; omitted:
+    preference_accuracy."""
     data_seeds: Annotated[int, Field(ge=1, le=200, strict=True)] | None = None
     """How many different samples of labelled examples (without a test split: fold assignments)."""
     model_seeds: Annotated[int, Field(ge=1, le=50, strict=True)] | None = None

@@ -8,7 +8,6 @@ TASKS: dict[str, str] = {
     "sequence-labelling": "one label for each token",
     "sequence-labeling": "one label for each token",
     "multi-label": "several labels for one text; today: one yes/no classification for each label",
-    "preference": "alignment on preferred answers",
     "augmentation": "synthetic examples from a teacher model",
 }
 """Task types for later -> what they are."""

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from fewtune.specs.data import FIELD, PerClass
 from fewtune.specs.diagnostic import Diagnostic, SpecError
-from fewtune.specs.evaluation import LABEL_METRICS, TEXT_METRICS
+from fewtune.specs.evaluation import metrics_of
 from fewtune.specs.experiment import Experiment
 from fewtune.specs.findings import findings
 from fewtune.specs.methods import METHODS, MethodName, suits
 from fewtune.specs.parse import Document, Format, format_of, parse
 from fewtune.specs.task import FIELDS, OPTIONAL
 
-COLUMNS = ("text", "premise", "hypothesis", "context", "question", "label", "target")
+COLUMNS = ("text", "premise", "hypothesis", "context", "question", "label", "target", "rejected")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _meanings(document: Document) -> list[Diagnostic]:
 def _columns(experiment: Experiment) -> list[Diagnostic]:
     """Columns of another task."""
     task = experiment.task
-    own = {*FIELDS[task.type], task.answer}
+    own = {*FIELDS[task.type], task.answer, *(("rejected", "label") if task.prefers else ())}
     foreign = [name for name in COLUMNS if name not in own and getattr(experiment.data, name) is not None]
     return [
         Diagnostic(code="E-conflict", message=f"{task.type} has {_own(experiment, name)}, not {name}",
@@ -99,6 +99,8 @@ def _columns(experiment: Experiment) -> list[Diagnostic]:
 
 def _own(experiment: Experiment, name: str) -> str:
     """What the task has in the place of a column of another task."""
+    if name == "rejected":
+        return f"no worse texts, only {experiment.task.answer}s"
     return experiment.task.answer if name in ("label", "target") else " and ".join(FIELDS[experiment.task.type])
 
 
@@ -126,7 +128,7 @@ def _answers(experiment: Experiment) -> list[Diagnostic]:
             message = f"{name} has no effect on {task.type}: {what}"
             remedy = "task.instruction says what is to be written" if name == "question" else "remove it"
             found.append(Diagnostic(code="E-no-effect", message=message, pointer=f"/task/{name}", remedy=remedy))
-    metric, known = experiment.evaluation.metric, TEXT_METRICS if task.writes else LABEL_METRICS
+    metric, known = experiment.evaluation.metric, metrics_of(task.type)
     if metric is not None and metric not in known:
         message = f"{metric} does not measure {task.type}: {what}"
         remedy = f"the metrics are {', '.join(known)}"

@@ -22,6 +22,8 @@ LOW_RANK: tuple[Adaptation, ...] = ("lora", "qlora", "dora")
 """Adaptations by low-rank updates of a frozen base."""
 OWN_WEIGHTS: tuple[Adaptation, ...] = ("full", "bitfit", "norm", "top")
 """Adaptations that move parameters of the base itself, on a copy of these."""
+Preference = Literal["dpo", "orpo", "kto", "simpo"]
+"""How an arm learns from preferences: against the base's own likelihoods (dpo, kto) or without them (orpo, simpo)."""
 MethodName = Literal[
     "majority", "tfidf", "encoder", "probe", "zero-shot", "in-context",
     "pattern+lora", "pattern+qlora", "pattern+full", "head+lora", "head+qlora", "head+full",
@@ -34,6 +36,14 @@ MethodName = Literal[
     "pattern+norm", "head+norm", "generate+norm",
     "pattern+top", "head+top", "generate+top",
     "pattern+ia3", "head+ia3", "generate+ia3",
+    "dpo+lora", "dpo+qlora", "dpo+full", "dpo+dora", "dpo+adapter", "dpo+prefix",
+    "dpo+prompt", "dpo+bitfit", "dpo+norm", "dpo+top", "dpo+ia3",
+    "orpo+lora", "orpo+qlora", "orpo+full", "orpo+dora", "orpo+adapter", "orpo+prefix",
+    "orpo+prompt", "orpo+bitfit", "orpo+norm", "orpo+top", "orpo+ia3",
+    "kto+lora", "kto+qlora", "kto+full", "kto+dora", "kto+adapter", "kto+prefix",
+    "kto+prompt", "kto+bitfit", "kto+norm", "kto+top", "kto+ia3",
+    "simpo+lora", "simpo+qlora", "simpo+full", "simpo+dora", "simpo+adapter", "simpo+prefix",
+    "simpo+prompt", "simpo+bitfit", "simpo+norm", "simpo+top", "simpo+ia3",
 ]  # fmt: skip
 Schedule = Literal["linear", "cosine", "constant"]
 
@@ -47,7 +57,10 @@ NOT_TUNED: dict[MethodName, Formulation] = {
     "lead": "lead",
 }
 """Methods that move nothing of the language model -> how they pose the task."""
-POSED: dict[str, Formulation] = {"pattern": "pattern", "head": "head", "generate": "generation"}
+POSED: dict[str, Formulation] = {
+    "pattern": "pattern", "head": "head", "generate": "generation",
+    "dpo": "generation", "orpo": "generation", "kto": "generation", "simpo": "generation",
+}  # fmt: skip
 """First part of a method's name -> how the task is posed; the second part is its adaptation."""
 
 
@@ -60,13 +73,23 @@ def _choices(method: MethodName) -> tuple[Formulation, Adaptation]:
 
 METHODS: dict[MethodName, tuple[Formulation, Adaptation]] = {name: _choices(name) for name in get_args(MethodName)}
 """Method name -> its two independent choices; where a text is to be written, zero-shot is a generation, too."""
-WRITING: tuple[MethodName, ...] = tuple(name for name in METHODS if METHODS[name][0] in ("lead", "generation"))
+PREFERENCES: dict[MethodName, Preference] = {
+    name: cast(Preference, name.partition("+")[0]) for name in METHODS if name.partition("+")[0] in get_args(Preference)
+}
+"""Method that learns from preferences -> how."""
+WRITING: tuple[MethodName, ...] = tuple(
+    name for name in METHODS if METHODS[name][0] in ("lead", "generation") and name not in PREFERENCES
+)
 """Methods that write a text and give no label; zero-shot and in-context do either."""
 EITHER: tuple[MethodName, ...] = ("zero-shot", "in-context")
 
 
 def suits(method: MethodName, task: TaskType) -> bool:
     """Whether the method can give the task's answer."""
+    if task == "preference":
+        return method in PREFERENCES or method == "zero-shot" or (method in WRITING and method != "lead")
+    if method in PREFERENCES:
+        return False
     if task not in WRITTEN:
         return method not in WRITING
     if method == "lead":
@@ -138,6 +161,12 @@ class Pins(Frozen):
     """Steps of continued pre-training on data.unlabelled before the labels are learnt from."""
     replay: Annotated[float, Field(ge=0, lt=1, strict=True)] | None = None
     """Share of texts of data.replay in continued pre-training."""
+    beta: Annotated[float, Field(gt=0, le=100, strict=True)] | None = None
+    """How strongly DPO and KTO hold to the base, or the scale of SimPO's rewards."""
+    reward_margin: Annotated[float, Field(ge=0, le=100, strict=True)] | None = None
+    """By how much SimPO wants the preferred text ahead (gamma)."""
+    odds_weight: Annotated[float, Field(ge=0, le=100, strict=True)] | None = None
+    """Weight of ORPO's odds ratio beside the likelihood of the preferred text (lambda)."""
     learning_rate: Annotated[tuple[Rate, ...], Field(min_length=1, max_length=50)] | None = None
     """Peak learning rate."""
     steps: Annotated[tuple[Steps, ...], Field(min_length=1, max_length=50)] | None = None

@@ -7,15 +7,18 @@ from pydantic_core import PydanticCustomError
 
 from fewtune.specs.frozen import Frozen
 
-TaskType = Literal["classification", "pair-classification", "summarisation", "question-answering", "generation"]
-WRITTEN: frozenset[TaskType] = frozenset({"summarisation", "question-answering", "generation"})
-"""Tasks whose answer is a text, the target, instead of a label."""
+TaskType = Literal[
+    "classification", "pair-classification", "summarisation", "question-answering", "generation", "preference"
+]  # fmt: skip
+WRITTEN: frozenset[TaskType] = frozenset({"summarisation", "question-answering", "generation", "preference"})
+"""Tasks whose answer is a text, the target, instead of a label; of a preference the one that is preferred."""
 FIELDS: dict[TaskType, tuple[str, ...]] = {
     "classification": ("text",),
     "pair-classification": ("premise", "hypothesis"),
     "summarisation": ("text",),
     "question-answering": ("context", "question"),
     "generation": ("text",),
+    "preference": ("text",),
 }
 """Task -> the fields of its patterns, in their order."""
 OPTIONAL = frozenset({"context"})
@@ -31,7 +34,9 @@ class Task(Frozen):
     type: TaskType
     """classification: one label for a text. pair-classification: one label for two texts (entailment, paraphrase).
     summarisation: a short text that says what a long one says. question-answering: an answer in words to a question,
-    with or without a context to find it in. generation: any text that follows from another one."""
+    with or without a context to find it in. generation: any text that follows from another one.
+    preference: texts like those that people preferred, from pairs of a better and a worse one, or from single ones that
+    were liked or not."""
     labels: tuple[Label, ...] | None = Field(default=None, min_length=2, max_length=500)
     """The labels in their order. Omitted: those of the training data, sorted."""
     verbalizer: dict[Label, Word] | None = None
@@ -48,6 +53,11 @@ class Task(Frozen):
     def writes(self) -> bool:
         """Whether the answer is a text instead of a label."""
         return self.type in WRITTEN
+
+    @property
+    def prefers(self) -> bool:
+        """Whether it learns which texts are preferred."""
+        return self.type == "preference"
 
     @property
     def answer(self) -> Literal["label", "target"]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fewtune.specs.evaluation import TEXT_METRICS, Metric
+from fewtune.specs.evaluation import ITEM_METRICS, Metric
 from fewtune.store.database import Connection
 from fewtune.store.evaluations import answer_columns
 from fewtune.store.statistics import Runs
@@ -133,7 +133,7 @@ def _columns(connection: Connection, run: str, split: str) -> Iterable[tuple[str
     """Trial -> its predictions on the split, by row."""
     table = connection.execute(
         f"""
-        SELECT t.place, p.row_index, p.label, p.predicted, {", ".join(f"p.{metric}" for metric in TEXT_METRICS)}
+        SELECT t.place, p.row_index, p.label, p.predicted, {", ".join(f"p.{metric}" for metric in ITEM_METRICS)}
         FROM private.plan_stage s
         JOIN private.plan_trial t ON t.run = s.run AND t.trial = s.trial
         JOIN private.last_evaluated e ON e.fingerprint = s.fingerprint

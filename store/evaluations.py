@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewtune.specs.evaluation import LABEL_METRICS, TEXT_METRICS, Metric
+from fewtune.specs.evaluation import ITEM_METRICS, LABEL_METRICS, PREFERENCE_METRICS, TEXT_METRICS, Metric
 from fewtune.store.database import Connection, insert
 from fewtune.store.event_rows import Row
 from fewtune.store.metrics import BOUNDS, score
@@ -68,7 +68,7 @@ def _pooled(connection: Connection, pair: _Pair) -> Row:
     """Score all folds of a trial as one set of rows."""
     columns = connection.execute(
         f"""
-        SELECT p.label, p.predicted, {", ".join(f"p.{metric}" for metric in TEXT_METRICS)}
+        SELECT p.label, p.predicted, {", ".join(f"p.{metric}" for metric in ITEM_METRICS)}
         FROM private.plan_stage s
         JOIN private.last_evaluated e ON e.fingerprint = s.fingerprint
         JOIN private.prediction p ON p.seq = e.seq
@@ -86,6 +86,8 @@ def _pooled(connection: Connection, pair: _Pair) -> Row:
 
 
 def answer_columns(columns: Mapping[str, Any]) -> dict[Metric, str]:
-    """Metric -> the column of predictions that it is computed from: labels have three metrics, texts have three."""
-    written = not np.ma.getmaskarray(np.ma.asarray(columns["rouge_l"])).all()
-    return {m: m for m in TEXT_METRICS} if written else dict.fromkeys(LABEL_METRICS, "predicted")
+    """Metric -> the column of predictions that it is computed from: those of labels, of texts or of preferences."""
+    for known in (TEXT_METRICS, PREFERENCE_METRICS):
+        if not np.ma.getmaskarray(np.ma.asarray(columns[known[0]])).all():
+            return {metric: metric for metric in known}
+    return dict.fromkeys(LABEL_METRICS, "predicted")

@@ -176,7 +176,7 @@ class Fitted(Event):
 
 
 class Scores(_Value):
-    """The metrics of one set of predictions: three of labels, or three of texts; None for the others."""
+    """The metrics of one set of predictions, of labels, of texts or of preferences; None for the others."""
 
     accuracy: Number = None
     macro_f1: Number = None
@@ -184,6 +184,8 @@ class Scores(_Value):
     rouge_l: Number = None
     exact_match: Number = None
     token_f1: Number = None
+    preference_accuracy: Number = None
+    margin: Number = None
 
 
 class Evaluated(Event):

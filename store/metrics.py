@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fewtune.specs.evaluation import TEXT_METRICS, Metric
+from fewtune.specs.evaluation import ITEM_METRICS, Metric
 
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float64]
@@ -25,8 +25,11 @@ Answers = npt.NDArray[Any]
 BOUNDS: dict[Metric, tuple[float, float]] = {
     "accuracy": (0.0, 1.0), "macro_f1": (0.0, 1.0), "mcc": (-1.0, 1.0),
     "rouge_l": (0.0, 1.0), "exact_match": (0.0, 1.0), "token_f1": (0.0, 1.0),
+    "preference_accuracy": (0.0, 1.0), "margin": (0.0, 1.0),
 }  # fmt: skip
-"""The lowest and the highest value of each metric."""
+"""The lowest and the highest value of each metric; of one without bounds the ends of its unit."""
+UNBOUNDED: tuple[Metric, ...] = ("margin",)
+"""Metrics that may have any value."""
 
 
 class _Answers(NamedTuple):
@@ -53,7 +56,7 @@ def score(metric: Metric, labels: IntArray, predicted: Answers) -> FloatArray:
     Returns:
         One value for each run, shape (...).
     """
-    if metric in TEXT_METRICS:
+    if metric in ITEM_METRICS:
         means: FloatArray = predicted.mean(axis=-1)
         return means
     answers = _answers(labels, predicted)
@@ -68,7 +71,7 @@ def contributions(metric: Metric, labels: IntArray, predicted: Answers) -> Float
     n * whole - (n - 1) * without_item of Tukey (1958), moved by a constant to have the score as their mean: the
     variance of their mean estimates the variance of the score over items (Efron and Stein 1981).
     """
-    if metric in TEXT_METRICS:
+    if metric in ITEM_METRICS:
         return predicted.astype(np.float64)
     answers = _answers(labels, predicted)
     if metric == "accuracy":

@@ -10,6 +10,7 @@ from fewtune.store.artefacts import Artefacts
 from fewtune.store.database import Connection, insert
 from fewtune.store.event import Evaluated
 from fewtune.store.event_rows import Row
+from fewtune.store.judgements import Judgements
 from fewtune.store.predictions import Predictions, parse_predictions
 from fewtune.store.writings import Writings
 
@@ -44,6 +45,8 @@ def replace_predictions(
             continue
         if isinstance(found, Writings):
             written += _rows(seq, found)
+        elif isinstance(found, Judgements):
+            written += _judged(seq, found)
         else:
             frames.append(_frame(seq, found))
     if frames:
@@ -66,6 +69,15 @@ def _rows(seq: int, found: Writings) -> list[Row]:
         {"seq": seq, "row_index": row, "label": 0, "target": target, "text": text}
         | {metric: each[place] for metric, each in found.items.items()}
         for place, (row, target, text) in enumerate(zip(found.rows, found.targets, found.texts, strict=True))
+    ]
+
+
+def _judged(seq: int, found: Judgements) -> list[Row]:
+    """The preferred texts, or those that were judged; a label of 0 for each."""
+    return [
+        {"seq": seq, "row_index": row, "label": 0, "target": text}
+        | {metric: each[place] for metric, each in found.items.items()}
+        for place, (row, text) in enumerate(zip(found.rows, found.preferred, strict=True))
     ]
 
 

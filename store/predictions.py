@@ -13,6 +13,7 @@ from fewtune.specs.evaluation import Metric
 from fewtune.specs.frozen import Frozen
 from fewtune.store.artefacts import PREDICTIONS, Artefact, foreign
 from fewtune.store.event import Evaluated, Number, Scores
+from fewtune.store.judgements import Judgements
 from fewtune.store.metrics import score
 from fewtune.store.writings import Writings
 
@@ -84,11 +85,11 @@ class Predictions(Frozen):
         return event, artefact
 
 
-_EITHER: TypeAdapter[Predictions | Writings] = TypeAdapter(Predictions | Writings)
+_EITHER: TypeAdapter[Predictions | Writings | Judgements] = TypeAdapter(Predictions | Writings | Judgements)
 
 
-def parse_predictions(content: bytes) -> Predictions | Writings:
-    """Read the file again, of labels or of texts.
+def parse_predictions(content: bytes) -> Predictions | Writings | Judgements:
+    """Read the file again, of labels, of texts or of preferences.
 
     Raises:
         StoreError: E-artefact where another version of fewtune wrote it in another form.

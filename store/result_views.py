@@ -6,6 +6,7 @@ from fewtune.store.work_views import ARM, DATA_SEED, EXPERIMENT, MODEL_SEED, RUN
 SPLIT = "test, a named out-of-domain split, or cv (rows of the training data, scored by models that never saw them)."
 METRIC = (
     "Labels: accuracy, macro_f1 (both 0 to 1) or mcc (-1 to 1). Texts: rouge_l, exact_match or token_f1 (0 to 1). "
+    "Preferences: preference_accuracy (0 to 1) or margin (nats a token, 0: as the base). "
     "Higher is better."
 )
 TEXTS = {
@@ -15,6 +16,12 @@ TEXTS = {
     "token_f1": "F1 of the words shared with the target, 0 to 1; higher is better.",
 }
 """Columns of the metrics of texts."""
+PREFERENCES = {
+    "preference_accuracy": "Share of pairs whose better text is the likelier one, by the mean over tokens (of single "
+    "texts: that moved as they were judged), 0 to 1; higher is better.",
+    "margin": "By how much more than the base the arm prefers the better text, in nats a token; higher is better.",
+}
+"""Columns of the metrics of preferences."""
 CI = "end of the interval for the arm's expected score over data seeds, model seeds and items; null: too few items."
 BASIS = "seeds_and_items: the interval covers both variances. items_only: nothing is known of the variance over seeds."
 
@@ -63,10 +70,11 @@ EVALUATIONS = View(
         "seconds": "How long scoring took.",
         "diverged": "Whether the loss was not finite; such trials are in no leaderboard.",
         **{name: f"Mean over the items. {said} Null: labels are predicted." for name, said in TEXTS.items()},
+        **{name: f"Mean over the items. {said} Null: no texts are compared." for name, said in PREFERENCES.items()},
     },
     query="""
     SELECT r.experiment, v.run, v.trial, t.arm, t.n, t.data_seed, t.model_seed, v.split, v.accuracy, v.macro_f1, v.mcc,
-        v.items, v.seconds, p.diverged, v.rouge_l, v.exact_match, v.token_f1
+        v.items, v.seconds, p.diverged, v.rouge_l, v.exact_match, v.token_f1, v.preference_accuracy, v.margin
     FROM private.evaluation v
     JOIN private.run_started r ON r.run = v.run
     JOIN private.plan_trial t ON t.run = v.run AND t.trial = v.trial
@@ -93,14 +101,15 @@ PREDICTIONS = View(
         "predicted": "The predicted label; null: no valid answer.",
         "probability": "Probability of the predicted label, 0 to 1; null: none was given.",
         "correct": "Whether the predicted label is the right one; null where a text was written.",
-        "target": "The text that was to be written; null: a label was to be predicted.",
+        "target": "The text that was to be written, was preferred or was judged; null: a label was to be predicted.",
         "text": "The text that was written; null: a label was to be predicted.",
         **{name: f"{said} Null: a label was to be predicted." for name, said in TEXTS.items()},
+        **{name: f"Of this item: {said} Null: no texts are compared." for name, said in PREFERENCES.items()},
     },
     query="""
     SELECT r.experiment, s.run, s.trial, t.arm, t.n, t.data_seed, t.model_seed, s.split, s.fold,
         p.row_index + 1 AS row_number, l.label, g.label AS predicted, p.probability, p.label = p.predicted AS correct,
-        p.target, p.text, p.rouge_l, p.exact_match, p.token_f1
+        p.target, p.text, p.rouge_l, p.exact_match, p.token_f1, p.preference_accuracy, p.margin
     FROM private.plan_stage s
     JOIN private.run_started r ON r.run = s.run
     JOIN private.plan_trial t ON t.run = s.run AND t.trial = s.trial

@@ -26,7 +26,7 @@ import numpy as np
 from scipy import special
 
 from fewtune.specs.evaluation import Metric
-from fewtune.store.metrics import BOUNDS, Answers, FloatArray, IntArray, contributions
+from fewtune.store.metrics import BOUNDS, UNBOUNDED, Answers, FloatArray, IntArray, contributions
 
 Basis = Literal["seeds_and_items", "items_only"]
 Verdict = Literal["better", "worse", "cannot tell"]
@@ -35,6 +35,10 @@ STRETCH = 1.5
 """The seeds' variance follows (p (1 - p)) to this power; 1 is binomial, 2 a fixed effect on the logit scale."""
 POWER = 0.8
 """The chance of a verdict that `more_seeds` and `more_items` promise."""
+LEAST = 1e-18
+"""Variance of items that all have the same value, where values have no bounds: arms that train nothing gain nothing."""
+FAR = 1e3
+"""Standard errors beyond which no end of an interval is looked for."""
 MOST_SEEDS = 1_000
 MOST_ITEMS = 100_000
 
@@ -111,6 +115,8 @@ class Spread:
     seeds: int
     """0 without training."""
     items: int
+    bounded: bool = True
+    """Whether values lie between 0 and 1 (differences: -1 and 1)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -140,7 +146,8 @@ def score_interval(
         level: coverage of the interval.
     """
     runs = Runs(predicted=predicted, data_seeds=None if data_seeds is None else tuple(data_seeds))
-    spread = spread_of(_values(metric, labels, runs), trained=data_seeds is not None)
+    values, inside = _values(metric, labels, runs), (0.0, 1.0) if metric not in UNBOUNDED else None
+    spread = spread_of(values, trained=data_seeds is not None, bounds=inside)
     bottom, top = BOUNDS[metric]
     ends = (spread.mean, *score_bounds(spread, 1 - level))
     mean, low, high = (bottom + (top - bottom) * float(end) for end in ends)
@@ -191,12 +198,13 @@ def holm(p_values: Sequence[float], risk: float) -> list[tuple[float, float]]:
     return [judged[index] for index in range(count)]
 
 
-def spread_of(values: FloatArray, *, trained: bool = True, bounds: tuple[float, float] = (0.0, 1.0)) -> Spread:
+def spread_of(values: FloatArray, *, trained: bool = True, bounds: tuple[float, float] | None = (0.0, 1.0)) -> Spread:
     """Split the variance of the mean of `values` (..., seeds, items) into its sources.
 
     The mean squares of the two-way table without replication (Brennan 2001, chapter 3). Items get one imaginary item
     at each of `bounds`: for a proportion that gives Wilson's variance, for a difference it is Bonett and Price's
-    adjustment (2012). Without it a few items on which all agree would leave no variance at all.
+    adjustment (2012). Without it a few items on which all agree would leave no variance at all. Values without bounds
+    get none; their items' variance is that of Student's t instead, for it is estimated from few.
     """
     seeds, items = values.shape[-2:]
     rows, columns = values.mean(axis=-1), values.mean(axis=-2)
@@ -205,29 +213,41 @@ def spread_of(values: FloatArray, *, trained: bool = True, bounds: tuple[float, 
     column_squares = np.square(columns - mean[..., None]).sum(axis=-1)
     total = np.einsum("...si,...si->...", values, values) - seeds * items * mean**2
     rest = np.maximum(total - items * row_squares - seeds * column_squares, 0.0)
-    middle = (items * mean + sum(bounds)) / (items + 2)
-    imaginary = sum((bound - middle) ** 2 for bound in bounds) + items * (mean - middle) ** 2
+    if bounds is None:
+        heavy = (items - 1) / (items - 3) if items > 3 else 3.0
+        by_item = column_squares / (items * max(items - 1, 1)) * heavy + LEAST
+    else:
+        middle = (items * mean + sum(bounds)) / (items + 2)
+        imaginary = sum((bound - middle) ** 2 for bound in bounds) + items * (mean - middle) ** 2
+        by_item = (column_squares + imaginary) / (items * (items + 2))
     alone = max(seeds - 1, 1)
     return Spread(
         mean=mean,
         by_seed=row_squares / (alone * seeds),
-        by_item=(column_squares + imaginary) / (items * (items + 2)),
+        by_item=by_item,
         by_both=rest / (alone * (items - 1) * seeds * items),
         freedom=np.full_like(mean, alone),
         seeds=seeds if trained else 0,
         items=items,
+        bounded=bounds is not None,
     )
 
 
-def contrast_of(a: FloatArray, b: FloatArray, *, paired: bool, trained: tuple[bool, bool] = (True, True)) -> Contrast:
+def contrast_of(
+    a: FloatArray, b: FloatArray, *, paired: bool, trained: tuple[bool, bool] = (True, True), bounded: bool = True
+) -> Contrast:
     """Compare values (..., seeds, items) of two arms; paired means that row i has the same data seed in both.
 
     Without pairing the seeds' variances add up, with the degrees of freedom of Welch and Satterthwaite (1946).
     """
-    spread_a, spread_b = spread_of(a, trained=trained[0]), spread_of(b, trained=trained[1])
+    single, double = ((0.0, 1.0), (-1.0, 1.0)) if bounded else (None, None)
+    spread_a, spread_b = (
+        spread_of(a, trained=trained[0], bounds=single),
+        spread_of(b, trained=trained[1], bounds=single),
+    )
     if paired:
-        return Contrast(difference=spread_of(a - b, bounds=(-1.0, 1.0)), a=spread_a, b=spread_b)
-    items = spread_of((a.mean(axis=-2) - b.mean(axis=-2))[..., None, :], bounds=(-1.0, 1.0))
+        return Contrast(difference=spread_of(a - b, bounds=double), a=spread_a, b=spread_b)
+    items = spread_of((a.mean(axis=-2) - b.mean(axis=-2))[..., None, :], bounds=double)
     by_seed = spread_a.by_seed + spread_b.by_seed
     squares = spread_a.by_seed**2 / spread_a.freedom + spread_b.by_seed**2 / spread_b.freedom
     freedom = np.divide(by_seed**2, squares, out=np.ones_like(by_seed), where=squares > 0)
@@ -270,17 +290,28 @@ def contrast_tail(contrast: Contrast, shift: FloatArray) -> FloatArray:
 
 def score_bounds(spread: Spread, risk: float) -> tuple[FloatArray, FloatArray]:
     """The expected scores that are not rejected at `risk`, lowest and highest."""
-    return _bounds(lambda value: score_tail(spread, value), spread.mean, 0.0, 1.0, risk)
+    return _bounds(lambda value: score_tail(spread, value), spread.mean, *_ends(spread, 0.0), risk)
 
 
 def contrast_bounds(contrast: Contrast, risk: float) -> tuple[FloatArray, FloatArray]:
     """The differences that are not rejected at `risk`, lowest and highest."""
     mean = contrast.difference.mean
-    return _bounds(lambda value: contrast_tail(contrast, mean - value), mean, -1.0, 1.0, risk)
+    ends = _ends(contrast.difference, -1.0)
+    return _bounds(lambda value: contrast_tail(contrast, mean - value), mean, *ends, risk)
+
+
+def _ends(spread: Spread, lowest: float) -> tuple[FloatArray, FloatArray]:
+    """Between what an interval's ends are looked for; `lowest` is the bound of bounded values."""
+    if spread.bounded:
+        return np.full_like(spread.mean, lowest), np.ones_like(spread.mean)
+    far = FAR * np.sqrt(spread.by_seed + spread.by_item)
+    return spread.mean - far, spread.mean + far
 
 
 def _ratio(spread: Spread, hypothesis: FloatArray) -> FloatArray:
     """How much larger p (1 - p) is at the hypothesis than at the mean with its two imaginary items."""
+    if not spread.bounded:
+        return np.ones_like(hypothesis)
     middle = (spread.items * spread.mean + 1) / (spread.items + 2)
     inside = np.clip(hypothesis, 1e-9, 1 - 1e-9)
     ratio: FloatArray = inside * (1 - inside) / (middle * (1 - middle))
@@ -304,11 +335,11 @@ def _stretched(contrast: Contrast, shift: FloatArray) -> Spread:
 
 
 def _bounds(
-    tail: Callable[[FloatArray], FloatArray], mean: FloatArray, bottom: float, top: float, risk: float
+    tail: Callable[[FloatArray], FloatArray], mean: FloatArray, bottom: FloatArray, top: FloatArray, risk: float
 ) -> tuple[FloatArray, FloatArray]:
     """Where `tail` falls to `risk` below and above the mean; bottom or top where it does not. It never rises again."""
     near = np.stack([mean, mean])  # (2, ...): below, above
-    far = np.stack([np.full_like(mean, bottom), np.full_like(mean, top)])
+    far = np.stack([bottom, top])
     for _ in range(50):
         middle = (near + far) / 2
         kept = tail(middle) > risk
@@ -333,7 +364,8 @@ def _contrast(metric: Metric, labels: IntArray, a: Runs, b: Runs) -> Contrast:
     seeds_a, seeds_b = (None if runs.data_seeds is None else set(runs.data_seeds) for runs in (a, b))
     trained = (seeds_a is not None, seeds_b is not None)
     paired = all(trained) and seeds_a == seeds_b
-    return contrast_of(_values(metric, labels, a), _values(metric, labels, b), paired=paired, trained=trained)
+    return contrast_of(_values(metric, labels, a), _values(metric, labels, b), paired=paired, trained=trained,
+                       bounded=metric not in UNBOUNDED)  # fmt: skip
 
 
 def _comparison(metric: Metric, contrast: Contrast, p_value: float | None, risk: float) -> Comparison:

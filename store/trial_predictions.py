@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fewtune.compiler.plan import Plan, Stage, Trial
 from fewtune.specs.diagnostic import Diagnostic, StoreError
 from fewtune.specs.evaluation import Metric
+from fewtune.store.judgements import Judgements
 from fewtune.store.metrics import Answers
 from fewtune.store.predictions import Predictions, parse_predictions
 from fewtune.store.reader import Reader
@@ -71,13 +72,13 @@ def _scored(
         if part is not None:
             columns["rows"] += part[0].rows
             said = part[0]
-            columns["labels"] += [0] * len(said.rows) if isinstance(said, Writings) else said.labels
-            columns["predicted"] += said.items[metric] if isinstance(said, Writings) else said.predicted
+            columns["labels"] += [0] * len(said.rows) if isinstance(said, Writings | Judgements) else said.labels
+            columns["predicted"] += said.items[metric] if isinstance(said, Writings | Judgements) else said.predicted
     order = np.argsort(columns["rows"])
     rows, labels, predicted = (np.asarray(columns[name])[order] for name in ("rows", "labels", "predicted"))
     return rows, labels, predicted, tuple(part[1] for part in parts if part is not None)
 
 
-def _predictions(reader: Reader, stage: Stage) -> tuple[Predictions | Writings, str] | None:
+def _predictions(reader: Reader, stage: Stage) -> tuple[Predictions | Writings | Judgements, str] | None:
     event = reader.history().evaluated.get(stage.fingerprint)
     return (parse_predictions(reader.read(event.artefact)), event.content) if event else None

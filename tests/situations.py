@@ -167,6 +167,7 @@ def facts(
     model: ModelFacts | str = SMALL,
     words: Mapping[str, Sequence[int]] | None = None,
     blurred: bool = False,
+    signals: bool = False,
     wins: Sequence[Mapping[str, Any]] = (),
 ) -> Facts:
     """Deterministic facts.
@@ -188,6 +189,7 @@ def facts(
         device: the device or its key in `DEVICES`.
         model: the model or its key in `MODELS`.
         words: token ids of words that are not one token of their own.
+        signals: whether texts are judged one by one, where the task is a preference.
         blurred: whether the labels' names begin with the same token, however they are spelt.
         wins: adopted evidence of classifications on the small model: n, arm, method and the arm behind it.
     """
@@ -209,6 +211,9 @@ def facts(
             others[name] = others[name].model_copy(update={"labels": (-1,) * sizes[name]})
     pattern_fields = tuple(name for name in fields(spec) if context or name not in OPTIONAL)
     columns = {name: name for name in (*pattern_fields, spec.task.answer)}
+    if spec.task.prefers:
+        beside = "label" if signals else "rejected"
+        columns |= {beside: beside}
     shared = {form: (7, row) for row, name in enumerate(names) for form in word_forms(name)} if blurred else {}
     return Facts(
         data=DataFacts(fields=pattern_fields, columns=columns, labels=names, splits={"train": train, **others}),
@@ -344,6 +349,11 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "texts, cross-validation": (
         {"task": {"type": "generation"}, "data": {"test": None}},
         {"test_rows": 0, "n_rows": 60},
+    ),
+    "pairs": ({"task": {"type": "preference"}, "data": {"label_budget": 40}}, {}),
+    "judged texts, held out": (
+        {"task": {"type": "preference"}, "data": {"label_budget": 160}},
+        {"signals": True},
     ),
     "baselines only": (
         {"methods": {"exclude": ["pattern+lora", "pattern+full", "head+lora", "head+full"]}},

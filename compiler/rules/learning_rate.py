@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from fewtune.compiler.adaptations import TRAITS
 from fewtune.compiler.situation import Choice, RecipeSituation, otherwise
-from fewtune.compiler.weighing import fires
+from fewtune.compiler.weighing import fires, first
 from fewtune.specs.methods import LOW_RANK
 
 SMALL_MODEL = 1_000_000_000
@@ -22,9 +22,34 @@ def learning_rate(s: RecipeSituation) -> Choice:
 
 
 def _of(s: RecipeSituation) -> Choice:
+    if s.arm.preference is not None:
+        return _preferring(s)
     if s.arm.adaptation in LOW_RANK:
         return _lora(s)
     return _full(s) if s.arm.adaptation == "full" else _other(s)
+
+
+def _preferring(s: RecipeSituation) -> Choice:
+    """Rates of alignment are far below those of supervision; small models in short runs take more."""
+    full = s.arm.adaptation == "full"
+    small = s.facts.model.parameters < SMALL_MODEL and int(s.settled["steps"]) < SHORT_RUN
+    published = 5e-7 if full else 5e-6
+    if not small:
+        return Choice(
+            value=published,
+            because=f"alignment of {s.facts.model.parameters / 1e9:.1f}B parameters: a hundredth of supervision's rate",
+            rule=first(s, "R-125"),
+            alternatives=(otherwise(2e-4, "supervision's: the texts fall apart"),),
+            flips_when=f"a model below a billion parameters and fewer than {SHORT_RUN} steps",
+        )
+    return Choice(
+        value=1e-5 if full else 1e-4,
+        because=f"{s.settled['steps']} steps on {s.facts.model.parameters / 1e6:.0f}M parameters: the published rates "
+        "are for long runs on large models, and would move nothing here",
+        rule="design",
+        alternatives=(otherwise(published, "moves next to nothing in so few steps"),),
+        flips_when=f"{SHORT_RUN} steps or more, or a model of a billion parameters",
+    )
 
 
 def _lora(s: RecipeSituation) -> Choice:

@@ -14,7 +14,7 @@ from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import ArmIdea, Choice, Situation, cited, otherwise
 from fewtune.compiler.weighing import fires, first, weighed
 from fewtune.compiler.wording import fields, head_pattern
-from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, ArmPin, MethodName, Pins, suits
+from fewtune.specs.methods import LOW_RANK, METHODS, PREFERENCES, Adaptation, ArmPin, MethodName, Pins, suits
 
 SWEPT = (
     "rank",
@@ -34,9 +34,15 @@ TRAINED: tuple[MethodName, ...] = (
     "pattern+lora", "pattern+qlora", "head+lora", "head+qlora", "pattern+full", "head+full",
 )  # fmt: skip
 WRITERS: tuple[MethodName, ...] = ("generate+lora", "generate+qlora", "generate+full")
-"""Trained methods in the rules' order, for labels and for texts."""
-UNASKED = tuple(name for name, (_, moves) in METHODS.items() if moves != "none" and TRAITS[moves].unasked)
+LEARNERS: tuple[MethodName, ...] = ("dpo+lora", "dpo+qlora", "orpo+lora", "kto+lora", "kto+qlora", "simpo+lora")
+"""Trained methods in the rules' order: for labels, for texts, and for preferences."""
+UNASKED = tuple(
+    name
+    for name, (_, moves) in METHODS.items()
+    if moves != "none" and (TRAITS[moves].unasked or (name in PREFERENCES and name not in LEARNERS))
+)
 """Trained methods that no rule wants: arms where the spec names them."""
+FEW_PAIRS = 5_000
 FULL_FROM = 100_000
 """Labels from which full fine-tuning of a decoder is worth an arm for its own sake (R-023); the 10,000
 of R-017 are an encoder's."""
@@ -95,6 +101,8 @@ def _weighed(s: Situation) -> dict[MethodName, Choice]:
 
 def _ruled(s: Situation) -> dict[MethodName, Choice]:
     """What the rules say of each method, in the rules' order."""
+    if s.preferences is not None:
+        return _ruled_preferring(s)
     if s.writes:
         return _ruled_writing(s)
     ruled: dict[MethodName, Choice] = {
@@ -125,6 +133,50 @@ def _ruled_writing(s: Situation) -> dict[MethodName, Choice]:
         if suits(method, task):
             ruled[method] = _trained(s, method)
     return ruled
+
+
+def _ruled_preferring(s: Situation) -> dict[MethodName, Choice]:
+    """The same where preferences are learnt: the base as the measure, then DPO and ORPO on pairs, KTO on signals."""
+    ruled: dict[MethodName, Choice] = {"zero-shot": _zero_shot(s)}
+    for method in LEARNERS:
+        ruled[method] = _preferring(s, method)
+    ruled["generate+lora"] = _impossible(s, "lora") or _imitating(s)
+    for method in METHODS:
+        if method not in ruled and suits(method, "preference"):
+            because = "a low-rank update leaves the base as the reference that it is held to"
+            ruled[method] = _no(because, "design", flips_when="methods.include names it")
+    return ruled
+
+
+def _preferring(s: Situation, method: MethodName) -> Choice:
+    kind, n, adaptation = PREFERENCES[method], s.largest_n, METHODS[method][1]
+    impossible = _impossible(s, adaptation)
+    if impossible is not None:
+        return impossible
+    if adaptation == "qlora" and (kind == "dpo") is (s.preferences == "pairs"):
+        return _four_bit(s)
+    if s.preferences == "signals":
+        if kind == "kto":
+            return _yes(f"{n} texts that were liked or not: the only one that needs no pairs", first(s, "R-118"))
+        return _no("it learns from pairs, and each row has one text with a signal", "fact", "data.rejected")
+    few = f"{n} pairs: " + (
+        "no source compares the ways below 5,000, so it is an experiment; " if n < FEW_PAIRS else ""
+    )
+    if kind == "dpo":
+        return _yes(f"{few}the usual one, held to the base, whose likelihoods cost one pass", first(s, "R-117"))
+    if kind == "orpo":
+        return _yes(f"{few}it needs no reference and learns the preferred texts as it goes", first(s, "R-116"))
+    if kind == "kto":
+        return _no("pairs say more than the signals that they could be taken apart into", "design",
+                   "rows that are judged one by one")  # fmt: skip
+    return _no("ahead of the others at tens of thousands of pairs only, and fragile", first(s, "R-124"),
+               "methods.include names it")  # fmt: skip
+
+
+def _imitating(s: Situation) -> Choice:
+    if s.preferences == "signals":
+        return _no("it would learn the texts that were not liked, too", "fact", "pairs")
+    return _yes("supervised on the preferred texts alone: what preferences must beat", "design")
 
 
 def _yes(because: str, rule: str) -> Choice:

@@ -8,6 +8,8 @@ IMBALANCED = 0.6
 
 def metric(s: Situation) -> Choice:
     """Accuracy, unless one label dominates the training pool; for texts what the task's literature reports."""
+    if s.preferences is not None:
+        return _of_preferences(s)
     if s.writes:
         return _of_texts(s)
     counts = [s.facts.data.train.labels.count(index) for index in range(len(s.label_names))]
@@ -27,6 +29,18 @@ def metric(s: Situation) -> Choice:
         rule="R-132",
         alternatives=(otherwise("accuracy", f"the majority class alone reaches {share:.2f}", "R-132"),),
         flips_when=f"the largest label falls below {IMBALANCED:.0%}",
+    )
+
+
+def _of_preferences(s: Situation) -> Choice:
+    what = "share of pairs whose better text is the likelier one" if s.preferences == "pairs" else (
+        "share of texts that became likelier or less likely, as people judged them")  # fmt: skip
+    return Choice(
+        value="preference_accuracy",
+        because=f"{what}, by the mean over tokens, so that length alone wins nothing",
+        rule="design",
+        alternatives=(otherwise("margin", "reported beside it; a few texts can carry it"),),
+        flips_when="evaluation.metric is given",
     )
 
 

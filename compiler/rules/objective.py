@@ -12,7 +12,15 @@ ASKS = {
 
 
 def objective(s: ArmSituation) -> Choice:
-    """The labels: distillation needs a teacher that beats zero-shot, preferences need pairs."""
+    """The labels, or preferences where the method compares texts: distillation needs a teacher that beats zero-shot."""
+    if s.arm.preference is not None:
+        return Choice(
+            value="preference",
+            because="the method compares texts: which are preferred is what it learns",
+            rule="design",
+            alternatives=(otherwise("supervised", "the preferred texts alone; an arm of its own"),),
+            flips_when="another method",
+        )
     asked = [row for row in ASKS if fires(s, row)]
     because = "there are labels, and no teacher that is known to beat zero-shot"
     if s.facts.data.ood:

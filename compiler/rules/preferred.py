@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from fewtune.compiler.adopted import Behind, Win
-from fewtune.compiler.rules.methods import TRAINED, WRITERS
+from fewtune.compiler.rules.methods import LEARNERS, TRAINED, WRITERS
 from fewtune.compiler.situation import Choice, Situation, otherwise
 from fewtune.specs.methods import METHODS, MethodName
 
@@ -59,5 +59,5 @@ def _overturned(win: Win) -> list[Behind]:
 
 def _place(method: MethodName) -> int:
     """A method's place in the rules' order: what is trained first, then what trains nothing, the last ones before."""
-    trained = (*TRAINED, *WRITERS)
+    trained = (*LEARNERS, *TRAINED, *WRITERS)
     return [*trained, *(name for name in reversed(METHODS) if name not in trained)].index(method)

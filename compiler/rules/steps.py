@@ -6,11 +6,15 @@ from fewtune.compiler.weighing import first
 LEAST = 60
 """Updates below which a small model has not learnt the task (M-001)."""
 EPOCHS = 3
+PREFERRING = 30
+"""Updates on preferences below which a small model has hardly moved (tests/bench/preference.md)."""
 
 
 def steps(s: RecipeSituation) -> Choice:
-    """Three epochs, but at least sixty updates."""
+    """Three epochs, but at least sixty updates; of preferences one epoch, but at least thirty."""
     batch = int(s.settled["batch_size"])
+    if s.arm.preference is not None:
+        return _preferring(s, batch)
     three = -(-EPOCHS * s.level.train // batch)
     value = max(LEAST, three)
     epochs = value * batch / s.level.train
@@ -27,4 +31,19 @@ def steps(s: RecipeSituation) -> Choice:
         if value != three
         else (),
         flips_when=f"more than {LEAST * batch // EPOCHS} training examples" if value == LEAST else "fewer examples",
+    )
+
+
+def _preferring(s: RecipeSituation, batch: int) -> Choice:
+    one = -(-s.level.train // batch)
+    value = max(PREFERRING, one)
+    what = f"one epoch of {s.level.train} rows is {one} updates of {batch}"
+    return Choice(
+        value=value,
+        because=f"{what}: after it, what was preferred is learnt by heart"
+        if value == one
+        else f"{what}, in which nothing would move; {PREFERRING} do, and go {value / one:.0f} times over them",
+        rule=first(s, "R-121") if value == one else "design",
+        alternatives=(otherwise(one, "as published for tens of thousands of pairs"),) if value != one else (),
+        flips_when=f"more than {PREFERRING * batch} training examples" if value != one else "fewer examples",
     )

@@ -141,7 +141,7 @@ def columns_of(
     if fields == ("text",):
         guessed = {"text": text_column(table, label) or ""}
     chosen = {field: getattr(data, field) or guessed.get(field, "") for field in fields} | {"label": label or ""}
-    faults = [_fault(field, column, table) for field, column in chosen.items() if column not in table.columns]
+    faults = [no_column(field, column, table) for field, column in chosen.items() if column not in table.columns]
     if faults:
         raise PlanError(faults)
     return chosen
@@ -151,13 +151,14 @@ def _with_target(data: Data, fields: tuple[str, ...], table: Table) -> dict[str,
     guessed = written_columns(table, fields, data.target)
     wanted = {field: getattr(data, field) or guessed.get(field) or "" for field in (*fields, "target")}
     chosen = {field: column for field, column in wanted.items() if column or field not in OPTIONAL}
-    faults = [_fault(field, column, table) for field, column in chosen.items() if column not in table.columns]
+    faults = [no_column(field, column, table) for field, column in chosen.items() if column not in table.columns]
     if faults:
         raise PlanError(faults)
     return chosen
 
 
-def _fault(field: str, column: str, table: Table) -> Diagnostic:
+def no_column(field: str, column: str, table: Table) -> Diagnostic:
+    """What is said of a field without a column: the table has none of that name, or none is clearly it."""
     from difflib import get_close_matches
 
     near = get_close_matches(column, table.columns, n=1, cutoff=0.6)

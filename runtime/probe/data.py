@@ -13,6 +13,7 @@ from fewtune.compiler.wording import fields as fields_of
 from fewtune.runtime.job import Corpus, Row
 from fewtune.runtime.lock import Lock
 from fewtune.runtime.probe.columns import columns_of
+from fewtune.runtime.probe.preferring import check_preferences, preference_columns, sign
 from fewtune.runtime.probe.rows import Table, cells, data_path, read_table
 from fewtune.runtime.tokens import TokenCounter
 from fewtune.specs.data import WITHOUT_LABELS, Source, pointer_of
@@ -32,6 +33,11 @@ class ReadData:
     labels: tuple[str, ...]
     answer: Literal["label", "target"]
     """What the answer is: a label, or a text."""
+
+    @property
+    def judged(self) -> str | None:
+        """What stands beside a text that is judged: the column of worse texts, or of signals; None: nothing."""
+        return (self.columns.get("rejected") or self.columns.get("label")) if self.answer == "target" else None
 
 
 def sources(experiment: Experiment) -> dict[str, Source]:
@@ -69,9 +75,14 @@ def read(experiment: Experiment, paths: dict[str, Path]) -> ReadData:
     if faults:
         raise PlanError(faults)
     answer = experiment.task.answer
-    columns = columns_of(experiment.data, fields_of(experiment), tables["train"], answer)
-    fields = tuple(field for field in columns if field != answer)
-    _same_columns(columns, tables, answer)
+    if experiment.task.prefers:
+        columns = preference_columns(experiment.data, tables["train"])
+    else:
+        columns = columns_of(experiment.data, fields_of(experiment), tables["train"], answer)
+    fields = tuple(field for field in columns if field in fields_of(experiment))
+    _same_columns(columns, tables, fields)
+    if experiment.task.prefers:
+        check_preferences(tables, columns)
     labels = experiment.task.labels or ()
     if answer == "label" and not labels:
         labels = tuple(_sorted_labels(cells(tables["train"].columns[columns["label"]])))
@@ -93,10 +104,10 @@ def _each(
     return found, faults
 
 
-def _same_columns(columns: dict[str, str], tables: dict[str, Table], answer: str) -> None:
+def _same_columns(columns: dict[str, str], tables: dict[str, Table], fields: Container[str]) -> None:
     faults = []
     for name, table in tables.items():
-        needed = [column for field, column in columns.items() if field != answer or name not in WITHOUT_LABELS]
+        needed = [column for field, column in columns.items() if field in fields or name not in WITHOUT_LABELS]
         for column in needed:
             if column not in table.columns:
                 message = f"{table.place} has no column {column!r}, which the training rows have"
@@ -147,7 +158,10 @@ def _answer_cells(table: Table, found: ReadData) -> list[str]:
 
 def _split(name: str, table: Table, found: ReadData, index: dict[str, int], count: TokenCounter) -> SplitFacts:
     texts, labels = _texts(table, found), _answer_cells(table, found)
-    if found.answer == "target":
+    if found.judged is not None:
+        labels, targets = _judged_facts(table, found, labels, count)
+        index, unknown = dict.fromkeys(filter(None, labels), 0), set[str]()
+    elif found.answer == "target":
         targets, index, unknown = _target_facts(labels, count), dict.fromkeys(filter(None, labels), 0), set[str]()
     else:
         targets, unknown = {}, {label for label in labels if label and label not in index}
@@ -173,18 +187,45 @@ def _target_facts(targets: list[str], count: TokenCounter) -> dict[str, Any]:
     }
 
 
+def _beside(table: Table, found: ReadData) -> list[str]:
+    """What stands beside each text that is judged."""
+    column = table.columns.get(found.judged or "")
+    return [value.strip() for value in cells(column)] if column is not None else [""] * len(table)
+
+
+def _judged_facts(
+    table: Table, found: ReadData, texts: list[str], count: TokenCounter
+) -> tuple[list[str], dict[str, Any]]:
+    """(text and what stands beside it as one, empty where either is missing; facts of both)."""
+    beside, pairs = _beside(table, found), "rejected" in found.columns
+    both = ["\x1f".join(row) if all(row) else "" for row in zip(texts, beside, strict=True)]
+    facts = _target_facts(both, count)
+    lengths = [count([f" {text}" for text in each]) for each in (texts, beside if pairs else texts)]
+    facts["target_tokens"] = tuple(map(max, *lengths)) if texts else ()
+    facts["multiline_targets"] = sum("\n" in text for text in both)
+    return both, facts
+
+
 def corpus(found: ReadData) -> Corpus:
     """The rows as workers need them."""
     index = {label: position for position, label in enumerate(found.labels)}
     splits = {}
     for name, table in found.tables.items():
-        rows = zip(_texts(table, found), _answer_cells(table, found), strict=True)
+        rows = zip(_texts(table, found), _answer_cells(table, found), _beside(table, found), strict=True)
+        pairs = "rejected" in found.columns
         splits[name] = tuple(
             Row(
                 fields=dict(zip(found.fields, fields, strict=True)),
-                label=index.get(answer, -1),
+                label=index.get(answer, -1) if found.judged is None or pairs else _signal(beside),
                 target=answer if found.answer == "target" else "",
+                rejected=beside if pairs else "",
             )
-            for fields, answer in rows
+            for fields, answer, beside in rows
         )
     return Corpus(labels=found.labels, splits=splits)
+
+
+def _signal(cell: str) -> int:
+    """1 for a text that was liked, 0 for another, -1 where nothing is said."""
+    said = sign(cell)
+    return -1 if said is None else said

@@ -20,7 +20,7 @@ from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.dropout import Key
 from fewtune.runtime.train.loss import Soft, answer_losses
 from fewtune.runtime.train.order import batches
-from fewtune.runtime.train.prediction import Prediction, Written
+from fewtune.runtime.train.prediction import Said
 from fewtune.runtime.train.pulse import Pulse
 from fewtune.runtime.train.schedule import factor
 from fewtune.runtime.train.weights import Weights
@@ -53,6 +53,8 @@ class Example:
 Logits = Callable[[Sequence[Sequence[Example]]], Tensor]
 """Examples of each trial to a logit of each label (or token), one trial's answers after the other's: (answers, labels).
 """
+Backward = Callable[[Sequence[Sequence[Sequence[Example]]], Logits], Tensor]
+"""Each trial's micro-batches to its loss, (trials,); adds the gradients."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Learner:
 class Validation:
     """How validation rows are predicted, and what is right."""
 
-    predict: Callable[[], Prediction | Written]
+    predict: Callable[[], Said]
     labels: Sequence[Any]
     """Label indices, or targets."""
 
@@ -97,7 +99,7 @@ class Course:
     tokens: int = 0
     best: tuple[float, float] = (-math.inf, -math.inf)
     """Quality of the best validation."""
-    prediction: Prediction | Written | None = None
+    prediction: Said | None = None
     """The best validation's."""
     stale: int = 0
     """Validations since the best one."""
@@ -124,6 +126,7 @@ class Training:
         pulse: Pulse,
         *,
         note: str = "",
+        backward: Backward | None = None,
     ) -> None:
         """Prepare the first step.
 
@@ -135,10 +138,11 @@ class Training:
             validation: None: the result is the state after the last step; else the best validated one.
             pulse: told of every step.
             note: why there is nothing to learn; empty: there is.
+            backward: what is learnt; None: the answers, by cross-entropy. Of a trial that is alone.
         """
         self.learner, self.recipe, self.examples = learner, recipe, examples
         self.validation = validation if recipe.evaluate_every else None
-        self.pulse = pulse
+        self.pulse, self.backward = pulse, backward
         self.course = Course(note=note)
         self.over = recipe.steps == 0 or bool(note)
         self._stream, self._seed = batches(len(examples), recipe.batch_size, seed), seed
@@ -218,13 +222,13 @@ def train(training: Training) -> Course:
         )
 
     while not training.over:
-        step([training], logits)
+        step([training], logits, training.backward)
     return training.end()
 
 
-def step(trainings: Sequence[Training], logits: Logits) -> None:
+def step(trainings: Sequence[Training], logits: Logits, learn: Backward | None = None) -> None:
     """One optimizer step of each trial, as if each were alone; the host waits for the device once."""
-    losses = backward([training.draw() for training in trainings], logits)
+    losses = (learn or backward)([training.draw() for training in trainings], logits)
     norms = torch.stack([training.clip() for training in trainings])
     for training, loss, norm in zip(trainings, *torch.stack([losses, norms]).tolist(), strict=True):
         training.move(loss, norm)

@@ -1,4 +1,4 @@
-"""What an arm says of some rows: labels with probabilities, or texts."""
+"""What an arm says of some rows: labels with probabilities, texts, or how likely given texts are."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 from fewtune.runtime.job import RowRef
 from fewtune.specs.evaluation import Metric
+from fewtune.store.judgements import Item
 from fewtune.store.text_metrics import item_scores
 
 
@@ -64,7 +65,27 @@ class Written:
         return sum(item_scores(self.metric, self.texts, targets)) / max(1, len(targets)), 0.0
 
 
-Predictor = Callable[[RowRef], Prediction | Written]
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """How likely the texts of some rows are, in their order."""
+
+    items: tuple[Item, ...]
+    seconds: float
+    spared_seconds: float = 0.0
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What is reported of each row, as `Scored` names it."""
+        return {"judged": self.items}
+
+    def quality(self, _: Sequence[Any]) -> tuple[float, float]:
+        """What states are ranked by, higher is better: preference accuracy, and the margin where that is equal."""
+        count = max(1, len(self.items))
+        return sum(item.right for item in self.items) / count, sum(item.margin for item in self.items) / count
+
+
+Said = Prediction | Written | Compared
+Predictor = Callable[[RowRef], Said]
 
 
 def finite_rows(rows: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:

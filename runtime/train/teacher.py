@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fewtune.compiler.plan import Distillation
 from fewtune.runtime.job import Fit, RowRef
 from fewtune.runtime.train.demonstrations import BLANK, Demonstrations
-from fewtune.runtime.train.loop import Example
+from fewtune.runtime.train.loop import Backward, Example
 from fewtune.runtime.train.loss import NO_LABEL, Soft
 from fewtune.runtime.train.prediction import Prediction
 from fewtune.runtime.train.reading import Tokens
@@ -112,6 +112,8 @@ class Lesson:
     examples: Sequence[Example]
     note: str = ""
     """Why there is nothing to learn; empty: there is."""
+    backward: Backward | None = None
+    """How it is learnt; None: by cross-entropy."""
 
 
 def taught(

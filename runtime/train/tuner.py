@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fewtune.compiler import packing
-from fewtune.compiler.plan import Precision
+from fewtune.compiler.plan import Generation, Precision
 from fewtune.runtime.job import Batch, Corpus, Fit, Fitted, General, Job, ModelRef, Notify, RowRef
 from fewtune.runtime.train import adaptation, demonstrations
 from fewtune.runtime.train.adaptation import Tuned
@@ -20,11 +20,13 @@ from fewtune.runtime.train.adaptations import kind
 from fewtune.runtime.train.demonstrations import Demonstrations
 from fewtune.runtime.train.general import Ability, ability, exam, timed
 from fewtune.runtime.train.generation import Ending, write
+from fewtune.runtime.train.judging import Judge, Measure, Reference, compared, measured, training_examples
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, train
 from fewtune.runtime.train.memory import PeakMemory, free_bytes, release
 from fewtune.runtime.train.model import Base, load
 from fewtune.runtime.train.pack import Pack, train_packed
-from fewtune.runtime.train.prediction import Prediction, Predictor, Written
+from fewtune.runtime.train.prediction import Compared, Prediction, Predictor, Said, Written
+from fewtune.runtime.train.preference import balance
 from fewtune.runtime.train.probe import Vector
 from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
 from fewtune.runtime.train.pulse import Phase, Pulse
@@ -47,7 +49,7 @@ class _Seen:
 
     state: bytes
     rows: RowRef
-    prediction: Prediction | Written
+    prediction: Said
 
 
 class Tuner:
@@ -68,6 +70,7 @@ class Tuner:
         """The last continued pre-training, by what it was asked for."""
         self._before: dict[Hashable, Ability] = {}
         """What each base can do as it is, by its kind and the size of what it was asked."""
+        self._reference = Reference()
 
     def base(self, job: Job, pulse: Pulse) -> Base:
         """The resident base, loaded at its first use; and from now on as many threads as are fast at the moment."""
@@ -201,7 +204,9 @@ class Tuner:
         return found
 
     def _lesson(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> Lesson:
-        """What there is to learn from: the labelled rows, or what a teacher says of rows."""
+        """What there is to learn from: the labelled rows, what a teacher says of rows, or preferences."""
+        if job.arm.preference is not None:
+            return self._judged(base, job, fit, pulse)
         template, limit, how = self._template(job), self._limit(base, job), job.arm.distillation
         if how is None:
             rows = self.encoder.rows(template, limit, self.corpus, fit.train)
@@ -231,10 +236,16 @@ class Tuner:
             raise ValueError("there are no training rows")
         validation = None
         if fit.validation is not None and fit.validation.rows and job.recipe.evaluate_every:
-            unseen = self.encoder.rows(template, limit, self.corpus, fit.validation)
+            unseen, ref = self.encoder.rows(template, limit, self.corpus, fit.validation), fit.validation
             say = self._sayer(job, learner.tuned, pulse)
-            validation = Validation(lambda: say(unseen, "validating"), self._answers(job, fit.validation))
-        return Training(learner, job.recipe, lesson.examples, fit.order_seed, validation, pulse, note=lesson.note)
+            validation = Validation(lambda: say(unseen, "validating"), self._answers(job, ref))
+            if job.compares:
+                compare = self._comparer(base, job, learner.tuned, pulse)
+                validation = Validation(lambda: compare(ref, "validating"), ref.rows)
+        return Training(
+            learner, job.recipe, lesson.examples, fit.order_seed, validation, pulse, note=lesson.note,
+            backward=lesson.backward,
+        )  # fmt: skip
 
     def _shown(self, base: Base, job: Job, fit: Fit) -> bytes:
         """The state of an in-context arm."""
@@ -281,9 +292,13 @@ class Tuner:
         seen, self._seen = self._seen, None
         say = self._sayer(job, tuned, pulse)
 
-        def predict_rows(ref: RowRef) -> Prediction | Written:
+        compare = self._comparer(base, job, tuned, pulse)
+
+        def predict_rows(ref: RowRef) -> Said:
             if seen is not None and seen.state is state and seen.rows == ref:
                 return seen.prediction
+            if job.compares:
+                return compare(ref, "scoring")
             return say(self.encoder.rows(template, limit, self.corpus, ref), "scoring")
 
         return predict_rows
@@ -329,12 +344,52 @@ class Tuner:
         """Rows with their labels; or with their targets behind them, cut where texts end, and the end-of-text token."""
         if job.arm.generation is None:
             return [Example(*each) for each in zip(rows, self._answers(job, ref), strict=True)]
-        most, ends, gap = job.arm.generation.max_new_tokens, job.arm.generation.end_tokens, self._template(job).gap
-        examples = []
-        for row, text in zip(rows, self._answers(job, ref), strict=True):
-            target = [*self.encoder.continuation(gap + text.strip()), *ends[:1]][:most]
-            examples.append(Example([*row, *target[:-1]], target=target))
-        return examples
+        texts = zip(rows, self._answers(job, ref), strict=True)
+        return [self._written(job, job.arm.generation, row, text) for row, text in texts]
+
+    def _written(self, job: Job, generation: Generation, row: Tokens, text: str) -> Example:
+        """A row with a text behind it, its end included."""
+        target = [*self.encoder.continuation(self._template(job).gap + text.strip()), *generation.end_tokens[:1]]
+        target = target[: generation.max_new_tokens]
+        return Example([*row, *target[:-1]], target=target)
+
+    def _compared(self, base: Base, job: Job, ref: RowRef) -> tuple[list[list[Example]], list[bool | None]]:
+        """(the texts of each row, the preferred one first; whether the only one was liked, None for a pair)."""
+        assert job.arm.generation is not None
+        texts, liked = list[list[Example]](), list[bool | None]()
+        rows = self.encoder.rows(self._template(job), self._limit(base, job), self.corpus, ref)
+        for tokens, row in zip(rows, self.corpus.rows(ref), strict=True):
+            both = [row.target, *([row.rejected] if row.rejected else [])]
+            texts.append([self._written(job, job.arm.generation, tokens, text) for text in both])
+            liked.append(None if row.rejected else row.label == 1)
+        return texts, liked
+
+    def _measure(self, base: Base, job: Job, pulse: Pulse, phase: Phase) -> Measure:
+        """Measures texts by the base itself."""
+        plain = adaptation.tuned(base, job.arm.model_copy(update={"adaptation": "none"}), self._tokens(job), {})
+        return lambda texts: self._reference.of(
+            job.arm.base, texts, lambda new: measured(plain, new, pulse, phase)
+        )  # fmt: skip
+
+    def _judged(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> Lesson:
+        """The training rows with what the loss knows of the base, and the loss."""
+        assert job.arm.preference is not None
+        texts, liked = self._compared(base, job, fit.train)
+        said = [(True, False) if one is None else (one,) for one in liked]
+        examples = training_examples(texts, said, job.arm.preference, self._measure(base, job, pulse, "training"))
+        counts = sum(one is not False for one in liked), sum(one is not True for one in liked)
+        return Lesson(examples, backward=Judge(job.arm.preference, balance(*counts)).backward)
+
+    def _comparer(self, base: Base, job: Job, tuned: Tuned, pulse: Pulse) -> Callable[[RowRef, Phase], Compared]:
+        """What says how likely the arm finds the texts of rows, beside its base."""
+
+        def compare(ref: RowRef, phase: Phase) -> Compared:
+            texts, liked = self._compared(base, job, ref)
+            reference = self._measure(base, job, pulse, phase)
+            own: Measure = reference if not job.arm.trained else lambda some: measured(tuned, some, pulse, phase)
+            return compared(texts, liked, own, reference)
+
+        return compare
 
     def _template(self, job: Job, opening: str = "") -> Template:
         if job.arm.pattern is None:

@@ -7,7 +7,7 @@ from situations import compiled
 
 from fewtune.compiler.plan import Plan
 from fewtune.compiler.rules.methods import UNASKED
-from fewtune.specs.methods import Pins
+from fewtune.specs.methods import PREFERENCES, Pins
 from fewtune.specs.patch import lookup
 
 Tables = dict[str, Any]
@@ -30,6 +30,9 @@ PINNED: dict[str, tuple[Any, str, Any]] = {
     "context": ("Label each text.", "/distillation/context", "Label each text."),
     "pretraining_steps": (40, "/recipes/0/pretraining_steps", 40),
     "replay": (0.5, "/recipes/0/replay", 0.5),
+    "beta": (0.5, "/preference/beta", 0.5),
+    "reward_margin": (0.4, "/preference/reward_margin", 0.4),
+    "odds_weight": (0.3, "/preference/odds_weight", 0.3),
     "learning_rate": (1e-4, "/recipes/0/learning_rate", 1e-4),
     "steps": (100, "/recipes/0/steps", 100),
     "epochs": (20, "/recipes/0/steps", 120),
@@ -47,7 +50,7 @@ PINNED: dict[str, tuple[Any, str, Any]] = {
 SPECIAL = {
     "demonstrations": "in-context", "penalty": "probe", "max_new_tokens": "generate+lora", "width": "pattern+adapter",
     "placement": "pattern+adapter", "virtual_tokens": "pattern+prefix", "top_layers": "head+top",
-    "layer_decay": "head+top",
+    "layer_decay": "head+top", "beta": "dpo+lora", "reward_margin": "simpo+lora", "odds_weight": "orpo+lora",
 }  # fmt: skip
 """Pin -> a method that takes it, where LoRA does not."""
 
@@ -82,6 +85,9 @@ def test_a_pin_wins_and_keeps_what_the_rules_would_say(name: str, where: str) ->
     methods: Tables = {"pin": taught | {name: written}, "arms": [{"method": method, name: written}]}
     asked: Tables = {"include": [method]} if method in UNASKED else {}
     asked |= {"pin": taught, "exclude": ["head+lora", "pattern+full"]} if taught or name == "objective" else {}
+    if PREFERENCES.keys() & {method}:
+        base["task"] = {"type": "preference"}
+        asked = {"include": [method]}
     ruled = arm_decisions(compiled(base | {"methods": asked}, **told).plan, method)[pointer]
     plan = compiled(base | {"methods": asked | {where: methods[where]}}, **told).plan
     last = [arm for arm in plan.arms if arm.method == method][-1]
