@@ -28,7 +28,7 @@ Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.
 Workspace = Annotated[Path | None, typer.Option("--workspace", "-w", help="Where results are kept [./.fewtune].")]
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="A TOML or JSON spec.")]
 Within = Annotated[str | None, typer.Option(help='Plan to a clock: "10 min" replaces the spec\'s wall_time.')]
-LONG = (["apply"], ["pull"], ["predict"], ["export"])
+LONG = (["apply"], ["pull"], ["predict"], ["export"], ["errors"])
 """Verbs that work for longer than a moment."""
 
 
@@ -514,6 +514,35 @@ def evidence(
         return envelope, lambda: gathered.show_evidence(shown, what)
 
     answer("evidence", as_json, work)
+
+
+@app.command()
+def errors(
+    spec: Spec,
+    arm: Annotated[str | None, typer.Option(help="Whose confusions are shown [the chosen arm's].")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Entries of each list.")] = 20,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Show what was confused in the latest run, which labels look wrong, and which rows are there twice."""
+
+    def work() -> tuple[Envelope, Callable[[], None]]:
+        from fewtune.api.console import console, diagnostics
+        from fewtune.api.erring import errors as find
+
+        talk = console(talk=True)
+        found = find(spec, _folder(workspace), arm, talk.print)
+
+        def show() -> None:
+            from fewtune.api.show_errors import show_errors
+
+            show_errors(console(), found, limit)
+            diagnostics(talk, found.notes, spec.name)
+
+        data, cut = found.data(limit), found.cut(limit)
+        return Envelope(ok=True, verb="errors", data=data, diagnostics=found.notes, truncated=cut), show
+
+    answer("errors", as_json, work, spec.name)
 
 
 @app.command()

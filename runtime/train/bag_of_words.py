@@ -69,7 +69,7 @@ def majority(labels: Sequence[int], kinds: int) -> WordModel:
     return WordModel((), np.zeros(0), frequencies(labels, kinds, 0))
 
 
-def tfidf(texts: Sequence[str], labels: Sequence[int], kinds: int) -> WordModel:
+def tfidf(texts: Sequence[str], labels: Sequence[int], kinds: int, penalty: float = 1.0) -> WordModel:
     """Logistic regression on TF-IDF of words and pairs of words (scikit-learn's defaults otherwise)."""
     vectorizer = _vectorizer()
     analyze = vectorizer.build_analyzer()
@@ -77,7 +77,7 @@ def tfidf(texts: Sequence[str], labels: Sequence[int], kinds: int) -> WordModel:
         return majority(labels, kinds)
     features = vectorizer.fit_transform(texts)
     terms = tuple(vectorizer.get_feature_names_out().tolist())
-    return WordModel(terms, vectorizer.idf_, logistic(features, labels, kinds))
+    return WordModel(terms, vectorizer.idf_, logistic(features, labels, kinds, penalty))
 
 
 def joined(row: Row) -> str:

@@ -62,6 +62,10 @@ class Sentences:
     def read(self, job: Job, ref: RowRef, pulse: Pulse) -> list[Vector]:
         """One vector a row: 384 numbers for a text, four times as many for a pair."""
         self._threads.allow(job.threads)
+        return self.vectors(ref, pulse)
+
+    def vectors(self, ref: RowRef, pulse: Pulse) -> list[Vector]:
+        """The same, with as many threads as before."""
         rows = [tuple(self._corpus.splits[ref.split][row].fields.values()) for row in ref.rows]
         texts = list(dict.fromkeys(text for row in rows for text in row))
         found = dict(zip(texts, self._vectors(texts, pulse), strict=True))

@@ -15,7 +15,7 @@ EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.toml") if path.st
 KEYS = ["ok", "api", "verb", "data", "diagnostics", "next", "as_of", "truncated"]
 VERBS = (
     "init", "validate", "pull", "plan", "explain", "apply", "results", "compare", "sql", "predict", "export", "schema",
-    "describe", "rules", "models", "doctor",
+    "describe", "rules", "models", "doctor", "errors",
 )  # fmt: skip
 
 
