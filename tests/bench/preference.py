@@ -8,7 +8,9 @@ A second call goes on from what is there. Forgetting is measured on the states t
 """
 
 import argparse
+import shutil
 import statistics
+import tempfile
 from pathlib import Path
 
 import torch
@@ -88,21 +90,20 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     methods = [f"{name}+lora" for name in given.arms.split(",")]
     lines = (ROOT / "examples" / "preference.toml").read_text().replace('wall_time = "30 min"', 'wall_time = "9 h"')
-    path = ROOT / "examples" / ".preference_bench.toml"
     others = [name for name in ("dpo+lora", "orpo+lora", "generate+lora") if name not in methods]
     tables = f"\n[methods]\ninclude = {methods!r}\nexclude = {others!r}\n"
-    path.write_text(lines + tables.replace("'", '"'))
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "preference.toml"
+        shutil.copytree(ROOT / "examples" / "preference", path.with_suffix(""))
+        path.write_text(lines + tables.replace("'", '"'))
         apply(path, given.workspace, How(in_process=True), Quiet())
         plan = plan_spec(path, given.workspace).compiled.plan
-    finally:
-        path.unlink()
     ARM = next(arm for arm in plan.arms if arm.trained)
     from fewtune.runtime.folders import embedded_folder
 
-    folder = embedded_folder()
-    TOKENIZER = load_tokenizer(str(folder / "tokenizer.json"))
-    base = load(str(folder), ARM.precision, "cpu")
+    place = embedded_folder()
+    TOKENIZER = load_tokenizer(str(place / "tokenizer.json"))
+    base = load(str(place), ARM.precision, "cpu")
     lost = forgetting(plan, Reader(given.workspace), base)
     rows = ask(
         given.workspace,
