@@ -55,12 +55,21 @@ class Context:
     """Instead of demonstrations."""
 
     def before(self, shown: str) -> str:
-        """The opening for a text; a demonstration of the same text (as it begins in the prompt) is left out."""
+        """The opening for a text; a demonstration of the same text (as it begins in the prompt) is left out.
+
+        With it goes the last one of each other label: else the text's own label would be the rarest in the context, and
+        the teacher would be held down just where it is asked.
+        """
         if self.demonstrations is None:
             return self.text + BLANK if self.text else ""
         known = self.demonstrations
-        kept = [text for text in known.texts if not text.startswith(shown)]
-        return replace(known, texts=tuple(kept)).opening
+        own = {place for place, text in enumerate(known.texts) if text.startswith(shown)}
+        if own:
+            last = {label: place for place, label in enumerate(known.labels)}
+            told = {known.labels[place] for place in own}
+            own |= {place for label, place in last.items() if label not in told}
+        kept = tuple(text for place, text in enumerate(known.texts) if place not in own)
+        return replace(known, texts=kept).opening
 
 
 def answers(context: Context, shown: Sequence[str], ask: Asking, answer: Answering) -> Prediction:

@@ -40,10 +40,12 @@ def test_softening_is_a_softmax_over_the_temperature(temperature: float) -> None
 
 
 def test_a_teacher_does_not_see_the_texts_own_label() -> None:
-    shown = Demonstrations(("a goal\nTopic: sports", "a bank\nTopic: business"), (1, 2), 2)
-    context = Context(shown)
-    assert context.before("a gene\nTopic:") == "a goal\nTopic: sports\n\na bank\nTopic: business\n\n"
-    assert context.before("a goal\nTopic:") == "a bank\nTopic: business\n\n"
+    """Nor one demonstration of each other label, so that labels stay in balance."""
+    texts = tuple(f"{name}\nTopic: {topic}" for name, topic in (
+        ("a goal", "sports"), ("a bank", "business"), ("a coach", "sports"), ("a merger", "business")))  # fmt: skip
+    context = Context(Demonstrations(texts, (1, 2, 1, 2), 4))
+    assert context.before("a gene\nTopic:") == "".join(text + "\n\n" for text in texts)
+    assert context.before("a goal\nTopic:") == texts[1] + "\n\n" + texts[2] + "\n\n"
     assert Context(text="Label it.").before("a goal\nTopic:") == "Label it.\n\n"
     assert Context().before("a goal\nTopic:") == ""
 
