@@ -53,7 +53,7 @@ def test_a_topic_is_a_page_and_names_what_exists() -> None:
     [
         ([], {"R-001", "R-151", "M-001"}),
         (["lora_rank"], {"R-036", "R-039"}),
-        (["--state", "waiting"], {"R-116", "R-083"}),
+        (["--state", "waiting"], {"R-082", "R-111"}),
         (["SetFit", "--strength", "strong"], {"R-022", "R-129"}),
     ],
 )
