@@ -12,7 +12,7 @@ from fewtune.runtime.job import Corpus, Progress, Row
 from fewtune.runtime.lock import read_lock
 from fewtune.runtime.minilm import encoder_is_ready
 from fewtune.runtime.probe.data import corpus, data_facts, files, read, sources
-from fewtune.runtime.suspects import Checked
+from fewtune.runtime.suspects import Checked, embedded_encoder, suspects
 from fewtune.specs.data import Source
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError, StoreError
 from fewtune.specs.experiment import Experiment
@@ -244,7 +244,6 @@ def _checked(
     except FewtuneError as error:
         return None, [error.diagnostics[0].model_copy(update={"severity": "warning"})]
     from fewtune.runtime.probe.device import device_facts
-    from fewtune.runtime.suspects import embedded_encoder, suspects  # scikit-learn takes a second to import
 
     notes, encoder = list[Diagnostic](), None
     if encoder_is_ready():

@@ -23,9 +23,8 @@ from fewtune.specs.methods import Adaptation
 class Setting:
     """A value that an adaptation needs."""
 
-    field: str
-    """Of the situation."""
-    pin: str
+    name: str
+    """Of the pin, and of the situation's field."""
     rule: Callable[[ArmSituation], Choice]
     pointer: str
     """Below the arm."""
@@ -44,15 +43,14 @@ class Trait:
     """What stands behind the name."""
     rate: float | None = None
     """Learning rate; None: `rules/learning_rate.py` knows more."""
-    rate_rule: str = "design"
     unasked: tuple[str, str] | None = None
     """(row, why) it is no arm unless it is asked for; None: `rules/methods.py` knows more."""
     lacks: Callable[[ModelFacts], str] = lambda _: ""
     """What keeps a model from it, in words; empty: nothing."""
 
 
-DECAY = Setting("layer_decay", "layer_decay", layer_decay, "/layer_decay")
-TOKENS = Setting("virtual_tokens", "virtual_tokens", virtual_tokens, "/virtual_tokens")
+DECAY = Setting("layer_decay", layer_decay, "/layer_decay")
+TOKENS = Setting("virtual_tokens", virtual_tokens, "/virtual_tokens")
 
 
 def _low_rank(a: ArmSituation) -> int:
@@ -125,8 +123,8 @@ TRAITS: dict[Adaptation, Trait] = {
         moving=_adapters,
         size=lambda a: f"m={a.width}" + (" pfeiffer" if a.placement == "pfeiffer" else ""),
         settings=(
-            Setting("width", "width", adapter_width, "/adapter/width"),
-            Setting("placement", "placement", adapter_placement, "/adapter/placement"),
+            Setting("width", adapter_width, "/adapter/width"),
+            Setting("placement", adapter_placement, "/adapter/placement"),
         ),
         rate=1e-3,
         unasked=(
@@ -173,7 +171,7 @@ TRAITS: dict[Adaptation, Trait] = {
         shown="top",
         moving=_top,
         size=lambda a: f"{a.top_layers} block{'s' * (a.top_layers > 1)}",
-        settings=(Setting("top_layers", "top_layers", top_layers, "/top_layers"), DECAY),
+        settings=(Setting("top_layers", top_layers, "/top_layers"), DECAY),
         rate=2e-4,
         unasked=("R-094", "saves memory and time, not quality: below the plain head in the published comparison"),
     ),
@@ -190,14 +188,14 @@ TRAITS: dict[Adaptation, Trait] = {
 
 def felt(pin: str, adaptation: Adaptation) -> bool:
     """Whether a pin of geometry is one of this adaptation's."""
-    return any(setting.pin == pin for setting in TRAITS[adaptation].settings) if adaptation != "none" else False
+    return adaptation != "none" and any(setting.name == pin for setting in TRAITS[adaptation].settings)
 
 
-GEOMETRY = {setting.pin for trait in TRAITS.values() for setting in trait.settings}
+GEOMETRY = {setting.name for trait in TRAITS.values() for setting in trait.settings}
 """Pins of the adaptations here."""
 
 
 def value_of(pins: Any, setting: Setting) -> Any:
     """A pinned value, the first of a list."""
-    given = getattr(pins, setting.pin)
+    given = getattr(pins, setting.name)
     return given[0] if isinstance(given, tuple) else given

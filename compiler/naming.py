@@ -40,7 +40,7 @@ def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
     if a.arm.formulation == "in-context" and len({recipe.demonstrations for recipe in recipes}) == 1:
         name += f" k={recipes[0].demonstrations}"
     if a.objective not in ("supervised", "preference"):
-        name += f", {a.objective.replace('-', ' ')}"
+        name += f", {a.objective.replace('-distillation', ' distillation')}"
     if any(recipe.pretraining_steps for recipe in recipes):
         name += f", {recipes[-1].pretraining_steps} steps of pre-training"
     shown = [UNITS[pin].format(value) for pin, value in a.arm.variant if pin in UNITS and pin != "demonstrations"]

@@ -3,16 +3,15 @@
 from collections.abc import Iterator
 from math import ceil
 
-from fewtune.compiler.adaptations import GEOMETRY, TRAITS, felt
+from fewtune.compiler.adaptations import GEOMETRY, felt
+from fewtune.compiler.arm_checks import check_arms
 from fewtune.compiler.feasibility import fits, item_seconds
 from fewtune.compiler.finding import finding
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
-from fewtune.compiler.noise import flips
 from fewtune.compiler.notes import LEFT_OUT
 from fewtune.compiler.plan import PROBES, Arm
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 from fewtune.compiler.rules.demonstrations import CONTEXT
-from fewtune.compiler.sample import transferable, untested
 from fewtune.compiler.situation import Situation
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, Pins, Preference
@@ -24,8 +23,8 @@ ROOM_FOR_TEXT = 8
 def check_resolution(resolution: Resolution) -> list[Diagnostic]:
     """Everything that the settled values show."""
     checks = (
-        _arms, _validation, _wordless, _lacking, _memory, _latency, _untrained, _warmup, _truncation, _words, _seeds,
-        _halving, _pins, _teachers, _pretraining, _noise, _weak_model,
+        _arms, _validation, _wordless, _memory, _latency, _untrained, _warmup, _truncation, _words, _seeds,
+        _halving, _pins, _weak_model, check_arms,
     )  # fmt: skip
     return [found for check in checks for found in check(resolution)]
 
@@ -100,15 +99,6 @@ def _wordless(resolution: Resolution) -> Iterator[Diagnostic]:
             message = f"{resolved.arm.name}: there are no label words that this model can tell apart"
             remedy = "give task.verbalizer, or use a head"
             yield finding("E-verbalizer", message, resolved.idea.place, remedy=remedy)
-
-
-def _lacking(resolution: Resolution) -> Iterator[Diagnostic]:
-    """Arms whose adaptation has nothing to move in this base."""
-    for resolved in resolution.arms:
-        arm = resolved.arm
-        lacking = TRAITS[arm.adaptation].lacks(resolution.situation.facts.model) if arm.trained else ""
-        if lacking:
-            yield finding("E-conflict", f"{arm.name}: {lacking}", resolved.idea.place, remedy="another adaptation")
 
 
 def _memory(resolution: Resolution) -> Iterator[Diagnostic]:
@@ -248,49 +238,6 @@ def _pins(resolution: Resolution) -> Iterator[Diagnostic]:
             if target not in known:
                 message = f"the model has no linear layer {target!r}; it has {', '.join(sorted(known))}"
                 yield finding("E-value", message, f"{place}/targets", remedy="use these names")
-
-
-def _teachers(resolution: Resolution) -> Iterator[Diagnostic]:
-    """Arms that a teacher cannot teach."""
-    s = resolution.situation
-    for resolved in resolution.arms:
-        arm, at = resolved.arm, resolved.idea.pointer("objective")
-        if arm.distillation is None:
-            continue
-        if arm.formulation != "pattern":
-            message = f"{arm.name}: a teacher answers with label words, and the student has to answer with them, too"
-            yield finding("E-conflict", message, at, remedy="a method with a pattern, on a task with labels")
-        elif arm.objective == "context-distillation" and not transferable(s.facts.data):
-            message = f"{arm.name}: there are no texts without labels for the teacher to answer"
-            yield finding("E-conflict", message, at, remedy="data.unlabelled, or few-shot-distillation")
-
-
-def _pretraining(resolution: Resolution) -> Iterator[Diagnostic]:
-    """Continued pre-training without texts."""
-    data = resolution.situation.facts.data
-    for resolved in resolution.arms:
-        recipes = resolved.arm.recipes
-        if any(recipe.pretraining_steps for recipe in recipes) and not transferable(data):
-            message = f"{resolved.arm.name}: there are no texts without labels to go on with"
-            at = resolved.idea.pointer("pretraining_steps")
-            yield finding("E-conflict", message, at, remedy="data.unlabelled")
-        elif any(recipe.replay for recipe in recipes) and not untested(data, "replay"):
-            message = f"{resolved.arm.name}: there are no general texts to replay"
-            yield finding("E-conflict", message, resolved.idea.pointer("replay"), remedy="data.replay")
-
-
-def _noise(resolution: Resolution) -> Iterator[Diagnostic]:
-    """Whether each share of label noise turns labels, and more than the one before."""
-    s, at = resolution.situation, "/data/label_noise"
-    shares = s.experiment.data.noise_shares
-    for level in s.levels if shares else ():
-        counts = [0, *(flips(share, level.train) for share in shares)]
-        idle = [share for share, few, many in zip(shares, counts, counts[1:], strict=False) if few == many]
-        if idle:
-            message = f"{100 * idle[0]:g} % of {level.train} training labels are no more than the share before"
-            remedy = "larger shares, further apart, or more labels"
-            yield finding("E-no-effect", message, at, remedy=remedy)
-            return
 
 
 def _weak_model(resolution: Resolution) -> Iterator[Diagnostic]:

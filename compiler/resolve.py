@@ -376,8 +376,8 @@ def _geometry(a: ArmSituation, notes: Notes) -> ArmSituation:
     """What else the arm's adaptation needs to know."""
     for setting in TRAITS[a.arm.adaptation].settings if a.trained else ():
         pinned = value_of(a.arm.pins, setting)
-        value = notes.settle(setting.rule, a, setting.pointer, pinned, a.arm.pointer(setting.pin))
-        a = replace(a, **{setting.field: value})
+        value = notes.settle(setting.rule, a, setting.pointer, pinned, a.arm.pointer(setting.name))
+        a = replace(a, **{setting.name: value})
     return a
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.frozen import Frozen
-from fewtune.store.artefacts import PREDICTIONS, Artefact
-from fewtune.store.event import Evaluated, Scores
+from fewtune.store.answer_file import AnswerFile
+from fewtune.store.event import Scores
 
 JUDGEMENTS_VERSION = 1
 DECIMALS = 6
@@ -44,14 +44,10 @@ class Item(Frozen):
         return 0.5 if lead == 0 else float(lead > 0)
 
 
-class Judgements(Frozen):
+class Judgements(AnswerFile):
     """What an arm preferred among the texts of a split; every column has one entry for each row."""
 
     version: int = JUDGEMENTS_VERSION
-    split: str
-    """The split's name in the report."""
-    rows: tuple[int, ...]
-    """Index of each row in its split, from 0."""
     preferred: tuple[str, ...]
     """The better text of a pair, or the only text."""
     rejected: tuple[str, ...]
@@ -83,19 +79,6 @@ class Judgements(Frozen):
     def scores(self) -> Scores:
         """The mean of each metric; None without rows."""
         return Scores(**{metric: sum(each) / len(each) if each else None for metric, each in self.items.items()})
-
-    def artefact(self, fingerprint: str) -> Artefact:
-        """The file that keeps them."""
-        return Artefact(fingerprint=fingerprint, name=PREDICTIONS, content=self.model_dump_json().encode())
-
-    def evaluated(self, *, fingerprint: str, attempt: str, seconds: float, content: str) -> tuple[Evaluated, Artefact]:
-        """The event and the file for the journal; see `Predictions.evaluated`."""
-        artefact = self.artefact(fingerprint)
-        event = Evaluated(
-            fingerprint=fingerprint, attempt=attempt, split=self.split, metrics=self.scores(), items=len(self.rows),
-            seconds=seconds, artefact=artefact.ref, content=content,
-        )  # fmt: skip
-        return event, artefact
 
 
 def _short(values: tuple[float, ...]) -> tuple[float, ...]:

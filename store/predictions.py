@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from fewtune.specs.evaluation import Metric
-from fewtune.specs.frozen import Frozen
+from fewtune.store.answer_file import AnswerFile
 from fewtune.store.artefacts import PREDICTIONS, Artefact, foreign
-from fewtune.store.event import Evaluated, Number, Scores
+from fewtune.store.event import Number, Scores
 from fewtune.store.judgements import Judgements
 from fewtune.store.metrics import score
 from fewtune.store.writings import Writings
@@ -21,16 +21,12 @@ PREDICTIONS_VERSION = 1
 DECIMALS = 6
 
 
-class Predictions(Frozen):
+class Predictions(AnswerFile):
     """What an arm said about the rows of a split; every column has one entry for each row."""
 
     version: int = PREDICTIONS_VERSION
-    split: str
-    """The split's name in the report."""
     names: tuple[str, ...]
     """The task's labels; columns hold their indices."""
-    rows: tuple[int, ...]
-    """Index of each row in its split, from 0."""
     labels: tuple[int, ...]
     """The right label."""
     predicted: tuple[int, ...]
@@ -61,28 +57,6 @@ class Predictions(Frozen):
         ]
         text = json.dumps(columns, separators=(",", ":"), allow_nan=False)
         return Artefact(fingerprint=fingerprint, name=PREDICTIONS, content=text.encode())
-
-    def evaluated(self, *, fingerprint: str, attempt: str, seconds: float, content: str) -> tuple[Evaluated, Artefact]:
-        """The event and the file for the journal.
-
-        Args:
-            fingerprint: of the evaluate stage.
-            attempt: who computed them.
-            seconds: how long that took.
-            content: digest of the split's texts and labels.
-        """
-        artefact = self.artefact(fingerprint)
-        event = Evaluated(
-            fingerprint=fingerprint,
-            attempt=attempt,
-            split=self.split,
-            metrics=self.scores(),
-            items=len(self.rows),
-            seconds=seconds,
-            artefact=artefact.ref,
-            content=content,
-        )
-        return event, artefact
 
 
 _EITHER: TypeAdapter[Predictions | Writings | Judgements] = TypeAdapter(Predictions | Writings | Judgements)

@@ -79,7 +79,7 @@ def _other(s: RecipeSituation) -> Choice:
     return Choice(
         value=trait.rate,
         because=f"{trait.shown}: fewer or other numbers move than with LoRA, and take a rate of their own",
-        rule=trait.rate_rule,
+        rule="design",
         alternatives=(otherwise(5e-4, "LoRA's rate for short runs", "M-001"),),
         flips_when="methods.pin.learning_rate is given",
     )

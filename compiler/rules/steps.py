@@ -7,7 +7,8 @@ LEAST = 60
 """Updates below which a small model has not learnt the task (M-001)."""
 EPOCHS = 3
 PREFERRING = 30
-"""Updates on preferences below which a small model has hardly moved (tests/bench/preference.md)."""
+"""Updates on preferences, at the least: so many moved the margin of 40 pairs (tests/bench/preference.md); fewer are not
+measured."""
 
 
 def steps(s: RecipeSituation) -> Choice:
@@ -42,7 +43,7 @@ def _preferring(s: RecipeSituation, batch: int) -> Choice:
         value=value,
         because=f"{what}: after it, what was preferred is learnt by heart"
         if value == one
-        else f"{what}, in which nothing would move; {PREFERRING} do, and go {value / one:.0f} times over them",
+        else f"{what}; {PREFERRING} moved the margin of 40 pairs, and go {value / one:.0f} times over these",
         rule=first(s, "R-121") if value == one else "design",
         alternatives=(otherwise(one, "as published for tens of thousands of pairs"),) if value != one else (),
         flips_when=f"more than {PREFERRING * batch} training examples" if value != one else "fewer examples",

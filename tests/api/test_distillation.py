@@ -28,7 +28,7 @@ def test_arms_with_a_teacher_run_to_a_result(taught: Project) -> None:
     assert names == [
         "pattern + LoRA r=8, context distillation, T=1",
         "pattern + LoRA r=8, context distillation, T=2",
-        "pattern + full, few shot distillation, lr=0.005, 6 steps",
+        "pattern + full, few-shot distillation, lr=0.005, 6 steps",
     ]
     assert [arm.recipes[0].transfer for arm in plan.arms if arm.distillation] == [48, 48, 0]
     gates = [gate for gate in plan.gates if gate.kind == "teacher-leads"]
@@ -54,18 +54,15 @@ def test_a_seed_has_its_own_texts(taught: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arm", "data", "message"),
+    ("arm", "message"),
     [
-        ({"method": "pattern+lora", "objective": "context-distillation"}, {}, "no texts without labels"),
-        ({"method": "head+lora", "objective": "few-shot-distillation"}, {}, "answers with label words"),
-        ({"method": "pattern+lora", "temperature": 2.0}, {}, "temperature is pinned"),
+        ({"method": "pattern+lora", "objective": "context-distillation"}, "no texts without labels"),
+        ({"method": "head+lora", "objective": "few-shot-distillation"}, "answers with label words"),
+        ({"method": "pattern+lora", "temperature": 2.0}, "temperature is pinned"),
     ],
 )
-def test_what_cannot_be_taught_is_refused(
-    tmp_path: Path, arm: dict[str, object], data: dict[str, str], message: str
-) -> None:
+def test_what_cannot_be_taught_is_refused(tmp_path: Path, arm: dict[str, object], message: str) -> None:
     project = make_project(tmp_path, methods={"arms": [arm]})
-    project.spec["data"] |= data
     project.path  # noqa: B018
     found = project.cli("plan", "spec.json")
     assert found.returncode != 0

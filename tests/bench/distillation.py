@@ -54,7 +54,7 @@ method = "pattern+lora"
 objective = "few-shot-distillation"
 """
 DRAWS = 2000
-STUDENTS = ("pattern + LoRA r=8, context distillation", "pattern + LoRA r=8, few shot distillation",
+STUDENTS = ("pattern + LoRA r=8, context distillation", "pattern + LoRA r=8, few-shot distillation",
             "pattern + LoRA r=8")  # fmt: skip
 
 

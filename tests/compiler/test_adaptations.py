@@ -11,6 +11,7 @@ from fewtune.compiler.adaptations import TRAITS
 from fewtune.compiler.facts import ModelFacts
 from fewtune.compiler.roles import names_of
 from fewtune.runtime.probe.model import shape_of
+from fewtune.specs.diagnostic import PlanError
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,15 @@ def test_every_adaptation_is_named_once_where_it_is_left_out() -> None:
         name.partition("+")[2] for name in plan.left_out if TRAITS.get(name.partition("+")[2], TRAITS["lora"]).unasked
     ]  # type: ignore[call-overload]
     assert sorted(absent) == sorted(name for name, trait in TRAITS.items() if trait.unasked)
+
+
+NO_MASKS = [{"method": "pattern+dora"}, {"method": "pattern+lora", "lr_ratio": 4.0},
+            {"method": "pattern+lora", "objective": "few-shot-distillation"}]  # fmt: skip
+
+
+@pytest.mark.parametrize("arm", NO_MASKS, ids=lambda arm: "-".join(map(str, arm.values())))
+def test_dropout_that_would_be_ignored_is_refused(arm: dict[str, Any]) -> None:
+    with pytest.raises(PlanError) as caught:
+        compiled({"methods": {"arms": [arm | {"dropout": 0.1}]}})
+    assert [(one.code, one.pointer) for one in caught.value.diagnostics] == [("E-conflict", "/methods/arms/0/dropout")]
+    compiled({"methods": {"arms": [arm, {"method": "pattern+lora", "name": "plain", "dropout": 0.1}]}})

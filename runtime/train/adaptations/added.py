@@ -1,5 +1,6 @@
 """Additions to linear layers: what stands in a layer's place is made of the layer and a few new tensors."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
@@ -11,18 +12,18 @@ from fewtune.runtime.train.model import Base
 from fewtune.runtime.train.quantised import AnyLinear
 
 
-class Added:
+class Added(ABC):
     """An adaptation by additions; subclasses say which."""
 
     own = False
 
+    @abstractmethod
     def targets(self, arm: Arm, base: Base) -> Sequence[str]:
         """Names of the linear layers that get one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def layer(self, arm: Arm, path: str, linear: AnyLinear, tensors: Mapping[str, Tensor]) -> nn.Module:
         """What stands in a linear layer's place."""
-        raise NotImplementedError
 
     def placed(self, base: Base, arm: Arm, tensors: Mapping[str, Tensor]) -> Placed:
         """A view of the base with the additions."""

@@ -5,6 +5,7 @@ Both kinds begin with tokens of the vocabulary: of the first ones, which are the
 3.2 samples the 5,000 commonest; arXiv 2101.00190 section 7.4: activations of real words beat random ones on few data).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ NAME = "prompt_embeddings"
 COMMON = 5000
 
 
-class Virtual:
+class Virtual(ABC):
     """Trained vectors before every row; subclasses say what becomes of them."""
 
     own = False
@@ -33,13 +34,13 @@ class Virtual:
         with torch.no_grad():
             return {NAME: self.begun(base, tokens).detach().clone()}
 
+    @abstractmethod
     def begun(self, base: Base, tokens: list[int]) -> Tensor:
         """What these tokens are to the base: (tokens, numbers)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def beginning(self, base: Base, reader: Reader, values: Tensor) -> Prefix:
         """What stands before every row, of (tokens, numbers)."""
-        raise NotImplementedError
 
     def placed(self, base: Base, arm: Arm, tensors: Mapping[str, Tensor]) -> Placed:
         """The base, read with a beginning."""

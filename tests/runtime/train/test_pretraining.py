@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import LABELS
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
 from fewtune.compiler.plan import Recipe
-from fewtune.runtime.job import Corpus, Progress, RowRef
+from fewtune.runtime.job import Progress, RowRef
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.loop import Example, Learner, Training, train
 from fewtune.runtime.train.order import batches
@@ -72,7 +71,7 @@ def test_trials_share_it(formulation: str, moves: str, job: Any, engine: Any) ->
     assert first.trainable_parameters == plain.trainable_parameters
 
 
-def test_what_it_starts_from_is_what_a_fresh_process_would_make(job: Any, engine: Any, corpus: Corpus) -> None:
+def test_what_it_starts_from_is_what_a_fresh_process_would_make(job: Any, engine: Any) -> None:
     """The memory of one engine is no part of the result."""
     fit = {"pretraining": (RowRef(split="train", rows=tuple(range(40, 60))),)}
     work = job("pattern", "lora", steps=3, pretraining_steps=5)
@@ -80,4 +79,3 @@ def test_what_it_starts_from_is_what_a_fresh_process_would_make(job: Any, engine
     warm = engine(fresh=True)
     warm.run(work.model_copy(update={"fit": work.fit.model_copy(update={"init_seed": 9})}))
     assert warm.run(work).outcomes[0].state == engine(fresh=True).run(work).outcomes[0].state
-    assert corpus.labels == LABELS

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import LABELS
+from tiny import KEYWORDS, LABELS
 
 from fewtune.compiler.plan import Distillation
 from fewtune.runtime.job import Corpus, RowRef
@@ -108,7 +108,7 @@ def test_a_student_learns_what_its_teacher_says(
     from fewtune.runtime.train import tuner
 
     def taught(context: Any, shown: list[str], ask: Any, answer: Any) -> Prediction:
-        known = {text: label for label in range(4) for text in KEYED[label]}
+        known = {text: label for label, name in enumerate(LABELS) for text in KEYWORDS[name]}
         best = [next(label for word, label in known.items() if word in text) for text in shown]
         right = 0.8 if context.demonstrations else 0.1
         rows = [[right if k == label else (1 - right) / 3 for k in range(4)] for label in best]
@@ -136,12 +136,3 @@ def test_a_student_learns_what_its_teacher_says(
     ]
     assert 0.6 < sum(sure) / len(sure) < 0.9, "as sure as the teacher, not surer"
     assert about(fitted.state)["adaptation"] == "full"
-
-
-KEYED = {
-    0: ("treaty", "border", "minister", "election", "embassy"),
-    1: ("goal", "coach", "league", "match", "stadium"),
-    2: ("profit", "market", "shares", "bank", "merger"),
-    3: ("planet", "gene", "rocket", "laser", "theory"),
-}
-"""Label -> words that tell it."""
