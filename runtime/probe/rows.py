@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,34 @@ MAX_BYTES = 2_000_000_000
 class Table:
     """A file's columns as text; None where a cell is empty."""
 
-    def __init__(self, place: str, columns: dict[str, list[str | None]]) -> None:
-        """Keep the columns under the name that a person would use for the file."""
+    def __init__(self, place: str, columns: dict[str, list[str | None]], numbers: Sequence[int] | None = None) -> None:
+        """Keep the columns under the name that a person would use for the file.
+
+        Args:
+            place: that name.
+            columns: name -> its cells.
+            numbers: each row's number in the file; omitted: from 1.
+        """
         self.place = place
         self.columns = columns
+        self.numbers = numbers or range(1, len(self) + 1)
+
+    def labelled(self, column: str, names: Mapping[str, str]) -> "Table":
+        """The rows whose label is among the names, under its new name.
+
+        Raises:
+            PlanError: E-label-unknown where no row has one of the labels.
+        """
+        found = [cell.strip() for cell in cells(self.columns[column])]
+        for name in names:
+            if name not in found:
+                message = f"{self.place}: no row has the label {name!r} in column {column!r}"
+                remedy = f"its labels are {', '.join(sorted(set(filter(None, found)))[:10])}"
+                raise PlanError(Diagnostic(code="E-label-unknown", message=message, remedy=remedy))
+        kept = [row for row, label in enumerate(found) if label in names]
+        columns = {name: [values[row] for row in kept] for name, values in self.columns.items()}
+        columns[column] = [names[found[row]] for row in kept]
+        return Table(self.place, columns, [self.numbers[row] for row in kept])
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), []))
@@ -72,11 +97,12 @@ def read_table(path: Path, source: Source) -> Table:
             reader = _reader(connection, path, ending)
             relation = connection.execute(f"SELECT COLUMNS(*)::VARCHAR FROM {reader}{rows}", [str(path)])
             names = [column[0] for column in relation.description or ()]
-            cells = relation.fetchall()
+            found = relation.fetchall()
     except duckdb.Error as error:
         fault = _fault(path) if ending in (".csv", ".tsv") else ""
         raise PlanError(_unreadable(source.place, fault or str(error))) from error
-    return Table(source.place, {name: [row[index] for row in cells] for index, name in enumerate(names)})
+    columns = {name: [row[index] for row in found] for index, name in enumerate(names)}
+    return Table(source.place, columns, range(source.first_row, source.first_row + len(found)))
 
 
 def _reader(connection: Any, path: Path, ending: str) -> str:

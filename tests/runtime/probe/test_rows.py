@@ -50,3 +50,17 @@ def test_a_broken_file_is_named_with_its_line(name: str, content: bytes, said: s
     (finding,) = caught.value.diagnostics
     assert finding.code == "E-file-unreadable"
     assert said in finding.message
+
+
+def test_labels_choose_rows_and_give_them_names(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\na,yes\nb,no\nc,maybe\nd, yes \ne,perhaps\n")
+    table = read_table(tmp_path / "a.csv", Source(path="a.csv", rows="2-5"))
+    kept = table.labelled("label", {"yes": "sure", "maybe": "unsure", "perhaps": "unsure"})
+    assert kept.columns == {"text": ["c", "d", "e"], "label": ["unsure", "sure", "unsure"]}
+    assert list(kept.numbers) == [3, 4, 5]
+    with pytest.raises(PlanError) as caught:
+        table.labelled("label", {"yes": "sure", "Maybe": "unsure"})
+    (finding,) = caught.value.diagnostics
+    assert finding.code == "E-label-unknown"
+    assert "'Maybe'" in finding.message
+    assert "maybe, no, perhaps, yes" in (finding.remedy or "")
