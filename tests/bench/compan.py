@@ -1,8 +1,8 @@
 """CompAn, corrected, on a laptop: CoLA and SICK, 2, 16 and 64 labels of each class, beside the published figures.
 
-    python tests/bench/compan.py --data ../shared/data [--folder FOLDER] [--output tests/bench/compan.md]
+    python tests/bench/compan.py --data ../shared/data [--task cola|sick] [--folder FOLDER] [--output FILE]
 
-Runs examples/compan/cola.toml and sick.toml in one workspace: 8 arms, 3 data seeds, 40 steps of at most 8, 200 items in
+Runs examples/compan/cola.toml and sick.toml, each in a workspace of its own: 8 arms, 3 data seeds, 40 steps of at most 8, 200 items in
 and 200 out of domain. A conclusion of the paper is a difference between two arms: it is tested on the same items at
 each n, with an interval over seeds and items.
 """
@@ -10,7 +10,8 @@ each n, with an interval over seeds and items.
 import argparse
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,8 @@ CLAIMS = (
     Claim("LoRA gains from rank 64 over rank 1", "LoRA, r=64", "LoRA, r=1", ("cola", "sick"), (1, 2)),
 )  # fmt: skip
 FOUND = """
-SELECT arm, n, split, metric, mean FROM leaderboard WHERE run = '{run}' AND metric IN ('accuracy', 'mcc')"""
-CLOSED = "SELECT trial, note FROM trials WHERE run = '{run}' AND note <> '' ORDER BY trial"
+SELECT arm, n, split, metric, mean FROM leaderboard WHERE metric IN ('accuracy', 'mcc')"""
+CLOSED = "SELECT trial, note FROM trials WHERE run = (SELECT max(run) FROM runs) AND note <> '' ORDER BY trial"
 TITLE = """# CompAn (arXiv 2405.13181), corrected
 
 `python tests/bench/compan.py --data ../shared/data`, {machine}. The embedded model (135M) beside the published
@@ -94,21 +95,15 @@ beside SICK are MNLI without neutral pairs, and HANS.
 """
 
 
-def latest(place: Workplace, task: str) -> str:
-    """The newest run of a task's spec."""
-    name = f"CompAn on {'CoLA' if task == 'cola' else 'SICK'}"
-    return str(place.run("sql", f"SELECT max(run) FROM runs WHERE experiment_name = '{name}'")[0]["rows"][0][0])
-
-
-def verdicts(place: Workplace, claim: Claim) -> list[tuple[str, float, float, float]]:
+def verdicts(places: Mapping[str, Workplace], claim: Claim) -> list[tuple[str, float, float, float]]:
     """(cell, difference, low, high) for each task, split and size, by accuracy."""
     cells = []
     for task in claim.tasks:
-        classes, run = TASKS[task][0], latest(place, task)
+        classes = TASKS[task][0]
         for split in (TASKS[task][where] for where in claim.splits):
             for size in SIZES:
-                found, _ = place.run(
-                    "compare", f"{run}/{claim.better}", f"{run}/{claim.worse}", "--metric", "accuracy",
+                found, _ = places[task].run(
+                    "compare", claim.better, claim.worse, "--metric", "accuracy",
                     "--split", str(split), "--n", str(size * classes),
                 )  # fmt: skip
                 cells.append((f"{task} {split} {size}", found["difference"], found["low"], found["high"]))
@@ -118,31 +113,42 @@ def verdicts(place: Workplace, claim: Claim) -> list[tuple[str, float, float, fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--task", choices=TASKS, help="only this one, without a report [both, one after the other]")
     parser.add_argument("--folder", type=Path, help="where to work; what is finished there is used")
     parser.add_argument("--in-process", action="store_true")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    place = Workplace("compan", options.folder)
-    (place.folder / "cola").mkdir(exist_ok=True)
-    for part in ("train", "validation", "ood"):
-        place.add(options.data / "cola" / f"{part}.jsonl", f"cola/{part}.jsonl")
-    split = [sys.executable, str(HERE / "split_sick.py"), str(options.data / "sick"), str(place.folder / "sick")]
-    subprocess.run(split, check=True, stdout=sys.stderr)
-    for task in TASKS:
-        place.add(HERE / f"{task}.toml")
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="fewtune-compan-"))
+    places = {task: Workplace("compan", folder / task) for task in TASKS}
+    for task in [options.task] if options.task else TASKS:
+        place = places[task]
+        prepare(place, task, options.data / task)
         place.run("apply", f"{task}.toml", *(["--in-process"] if options.in_process else []))
-    text = report(place)
+    if options.task:
+        return
+    text = report(places)
     print(text)
     if options.output:
         options.output.write_text(text)
 
 
-def report(place: Workplace) -> str:
+def prepare(place: Workplace, task: str, data: Path) -> None:
+    """Put spec and data where the spec looks for them."""
+    place.add(HERE / f"{task}.toml")
+    if task == "sick":
+        command = [sys.executable, str(HERE / "split_sick.py"), str(data), str(place.folder / task)]
+        subprocess.run(command, check=True, stdout=sys.stderr)
+        return
+    (place.folder / task).mkdir(exist_ok=True)
+    for part in ("train", "validation", "ood"):
+        place.add(data / f"{part}.jsonl", f"{task}/{part}.jsonl")
+
+
+def report(places: Mapping[str, Workplace]) -> str:
     """The tables and the claims, as Markdown."""
     parts = [TITLE.format(machine=machine())]
     for task, (classes, *splits) in TASKS.items():
-        run = latest(place, task)
-        rows = place.run("sql", FOUND.format(run=run))[0]["rows"]
+        rows = places[task].run("sql", FOUND)[0]["rows"]
         means = {(arm, n, split, metric): mean for arm, n, split, metric, mean in rows}
 
         def cell(arm: str, size: int, metric: str, n: int = classes, means: Any = means, splits: Any = splits) -> str:
@@ -157,13 +163,13 @@ def report(place: Workplace) -> str:
         parts.append(f"## {task}\n\n{row(heads)}\n|{' --- |' * len(heads)}")
         parts += [row([s.arm, *measured(s.arm), *s.published[task], s.differs]) for s in SETTINGS]
         parts += [row([arm, *measured(arm), *NONE, "no baselines"]) for arm in BASELINES]
-        closed = place.run("sql", CLOSED.format(run=run))[0]["rows"]
+        closed = places[task].run("sql", CLOSED)[0]["rows"]
         parts.append(f"\nGates that stayed closed: {len(closed)} of 18 distillations.\n")
         parts += [f"- {trial}: {note}" for trial, note in closed] + [""]
     heads = ["conclusion", "cells for it", "against it", "cannot tell", "mean difference"]
     parts.append(f"## Which conclusions hold\n\n{row(heads)}\n|{' --- |' * len(heads)}")
     for claim in CLAIMS:
-        cells = verdicts(place, claim)
+        cells = verdicts(places, claim)
         good, bad = sum(low > 0 for _, _, low, _ in cells), sum(high < 0 for *_, high in cells)
         mean = sum(each[1] for each in cells) / len(cells)
         parts.append(row([claim.text, str(good), str(bad), str(len(cells) - good - bad), f"{mean:+.3f}"]))
