@@ -2,9 +2,9 @@
 
     python tests/bench/compan.py --data ../shared/data [--task cola|sick] [--folder FOLDER] [--output FILE]
 
-Runs examples/compan/cola.toml and sick.toml, each in a workspace of its own: 8 arms, 3 data seeds, 40 steps of at most 8, 200 items in
-and 200 out of domain. A conclusion of the paper is a difference between two arms: it is tested on the same items at
-each n, with an interval over seeds and items.
+Runs examples/compan/cola.toml and sick.toml, each in a workspace of its own: 8 arms, 3 data seeds, 40 steps of at most
+8, 200 items in and 200 out of domain. A conclusion of the paper is a difference between two arms: it is tested on the
+same items at each n, with an interval over seeds and items.
 """
 
 import argparse
