@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -48,9 +48,9 @@ def show_plan(out: Console, planned: Planned, *, full: bool = False) -> None:
     _decisions(out, [d for d in plan.decisions if _is_general(d)], sizes, full=full)
     heading(out, "Arms")
     _arms(out, planned)
-    for name, decisions in _families(plan, full=full):
+    for name, decisions, apart in _families(plan, full=full):
         heading(out, name)
-        _decisions(out, decisions, sizes, full=full)
+        _decisions(out, decisions, sizes, full=full, apart=apart)
     _left_out(out, plan)
     _warnings(out, planned)
     if planned.compiled.estimate.detectable is not None:
@@ -77,7 +77,19 @@ def _is_general(decision: Decision) -> bool:
     return not decision.field.startswith(("/arms/", "/left_out/"))
 
 
-def _decisions(out: Console, decisions: list[Decision], sizes: tuple[int, ...], *, full: bool) -> None:
+Apart = list[tuple[str, Decision]]
+"""(arm, its own decision)."""
+
+
+def _decisions(
+    out: Console,
+    decisions: list[Decision],
+    sizes: tuple[int, ...],
+    *,
+    full: bool,
+    apart: Sequence[tuple[str, Decision]] = (),
+) -> None:
+    """A table of decisions, and below them those that single arms have for themselves."""
     shown = [d for d in decisions if full or _worth_showing(d)]
     kinds = {(_leaf(d), str(d.value)): d for d in reversed(shown)}  # the same at several data sizes: said once
     several = Counter(leaf for leaf, _ in kinds)
@@ -85,11 +97,12 @@ def _decisions(out: Console, decisions: list[Decision], sizes: tuple[int, ...], 
         (_leaf(d) + (_size(d, sizes) if several[_leaf(d)] > 1 else ""), said(d.value), d.because, _evidence(d))
         for d in reversed(kinds.values())
     ]
+    rows += [(_leaf(d), said(d.value), f"{arm}: {d.because}", _evidence(d)) for arm, d in apart[:MOST_ARMS]]
     table(out, ("what", "value", "because", "evidence"), rows)
 
 
-def _families(plan: Plan, *, full: bool) -> Iterator[tuple[str, list[Decision]]]:
-    """Each arm with its decisions; of the arms of a method that differ by pins, one with what all of them share."""
+def _families(plan: Plan, *, full: bool) -> Iterator[tuple[str, list[Decision], Apart]]:
+    """Each arm with its decisions; of the arms of a method that differ by pins, what all share and what each has."""
     own: dict[int, list[Decision]] = defaultdict(list)
     for decision in plan.decisions:
         if decision.field.startswith("/arms/"):
@@ -101,13 +114,25 @@ def _families(plan: Plan, *, full: bool) -> Iterator[tuple[str, list[Decision]]]
     for members in kinds.values():
         first = plan.arms[members[0]].name
         if len(members) == 1:
-            yield first, own[members[0]]
+            yield first, own[members[0]], []
             continue
         common = set.intersection(*({_key(d) for d in own[index]} for index in members))
         yield (
             f"{first} and {len(members) - 1} more of {plan.arms[members[0]].method}: what they share",
             [d for d in own[members[0]] if _key(d) in common],
+            _apart([(plan.arms[index].name, own[index]) for index in members], common),
         )
+
+
+def _apart(members: list[tuple[str, list[Decision]]], common: Collection[tuple[str, str, str]]) -> Apart:
+    """What single arms have for themselves, once for all data sizes; what an arm's name says already is left out."""
+    found = {
+        (arm, _leaf(d), str(d.value)): (arm, d)
+        for arm, decisions in members
+        for d in decisions
+        if _worth_showing(d) and _key(d) not in common and not re.search(rf"\b{re.escape(said(d.value))}\b", arm)
+    }
+    return list(found.values())
 
 
 def _key(decision: Decision) -> tuple[str, str, str]:
@@ -249,7 +274,8 @@ def _alike(groups: Iterable[Packing]) -> Iterator[Packing]:
 
 
 def _packed(group: Packing) -> str:
-    first = f"{group.arms[0]!r}" + (f" and {len(group.arms) - 1} more arms" if len(group.arms) > 1 else "")
+    more = len(group.arms) - 1
+    first = repr(group.arms[0]) + (f" and {more} more arm{'s' * (more > 1)}" if more else "")
     how = f"one by one, {clock(group.alone_seconds)}"
     if group.slots > 1:
         how = (

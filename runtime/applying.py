@@ -481,12 +481,19 @@ class Application:
             if isinstance(outcome, Fitted) and outcome.diverged:
                 said.append("diverged")
             elif isinstance(outcome, Fitted) and outcome.steps:
-                said.append(f"{outcome.steps} steps in {outcome.seconds:.0f} s")
+                said.append(f"{self._steps(outcome)} steps in {outcome.seconds:.0f} s")
             elif isinstance(outcome, Scored):
                 found = self.store.history.evaluated.get(outcome.fingerprint)
                 value = getattr(found.metrics, self.plan.metric) if found else None
                 said.append(f"{outcome.split} {self.plan.metric} " + ("n/a" if value is None else f"{value:.3f}"))
         return ", ".join(said)
+
+    def _steps(self, fitted: Fitted) -> str:
+        """The steps of a fit, those on texts without labels apart."""
+        stage = self.plan.stage_index[fitted.stage]
+        arm = self.plan.arm(stage.arm or "")
+        before = next((recipe.pretraining_steps for recipe in arm.recipes), 0)
+        return f"{before} + {fitted.steps}" if before else str(fitted.steps)
 
     def _report(self, held: Held, outcome: str, *, over: bool) -> None:
         if over:

@@ -196,7 +196,7 @@ class Progress:
     """A sign of life from the middle of a job."""
 
     job: str
-    phase: Literal["loading", "training", "validating", "scoring"]
+    phase: Literal["loading", "pre-training", "training", "validating", "scoring"]
     done: int
     total: int
     loss: float | None = None

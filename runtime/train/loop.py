@@ -21,7 +21,7 @@ from fewtune.runtime.train.dropout import Key
 from fewtune.runtime.train.loss import Soft, answer_losses
 from fewtune.runtime.train.order import batches
 from fewtune.runtime.train.prediction import Said
-from fewtune.runtime.train.pulse import Pulse
+from fewtune.runtime.train.pulse import Phase, Pulse
 from fewtune.runtime.train.schedule import factor
 from fewtune.runtime.train.weights import Weights
 
@@ -127,6 +127,7 @@ class Training:
         *,
         note: str = "",
         backward: Backward | None = None,
+        phase: Phase = "training",
     ) -> None:
         """Prepare the first step.
 
@@ -139,10 +140,11 @@ class Training:
             pulse: told of every step.
             note: why there is nothing to learn; empty: there is.
             backward: what is learnt; None: the answers, by cross-entropy. Of a trial that is alone.
+            phase: what the pulse is told.
         """
         self.learner, self.recipe, self.examples = learner, recipe, examples
         self.validation = validation if recipe.evaluate_every else None
-        self.pulse, self.backward = pulse, backward
+        self.pulse, self.backward, self.phase = pulse, backward, phase
         self.course = Course(note=note)
         self.over = recipe.steps == 0 or bool(note)
         self._stream, self._seed = batches(len(examples), recipe.batch_size, seed), seed
@@ -195,7 +197,7 @@ class Training:
         self._recent.append(loss)
         if len(self._recent) == self._logged_every:
             course.log(self._recent)
-        self.pulse.step(course.steps, recipe.steps, loss)
+        self.pulse.step(course.steps, recipe.steps, loss, self.phase)
         self.over = course.steps == recipe.steps
         if self.validation is not None and recipe.evaluate_every and course.steps % recipe.evaluate_every == 0:
             judge(course, self.learner, self.validation, self.pulse)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from fewtune.runtime.job import Notify, Progress
 
-Phase = Literal["loading", "training", "validating", "scoring"]
+Phase = Literal["loading", "pre-training", "training", "validating", "scoring"]
 SECONDS = 0.3
 """Shortest time between two signs from training steps."""
 
@@ -34,9 +34,9 @@ class Pulse:
         self.notify(Progress(job=self.job, phase=phase, done=done, total=total, loss=loss))
         self.between()
 
-    def step(self, done: int, total: int, loss: float) -> None:
+    def step(self, done: int, total: int, loss: float, phase: Phase = "training") -> None:
         """Report a training step, unless the last report is very fresh."""
         if done == total or time.monotonic() - self._last >= SECONDS:
-            self.beat("training", done, total, loss)
+            self.beat(phase, done, total, loss)
         else:
             self.between()

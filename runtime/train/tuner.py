@@ -186,7 +186,7 @@ class Tuner:
         if self._begun is None or self._begun[0] != asked:
             weights = adaptation.moving(base, arm, 0, seed=0)
             learner = Learner(lambda: adaptation.speaking(base, arm, weights.working), weights, not kind(arm).own)
-            course = train(Training(learner, recipe, self._texts(base, job, fit), 0, None, pulse))
+            course = train(Training(learner, recipe, self._texts(base, job, fit), 0, None, pulse, phase="pre-training"))
             if course.diverged:
                 raise ValueError("continued pre-training diverged: a lower learning rate, or fewer steps")
             self._begun = (asked, course.result)
