@@ -10,8 +10,7 @@ from fewtune.specs.evaluation import Metric
 from fewtune.store.event import ArmScore, ArtefactRef, Evaluated, Selected
 from fewtune.store.history import History
 from fewtune.store.metrics import score
-from fewtune.store.predictions import parse_predictions
-from fewtune.store.writings import Writings
+from fewtune.store.predictions import answers_to, parse_predictions, right_labels
 
 Read = Callable[[ArtefactRef], bytes]
 
@@ -78,11 +77,5 @@ def _together(metric: Metric, parts: Sequence[Evaluated], read: Read) -> float |
     if len(parts) == 1:
         return getattr(parts[0].metrics, metric)  # type: ignore[no-any-return]
     said = [parse_predictions(read(part.artefact)) for part in parts]
-    items = [item for one in said if isinstance(one, Writings) for item in one.items[metric]]
-    if items:
-        return sum(items) / len(items)
-    labels, predicted = (
-        np.concatenate([np.asarray(getattr(one, column), dtype=np.int64) for one in said])
-        for column in ("labels", "predicted")
-    )
-    return float(score(metric, labels, predicted))
+    labels = np.concatenate([right_labels(one) for one in said])
+    return float(score(metric, labels, np.concatenate([answers_to(one, metric) for one in said])))

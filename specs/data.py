@@ -95,8 +95,9 @@ class Data(Frozen):
     replay: Source | None = None
     """General text, mixed into continued pre-training so that less is forgotten."""
     text: Column | None = None
-    """The column with the text (classification, summarisation, generation), or the prompt (preference). Omitted:
-    guessed, if there is only one sensible choice; so are the other columns."""
+    """The column with the text (classification, multi-label, summarisation, generation), the words (sequence-labelling:
+    a JSON list, or a text that is split at white space), or the prompt (preference). Omitted: guessed, if there is only
+    one sensible choice; so are the other columns."""
     premise: Column | None = None
     """The column with the first text (pair classification)."""
     hypothesis: Column | None = None
@@ -106,7 +107,9 @@ class Data(Frozen):
     context: Column | None = None
     """The column with the text that holds the answer (question-answering). Omitted and not there: questions alone."""
     label: Column | None = None
-    """The column with the label; without pairs, of whether a text was liked (preference)."""
+    """The column with the label; without pairs, of whether a text was liked (preference). multi-label: a JSON list, or
+    labels with ; between them, and an empty cell for none. sequence-labelling: a tag for each word, as a JSON list or
+    with white space between them."""
     target: Column | None = None
     """The column with the text that is to be written (summarisation, question-answering, generation), or that is
     preferred or judged (preference)."""
@@ -118,7 +121,7 @@ class Data(Frozen):
     label_noise: Share | Annotated[tuple[Share, ...], Field(min_length=1, max_length=10)] = 0.0
     """Shares of the training labels that are turned into wrong ones, to measure what label quality is worth: 0.1, or a
     list. Every arm that sees labels has a second one for each share, which is never chosen; validation and test rows
-    keep their labels."""
+    keep their labels. For one label a text only."""
 
     @field_validator("train", "validation", "test", "unlabelled", "replay", mode="before")
     @classmethod

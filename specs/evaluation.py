@@ -5,16 +5,20 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fewtune.specs.frozen import Frozen
-from fewtune.specs.task import WRITTEN, TaskType
+from fewtune.specs.task import MARKED, WRITTEN, TaskType
 
 Metric = Literal[
-    "accuracy", "macro_f1", "mcc", "rouge_l", "exact_match", "token_f1", "preference_accuracy", "margin"
+    "accuracy", "macro_f1", "mcc", "rouge_l", "exact_match", "token_f1", "preference_accuracy", "margin",
+    "micro_f1", "subset_accuracy", "span_f1", "tag_accuracy",
 ]  # fmt: skip
 LABEL_METRICS: tuple[Metric, ...] = ("accuracy", "macro_f1", "mcc")
 TEXT_METRICS: tuple[Metric, ...] = ("rouge_l", "exact_match", "token_f1")
 PREFERENCE_METRICS: tuple[Metric, ...] = ("preference_accuracy", "margin")
 """Metrics of predicted labels, of written texts, and of texts whose likelihoods are compared."""
-ITEM_METRICS: tuple[Metric, ...] = (*TEXT_METRICS, *PREFERENCE_METRICS)
+SET_METRICS: tuple[Metric, ...] = ("micro_f1", "macro_f1", "subset_accuracy")
+TAG_METRICS: tuple[Metric, ...] = ("span_f1", "tag_accuracy")
+"""Metrics of sets of labels, and of a tag for each word."""
+ITEM_METRICS: tuple[Metric, ...] = (*TEXT_METRICS, *PREFERENCE_METRICS, "subset_accuracy")
 """Metrics that are the mean of what each item scores."""
 
 
@@ -22,6 +26,8 @@ def metrics_of(task: TaskType) -> tuple[Metric, ...]:
     """What every evaluation of the task computes."""
     if task == "preference":
         return PREFERENCE_METRICS
+    if task in MARKED:
+        return SET_METRICS if MARKED[task] == "set" else TAG_METRICS
     return TEXT_METRICS if task in WRITTEN else LABEL_METRICS
 
 
@@ -35,7 +41,8 @@ class Evaluation(Frozen):
     """What arms are chosen and compared by; all of the task's kind are reported. Labels: accuracy, macro_f1, mcc;
     omitted: accuracy, or where one label dominates, MCC (two labels) or macro-F1. Written texts: rouge_l, exact_match,
     token_f1; omitted: token_f1 for question-answering, else rouge_l. Preferences: preference_accuracy, margin; omitted:
-    preference_accuracy."""
+    preference_accuracy. Several labels: micro_f1, macro_f1, subset_accuracy (all labels right and no other); omitted:
+    micro_f1. A tag for each word: span_f1 (whole spans, as CoNLL counts them), tag_accuracy; omitted: span_f1."""
     data_seeds: Annotated[int, Field(ge=1, le=200, strict=True)] | None = None
     """How many different samples of labelled examples (without a test split: fold assignments)."""
     model_seeds: Annotated[int, Field(ge=1, le=50, strict=True)] | None = None

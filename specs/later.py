@@ -5,9 +5,6 @@ what does a similar job today; an unknown name is refused as a misspelling.
 """
 
 TASKS: dict[str, str] = {
-    "sequence-labelling": "one label for each token",
-    "sequence-labeling": "one label for each token",
-    "multi-label": "several labels for one text; today: one yes/no classification for each label",
     "augmentation": "synthetic examples from a teacher model",
 }
 """Task types for later -> what they are."""

@@ -10,8 +10,13 @@ from fewtune.specs.experiment import Experiment
 from fewtune.specs.findings import findings
 from fewtune.specs.methods import METHODS, MethodName, suits
 from fewtune.specs.parse import Document, Format, format_of, parse
-from fewtune.specs.task import FIELDS, OPTIONAL
+from fewtune.specs.task import FIELDS, OPTIONAL, Marks
 
+SEVERAL: dict[Marks, str] = {
+    "set": "a head answers with any number of labels, not a word",
+    "tags": "a head answers with a tag for each word, not a word for all",
+}
+"""Why there are no patterns, label words and questions where a text has several labels."""
 COLUMNS = ("text", "premise", "hypothesis", "context", "question", "label", "target", "rejected")
 
 
@@ -121,24 +126,29 @@ def _patterns(experiment: Experiment) -> list[Diagnostic]:
 def _answers(experiment: Experiment) -> list[Diagnostic]:
     """Settings about labels where texts are written, and the other way round."""
     task, found = experiment.task, list[Diagnostic]()
-    foreign = ("labels", "verbalizer", "question") if task.writes else ("instruction",)
+    foreign: tuple[str, ...] = ("labels", "verbalizer", "question") if task.writes else ("instruction",)
     what = "the answer is a text, not a label" if task.writes else "the answer is a label, not a text"
+    if task.marks is not None:
+        foreign, what = ("verbalizer", "question", "patterns", "instruction"), SEVERAL[task.marks]
     for name in foreign:
         if getattr(task, name) is not None:
             message = f"{name} has no effect on {task.type}: {what}"
-            remedy = "task.instruction says what is to be written" if name == "question" else "remove it"
+            asked = name == "question" and task.writes
+            remedy = "task.instruction says what is to be written" if asked else "remove it"
             found.append(Diagnostic(code="E-no-effect", message=message, pointer=f"/task/{name}", remedy=remedy))
     metric, known = experiment.evaluation.metric, metrics_of(task.type)
     if metric is not None and metric not in known:
         message = f"{metric} does not measure {task.type}: {what}"
         remedy = f"the metrics are {', '.join(known)}"
         found.append(Diagnostic(code="E-conflict", message=message, pointer="/evaluation/metric", remedy=remedy))
-    if task.writes and isinstance(experiment.data.label_budget, PerClass):
-        message = f"per_class counts labels, and {task.type} has none"
+    several = task.writes or task.marks is not None
+    has = "has none" if task.writes else f"gives a text {'any number' if task.marks == 'set' else 'one for each word'}"
+    if several and isinstance(experiment.data.label_budget, PerClass):
+        message = f"per_class counts labels, and {task.type} {has}"
         remedy = "give a number of rows"
         found.append(Diagnostic(code="E-conflict", message=message, pointer="/data/label_budget", remedy=remedy))
-    if task.writes and experiment.data.noise_shares:
-        message = f"label noise turns labels into other labels, and {task.type} has none"
+    if several and experiment.data.noise_shares:
+        message = f"label noise turns a text's label into another one, and {task.type} {has}"
         found.append(Diagnostic(code="E-conflict", message=message, pointer="/data/label_noise", remedy="remove it"))
     for split, source in experiment.data.splits.items():
         if source.labels and (task.writes or split in WITHOUT_LABELS):

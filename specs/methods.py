@@ -6,12 +6,12 @@ from pydantic import Field, StrictBool, StringConstraints, field_validator, mode
 from pydantic_core import PydanticCustomError
 
 from fewtune.specs.frozen import Frozen
-from fewtune.specs.task import WRITTEN, TaskType
+from fewtune.specs.task import MARKED, WRITTEN, TaskType
 
 Formulation = Literal[
-    "majority", "tfidf", "encoder", "probe", "lead", "in-context", "pattern", "head", "generation"
+    "majority", "tfidf", "encoder", "probe", "lead", "in-context", "pattern", "head", "generation", "unigram"
 ]  # fmt: skip
-"""How the task is posed. majority, tfidf, encoder and lead do without the language model."""
+"""How the task is posed. majority, tfidf, encoder, lead and unigram do without the language model."""
 Adaptation = Literal[
     "none", "full", "lora", "qlora", "dora", "adapter", "prefix", "prompt", "bitfit", "norm", "top", "ia3"
 ]  # fmt: skip
@@ -44,6 +44,7 @@ MethodName = Literal[
     "kto+prompt", "kto+bitfit", "kto+norm", "kto+top", "kto+ia3",
     "simpo+lora", "simpo+qlora", "simpo+full", "simpo+dora", "simpo+adapter", "simpo+prefix",
     "simpo+prompt", "simpo+bitfit", "simpo+norm", "simpo+top", "simpo+ia3",
+    "unigram",
 ]  # fmt: skip
 Schedule = Literal["linear", "cosine", "constant"]
 
@@ -55,6 +56,7 @@ NOT_TUNED: dict[MethodName, Formulation] = {
     "zero-shot": "pattern",
     "in-context": "in-context",
     "lead": "lead",
+    "unigram": "unigram",
 }
 """Methods that move nothing of the language model -> how they pose the task."""
 POSED: dict[str, Formulation] = {
@@ -84,8 +86,17 @@ WRITING: tuple[MethodName, ...] = tuple(
 EITHER: tuple[MethodName, ...] = ("zero-shot", "in-context")
 
 
+FOR_SETS: tuple[Formulation, ...] = ("majority", "tfidf", "encoder", "head")
+FOR_TAGS: tuple[Formulation, ...] = ("unigram", "head")
+"""How a task with several labels is posed: a set of them for a text, a tag for each word."""
+
+
 def suits(method: MethodName, task: TaskType) -> bool:
     """Whether the method can give the task's answer."""
+    if task in MARKED:
+        return METHODS[method][0] in (FOR_SETS if MARKED[task] == "set" else FOR_TAGS)
+    if METHODS[method][0] == "unigram":
+        return False
     if task == "preference":
         return method in PREFERENCES or method == "zero-shot" or (method in WRITING and method != "lead")
     if method in PREFERENCES:

@@ -8,10 +8,15 @@ from pydantic_core import PydanticCustomError
 from fewtune.specs.frozen import Frozen
 
 TaskType = Literal[
-    "classification", "pair-classification", "summarisation", "question-answering", "generation", "preference"
+    "classification", "pair-classification", "summarisation", "question-answering", "generation", "preference",
+    "multi-label", "sequence-labelling",
 ]  # fmt: skip
 WRITTEN: frozenset[TaskType] = frozenset({"summarisation", "question-answering", "generation", "preference"})
 """Tasks whose answer is a text, the target, instead of a label; of a preference the one that is preferred."""
+Marks = Literal["set", "tags"]
+"""What several labels of one text are: a set, or a tag for each word."""
+MARKED: dict[TaskType, Marks] = {"multi-label": "set", "sequence-labelling": "tags"}
+"""Tasks whose answer is several labels instead of one."""
 FIELDS: dict[TaskType, tuple[str, ...]] = {
     "classification": ("text",),
     "pair-classification": ("premise", "hypothesis"),
@@ -19,6 +24,8 @@ FIELDS: dict[TaskType, tuple[str, ...]] = {
     "question-answering": ("context", "question"),
     "generation": ("text",),
     "preference": ("text",),
+    "multi-label": ("text",),
+    "sequence-labelling": ("text",),
 }
 """Task -> the fields of its patterns, in their order."""
 OPTIONAL = frozenset({"context"})
@@ -36,7 +43,8 @@ class Task(Frozen):
     summarisation: a short text that says what a long one says. question-answering: an answer in words to a question,
     with or without a context to find it in. generation: any text that follows from another one.
     preference: texts like those that people preferred, from pairs of a better and a worse one, or from single ones that
-    were liked or not."""
+    were liked or not. multi-label: any number of labels for a text, none included. sequence-labelling: a tag for each
+    word of a text, as BIO tags: B-name begins a span, I-name goes on with it, O is outside of all."""
     labels: tuple[Label, ...] | None = Field(default=None, min_length=2, max_length=500)
     """The labels in their order. Omitted: those of the training data, sorted."""
     verbalizer: dict[Label, Word] | None = None
@@ -58,6 +66,11 @@ class Task(Frozen):
     def prefers(self) -> bool:
         """Whether it learns which texts are preferred."""
         return self.type == "preference"
+
+    @property
+    def marks(self) -> Marks | None:
+        """What its several labels are; None: one label, or a text."""
+        return MARKED.get(self.type)
 
     @property
     def answer(self) -> Literal["label", "target"]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fewtune.specs.evaluation import ITEM_METRICS, Metric
 from fewtune.store.database import Connection
-from fewtune.store.evaluations import answer_columns
+from fewtune.store.evaluations import answer_columns, answers_in
 from fewtune.store.statistics import Runs
 
 IntArray = npt.NDArray[np.int64]
@@ -31,7 +31,7 @@ class _Column(NamedTuple):
     rows: IntArray
     labels: IntArray
     answers: dict[Metric, npt.NDArray[Any]]
-    """Metric -> predicted labels, or the scores of texts."""
+    """Metric -> predicted labels, the scores of texts, or tallies of several labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,8 @@ def _columns(connection: Connection, run: str, split: str) -> Iterable[tuple[str
     """Trial -> its predictions on the split, by row."""
     table = connection.execute(
         f"""
-        SELECT t.place, p.row_index, p.label, p.predicted, {", ".join(f"p.{metric}" for metric in ITEM_METRICS)}
+        SELECT t.place, p.row_index, p.label, p.predicted, p.tallies,
+            {", ".join(f"p.{metric}" for metric in ITEM_METRICS)}
         FROM private.plan_stage s
         JOIN private.plan_trial t ON t.run = s.run AND t.trial = s.trial
         JOIN private.last_evaluated e ON e.fingerprint = s.fingerprint
@@ -148,7 +149,7 @@ def _columns(connection: Connection, run: str, split: str) -> Iterable[tuple[str
     answers = answer_columns(table)
 
     def parts(name: str) -> list[npt.NDArray[Any]]:
-        return np.split(np.asarray(table[name]), starts[1:])
+        return np.split(answers_in(table, name), starts[1:])
 
     by_trial = {name: parts(name) for name in ("row_index", "label", *answers.values())}
     return [

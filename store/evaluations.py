@@ -9,10 +9,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewtune.specs.evaluation import ITEM_METRICS, LABEL_METRICS, PREFERENCE_METRICS, TEXT_METRICS, Metric
+from fewtune.specs.evaluation import (
+    ITEM_METRICS,
+    LABEL_METRICS,
+    PREFERENCE_METRICS,
+    SET_METRICS,
+    TAG_METRICS,
+    TEXT_METRICS,
+    Metric,
+)
 from fewtune.store.database import Connection, insert
 from fewtune.store.event_rows import Row
-from fewtune.store.metrics import BOUNDS, score
+from fewtune.store.metrics import BOUNDS, Answers, score
+from fewtune.store.tally import tallies
 
 _COMPLETE = f"""
     SELECT s.run, s.trial, s.split, count(*) AS stages, max(e.seq) AS last_seq, sum(e.items) AS items,
@@ -68,7 +77,7 @@ def _pooled(connection: Connection, pair: _Pair) -> Row:
     """Score all folds of a trial as one set of rows."""
     columns = connection.execute(
         f"""
-        SELECT p.label, p.predicted, {", ".join(f"p.{metric}" for metric in ITEM_METRICS)}
+        SELECT p.label, p.predicted, p.tallies, {", ".join(f"p.{metric}" for metric in ITEM_METRICS)}
         FROM private.plan_stage s
         JOIN private.last_evaluated e ON e.fingerprint = s.fingerprint
         JOIN private.prediction p ON p.seq = e.seq
@@ -80,14 +89,31 @@ def _pooled(connection: Connection, pair: _Pair) -> Row:
     if labels.size < 2:
         return {}
     return {
-        metric: float(score(metric, labels, np.asarray(columns[answer])))
+        metric: float(score(metric, labels, answers_in(columns, answer)))
         for metric, answer in answer_columns(columns).items()
     }
 
 
+TALLIES = "tallies"
+
+
 def answer_columns(columns: Mapping[str, Any]) -> dict[Metric, str]:
-    """Metric -> the column of predictions that it is computed from: those of labels, of texts or of preferences."""
+    """Metric -> the column of predictions that it is computed from: of a label or several, of texts or preferences."""
     for known in (TEXT_METRICS, PREFERENCE_METRICS):
-        if not np.ma.getmaskarray(np.ma.asarray(columns[known[0]])).all():
+        if _given(columns[known[0]]):
             return {metric: metric for metric in known}
-    return dict.fromkeys(LABEL_METRICS, "predicted")
+    if _given(columns["subset_accuracy"]):
+        return {metric: metric if metric in ITEM_METRICS else TALLIES for metric in SET_METRICS}
+    return (
+        dict.fromkeys(TAG_METRICS, TALLIES) if _given(columns[TALLIES]) else dict.fromkeys(LABEL_METRICS, "predicted")
+    )
+
+
+def answers_in(columns: Mapping[str, Any], name: str) -> Answers:
+    """A column of predictions as metrics take it."""
+    return tallies(list(columns[name])) if name == TALLIES else np.asarray(columns[name])
+
+
+def _given(column: Any) -> bool:
+    """Whether any row has a value."""
+    return not np.ma.getmaskarray(np.ma.asarray(column)).all()

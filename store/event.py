@@ -176,7 +176,7 @@ class Fitted(Event):
 
 
 class Scores(_Value):
-    """The metrics of one set of predictions, of labels, of texts or of preferences; None for the others."""
+    """The metrics of one set of predictions, of a label or several, of texts or of preferences; None for the others."""
 
     accuracy: Number = None
     macro_f1: Number = None
@@ -186,6 +186,10 @@ class Scores(_Value):
     token_f1: Number = None
     preference_accuracy: Number = None
     margin: Number = None
+    micro_f1: Number = None
+    subset_accuracy: Number = None
+    span_f1: Number = None
+    tag_accuracy: Number = None
 
 
 class Evaluated(Event):

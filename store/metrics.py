@@ -4,6 +4,7 @@ A report needs the variance of a score over items. Accuracy is a mean of items; 
 `contributions` writes every metric as a mean of items through delete-one jackknife pseudo-values. They are exact and
 take one pass over the items, because deleting one moves at most two of the counts that a metric is made of.
 A metric of texts is a mean of items by itself: what stands in the place of the predicted classes are the items' scores.
+Several labels of an item stand there as tallies (`tally.py`): hits and what they are measured by, summed over items.
 
 Array shapes: labels `(items,)`, predicted `(..., items)`. A prediction below zero is "no valid answer": always wrong,
 and no class of its own, so it enters no F1.
@@ -16,16 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 from fewtune.specs.evaluation import ITEM_METRICS, Metric
+from fewtune.store.tally import Tallies, is_tally
 
 IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float64]
 Answers = npt.NDArray[Any]
-"""Predicted classes; for a metric of texts the scores of the items."""
+"""Predicted classes; for a metric of texts the scores of the items; of several labels the items' tallies."""
 
 BOUNDS: dict[Metric, tuple[float, float]] = {
     "accuracy": (0.0, 1.0), "macro_f1": (0.0, 1.0), "mcc": (-1.0, 1.0),
     "rouge_l": (0.0, 1.0), "exact_match": (0.0, 1.0), "token_f1": (0.0, 1.0),
     "preference_accuracy": (0.0, 1.0), "margin": (0.0, 1.0),
+    "micro_f1": (0.0, 1.0), "subset_accuracy": (0.0, 1.0), "span_f1": (0.0, 1.0), "tag_accuracy": (0.0, 1.0),
 }  # fmt: skip
 """The lowest and the highest value of each metric; of one without bounds the ends of its unit."""
 UNBOUNDED: tuple[Metric, ...] = ("margin",)
@@ -53,12 +56,18 @@ def score(metric: Metric, labels: IntArray, predicted: Answers) -> FloatArray:
     As scikit-learn has them: macro-F1 averages over the classes that occur in the labels or in the run's valid
     predictions, MCC is the multi-class statistic of Gorodkin (2004), and 0/0 counts as 0.
 
+    Of several labels, micro-F1 sums hits over labels and items and macro-F1 is the mean over the labels that occur;
+    span-F1 counts whole spans, whatever their name, and tag accuracy words.
+
     Returns:
         One value for each run, shape (...).
     """
     if metric in ITEM_METRICS:
         means: FloatArray = predicted.mean(axis=-1)
         return means
+    if is_tally(predicted):
+        hits, met = _counted(metric, predicted)
+        return _f1_of(hits.sum(axis=-2), met.sum(axis=-2))
     answers = _answers(labels, predicted)
     scores: FloatArray = _WHOLE[metric](answers).reshape(predicted.shape[:-1])
     return scores
@@ -73,6 +82,8 @@ def contributions(metric: Metric, labels: IntArray, predicted: Answers) -> Float
     """
     if metric in ITEM_METRICS:
         return predicted.astype(np.float64)
+    if is_tally(predicted):
+        return _tallied(metric, predicted)
     answers = _answers(labels, predicted)
     if metric == "accuracy":
         return answers.hit.astype(np.float64).reshape(predicted.shape)
@@ -114,6 +125,35 @@ def _count(classes: npt.NDArray[np.intp], kept: npt.NDArray[np.bool_], columns: 
 def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     """Divide, with 0 wherever the denominator is 0."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+PAIRS: dict[Metric, int] = {"span_f1": 0, "tag_accuracy": 1}
+"""Metric of tags -> its pair of a tally."""
+
+
+def _counted(metric: Metric, predicted: Tallies) -> tuple[FloatArray, FloatArray]:
+    """Hits and met of each item by what F1 is averaged over, both (..., items, kinds)."""
+    hits, met = predicted["hits"], predicted["met"]
+    if metric == "micro_f1":
+        return hits.sum(axis=-1, keepdims=True), met.sum(axis=-1, keepdims=True)
+    if metric == "macro_f1":
+        return hits, met
+    place = PAIRS[metric]
+    return hits[..., place : place + 1], met[..., place : place + 1]
+
+
+def _f1_of(hits: FloatArray, met: FloatArray) -> FloatArray:
+    """Mean F1 over the kinds that occur: (..., kinds) to (...)."""
+    return _ratio(_ratio(2 * hits, met).sum(axis=-1), (met > 0).sum(axis=-1).astype(np.float64))
+
+
+def _tallied(metric: Metric, predicted: Tallies) -> FloatArray:
+    """Pseudo-values (..., items): the sums without an item are the sums less what it adds."""
+    hits, met = _counted(metric, predicted)
+    all_hits, all_met = hits.sum(axis=-2, keepdims=True), met.sum(axis=-2, keepdims=True)
+    whole, left = _f1_of(all_hits, all_met), _f1_of(all_hits - hits, all_met - met)
+    values: FloatArray = whole - (predicted.shape[-1] - 1) * (left - left.mean(axis=-1, keepdims=True))
+    return values
 
 
 def _accuracy(answers: _Answers) -> FloatArray:

@@ -11,6 +11,7 @@ from fewtune.store.database import Connection, insert
 from fewtune.store.event import Evaluated
 from fewtune.store.event_rows import Row
 from fewtune.store.judgements import Judgements
+from fewtune.store.markings import Markings
 from fewtune.store.predictions import Predictions, parse_predictions
 from fewtune.store.writings import Writings
 
@@ -47,6 +48,8 @@ def replace_predictions(
             written += _rows(seq, found)
         elif isinstance(found, Judgements):
             written += _judged(seq, found)
+        elif isinstance(found, Markings):
+            written += _marked(seq, found)
         else:
             frames.append(_frame(seq, found))
     if frames:
@@ -79,6 +82,17 @@ def _judged(seq: int, found: Judgements) -> list[Row]:
         | {metric: each[place] for metric, each in found.items.items()}
         for place, (row, text) in enumerate(zip(found.rows, found.preferred, strict=True))
     ]
+
+
+def _marked(seq: int, found: Markings) -> list[Row]:
+    """Right and predicted labels in words; a label of 0 for each, as every row has its labels, though they be none."""
+    right = found.right if found.marks == "set" else [None] * len(found.rows)
+    columns = zip(found.rows, found.wanted, found.said, found.numbers, right, strict=True)
+    return [
+        {"seq": seq, "row_index": row, "label": 0, "target": found.words(wanted), "text": found.words(said),
+         "tallies": numbers, "subset_accuracy": whole}
+        for row, wanted, said, numbers, whole in columns
+    ]  # fmt: skip
 
 
 def _frame(seq: int, found: Predictions) -> Frame:

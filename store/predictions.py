@@ -14,7 +14,8 @@ from fewtune.store.answer_file import AnswerFile
 from fewtune.store.artefacts import PREDICTIONS, Artefact, foreign
 from fewtune.store.event import Number, Scores
 from fewtune.store.judgements import Judgements
-from fewtune.store.metrics import score
+from fewtune.store.markings import Markings
+from fewtune.store.metrics import Answers, IntArray, score
 from fewtune.store.writings import Writings
 
 PREDICTIONS_VERSION = 1
@@ -59,11 +60,13 @@ class Predictions(AnswerFile):
         return Artefact(fingerprint=fingerprint, name=PREDICTIONS, content=text.encode())
 
 
-_EITHER: TypeAdapter[Predictions | Writings | Judgements] = TypeAdapter(Predictions | Writings | Judgements)
+AnyAnswers = Predictions | Writings | Judgements | Markings
+"""Answers of any kind."""
+_EITHER: TypeAdapter[AnyAnswers] = TypeAdapter(AnyAnswers)
 
 
-def parse_predictions(content: bytes) -> Predictions | Writings | Judgements:
-    """Read the file again, of labels, of texts or of preferences.
+def parse_predictions(content: bytes) -> AnyAnswers:
+    """Read the file again, of a label or several, of texts or of preferences.
 
     Raises:
         StoreError: E-artefact where another version of fewtune wrote it in another form.
@@ -72,3 +75,15 @@ def parse_predictions(content: bytes) -> Predictions | Writings | Judgements:
         return _EITHER.validate_json(content)
     except ValidationError as error:
         raise foreign(PREDICTIONS, error) from error
+
+
+def right_labels(said: AnyAnswers) -> IntArray:
+    """The right label of each row; 0 where it is no single label."""
+    return np.asarray(said.labels if isinstance(said, Predictions) else (0,) * len(said.rows), np.int64)
+
+
+def answers_to(said: AnyAnswers, metric: Metric) -> Answers:
+    """What the metric takes of each row."""
+    if isinstance(said, Markings):
+        return said.answers(metric)
+    return np.asarray(said.predicted if isinstance(said, Predictions) else said.items[metric])

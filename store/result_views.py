@@ -7,6 +7,7 @@ SPLIT = "test, a named out-of-domain split, or cv (rows of the training data, sc
 METRIC = (
     "Labels: accuracy, macro_f1 (both 0 to 1) or mcc (-1 to 1). Texts: rouge_l, exact_match or token_f1 (0 to 1). "
     "Preferences: preference_accuracy (0 to 1) or margin (nats a token, 0: as the base). "
+    "Several labels: micro_f1, macro_f1 or subset_accuracy. Tags: span_f1 or tag_accuracy (all 0 to 1). "
     "Higher is better."
 )
 TEXTS = {
@@ -22,6 +23,13 @@ PREFERENCES = {
     "margin": "By how much more than the base the arm prefers the better text, in nats a token; higher is better.",
 }
 """Columns of the metrics of preferences."""
+SEVERAL = {
+    "micro_f1": "F1 of all labels of all items together, 0 to 1; higher is better.",
+    "subset_accuracy": "Share of items whose labels are all right, and no other, 0 to 1; higher is better.",
+    "span_f1": "F1 of whole spans, as CoNLL counts them, 0 to 1; higher is better.",
+    "tag_accuracy": "Share of words with the right tag, 0 to 1; higher is better.",
+}
+"""Columns of the metrics of several labels."""
 CI = "end of the interval for the arm's expected score over data seeds, model seeds and items; null: too few items."
 BASIS = "seeds_and_items: the interval covers both variances. items_only: nothing is known of the variance over seeds."
 
@@ -71,10 +79,12 @@ EVALUATIONS = View(
         "diverged": "Whether the loss was not finite; such trials are in no leaderboard.",
         **{name: f"Mean over the items. {said} Null: labels are predicted." for name, said in TEXTS.items()},
         **{name: f"Mean over the items. {said} Null: no texts are compared." for name, said in PREFERENCES.items()},
+        **{name: f"{said} Null: a text has one label, or none." for name, said in SEVERAL.items()},
     },
     query="""
     SELECT r.experiment, v.run, v.trial, t.arm, t.n, t.data_seed, t.model_seed, v.split, v.accuracy, v.macro_f1, v.mcc,
-        v.items, v.seconds, p.diverged, v.rouge_l, v.exact_match, v.token_f1, v.preference_accuracy, v.margin
+        v.items, v.seconds, p.diverged, v.rouge_l, v.exact_match, v.token_f1, v.preference_accuracy, v.margin,
+        v.micro_f1, v.subset_accuracy, v.span_f1, v.tag_accuracy
     FROM private.evaluation v
     JOIN private.run_started r ON r.run = v.run
     JOIN private.plan_trial t ON t.run = v.run AND t.trial = v.trial
@@ -100,16 +110,20 @@ PREDICTIONS = View(
         "label": "The right label; null: the row has none.",
         "predicted": "The predicted label; null: no valid answer.",
         "probability": "Probability of the predicted label, 0 to 1; null: none was given.",
-        "correct": "Whether the predicted label is the right one; null where a text was written.",
-        "target": "The text that was to be written, was preferred or was judged; null: a label was to be predicted.",
-        "text": "The text that was written; null: a label was to be predicted.",
+        "correct": "Whether the predicted label is the right one; null where it was not one label.",
+        "target": "The text that was to be written, was preferred or was judged; the right labels, where there may be "
+        "several; null: a label was to be predicted.",
+        "text": "The text that was written; the predicted labels, where there may be several; null: a label was to be "
+        "predicted.",
         **{name: f"{said} Null: a label was to be predicted." for name, said in TEXTS.items()},
         **{name: f"Of this item: {said} Null: no texts are compared." for name, said in PREFERENCES.items()},
+        "subset_accuracy": "1: all labels are right, and no other; else 0. Null: a text has no set of labels.",
     },
     query="""
     SELECT r.experiment, s.run, s.trial, t.arm, t.n, t.data_seed, t.model_seed, s.split, s.fold,
         p.row_index + 1 AS row_number, l.label, g.label AS predicted, p.probability, p.label = p.predicted AS correct,
-        p.target, p.text, p.rouge_l, p.exact_match, p.token_f1, p.preference_accuracy, p.margin
+        p.target, p.text, p.rouge_l, p.exact_match, p.token_f1, p.preference_accuracy, p.margin,
+        p.subset_accuracy
     FROM private.plan_stage s
     JOIN private.run_started r ON r.run = s.run
     JOIN private.plan_trial t ON t.run = s.run AND t.trial = s.trial

@@ -3,7 +3,6 @@
 What `compare` needs for arms of different runs: the published tables compare arms of one run only.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +11,10 @@ import numpy.typing as npt
 from fewtune.compiler.plan import Plan, Stage, Trial
 from fewtune.specs.diagnostic import Diagnostic, StoreError
 from fewtune.specs.evaluation import Metric
-from fewtune.store.judgements import Judgements
 from fewtune.store.metrics import Answers
-from fewtune.store.predictions import Predictions, parse_predictions
+from fewtune.store.predictions import AnyAnswers, answers_to, parse_predictions, right_labels
 from fewtune.store.reader import Reader
 from fewtune.store.statistics import Runs
-from fewtune.store.writings import Writings
 
 IntArray = npt.NDArray[np.int64]
 
@@ -64,21 +61,16 @@ def _scored(
 ) -> tuple[IntArray, IntArray, Answers, tuple[str, ...]] | None:
     """(rows, labels, answers, contents) of a trial, its folds put together; None where one is missing."""
     stages = [s for s in plan.stages if s.trial == trial.id and s.kind == "evaluate" and s.split == split]
-    parts = [_predictions(reader, stage) for stage in stages]
-    if not parts or any(part is None for part in parts):
+    parts = [part for part in (_predictions(reader, stage) for stage in stages) if part is not None]
+    if not parts or len(parts) < len(stages):
         return None
-    columns: dict[str, list[float]] = defaultdict(list)
-    for part in parts:
-        if part is not None:
-            columns["rows"] += part[0].rows
-            said = part[0]
-            columns["labels"] += [0] * len(said.rows) if isinstance(said, Writings | Judgements) else said.labels
-            columns["predicted"] += said.items[metric] if isinstance(said, Writings | Judgements) else said.predicted
-    order = np.argsort(columns["rows"])
-    rows, labels, predicted = (np.asarray(columns[name])[order] for name in ("rows", "labels", "predicted"))
-    return rows, labels, predicted, tuple(part[1] for part in parts if part is not None)
+    rows = np.concatenate([np.asarray(said.rows, np.int64) for said, _ in parts])
+    labels = np.concatenate([right_labels(said) for said, _ in parts])
+    answers = np.concatenate([answers_to(said, metric) for said, _ in parts])
+    order = np.argsort(rows)
+    return rows[order], labels[order], answers[order], tuple(content for _, content in parts)
 
 
-def _predictions(reader: Reader, stage: Stage) -> tuple[Predictions | Writings | Judgements, str] | None:
+def _predictions(reader: Reader, stage: Stage) -> tuple[AnyAnswers, str] | None:
     event = reader.history().evaluated.get(stage.fingerprint)
     return (parse_predictions(reader.read(event.artefact)), event.content) if event else None
