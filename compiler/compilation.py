@@ -1,7 +1,9 @@
 """Spec + facts -> plan. Pure: no clock, no disk, no network; the same input gives the same bytes."""
 
+from collections import Counter
 from dataclasses import replace
 from functools import cache
+from itertools import chain
 
 from fewtune.compiler.budget import countable, within
 from fewtune.compiler.cost import around
@@ -102,8 +104,14 @@ def _trainable(expanded: Expanded) -> list[Diagnostic]:
     return [finding("E-too-few-rows", message, "/data/train", remedy="more distinct rows, or data.test")]
 
 
+def _label_counts(facts: Facts) -> dict[str, int]:
+    """Training rows with each label; words with each tag."""
+    train = facts.data.train
+    counts = Counter(chain(*train.marks) if train.marks else train.labels)
+    return {name: counts[index] for index, name in enumerate(facts.data.labels)}
+
+
 def _digest(facts: Facts, excluded: int) -> FactsDigest:
-    names = facts.data.labels
     return FactsDigest(
         identity=facts.identity,
         model=facts.model.place,
@@ -113,7 +121,7 @@ def _digest(facts: Facts, excluded: int) -> FactsDigest:
         devices=facts.device.count,
         columns=facts.data.columns,
         rows={name: len(split) for name, split in sorted(facts.data.splits.items())},
-        labels={name: facts.data.train.labels.count(index) for index, name in enumerate(names)},
+        labels=_label_counts(facts),
         excluded_rows=excluded,
         adopted=facts.adopted.id,
     )

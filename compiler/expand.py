@@ -54,6 +54,8 @@ def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -
     Resolved values, model, dtype; no reasons, device or micro-batch.
     """
     content: dict[str, Any] = {"formulation": arm.formulation, "labels": facts.data.labels}
+    if arm.marks is not None:
+        content["marks"] = arm.marks
     if arm.formulation == "encoder":
         content["encoder"] = ENCODER.model_dump(mode="json")
     if arm.formulation in PROBES:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from fewtune.compiler.adopted import Adopted, Pace
-from fewtune.compiler.fingerprint import fingerprint
+from fewtune.compiler.fingerprint import canonical, fingerprint
 from fewtune.specs.data import WITHOUT_LABELS
 from fewtune.specs.frozen import Frozen
 
@@ -39,6 +39,9 @@ class SplitFacts(Frozen):
     its label is 0 then, and -1 where it has none."""
     target_tokens: tuple[int, ...] = ()
     """Tokens of the row's target, of a pair the longer one."""
+    marks: tuple[tuple[int, ...], ...] = ()
+    """Where a text has several labels: the row's, as indices into `DataFacts.labels` in rising order, or the tag of each
+    of its words (-1: one that the training rows do not have); its label is 0 then, and -1 where it has none."""
     multiline_targets: int = 0
     """Targets with a line break inside."""
 
@@ -49,11 +52,15 @@ class SplitFacts(Frozen):
     def digest(self) -> str:
         """Hash of the split's texts and labels in their order."""
         content = {"texts": self.text_keys, "labels": self.labels}
-        return fingerprint("split", content | ({"targets": self.targets} if self.targets else {}))
+        more = {"targets": self.targets, "marks": self.marks}
+        return fingerprint("split", content | {name: value for name, value in more.items() if value})
 
     def row_key(self, index: int, names: tuple[str, ...]) -> str:
-        """The row's text and label (or target) as one key; changes when either does."""
+        """The row's text and label (or labels, or target) as one key; changes when either does."""
         label = self.labels[index]
+        if self.marks:
+            said = [names[mark] if mark >= 0 else "" for mark in self.marks[index]]
+            return f"{self.text_keys[index]}={canonical(said) if label >= 0 else ''}"
         if self.targets:
             return f"{self.text_keys[index]}>{self.targets[index] if label >= 0 else ''}"
         return f"{self.text_keys[index]}:{names[label] if label >= 0 else ''}"
@@ -72,8 +79,8 @@ class DataFacts(Frozen):
 
     @property
     def strata(self) -> int:
-        """Kinds of rows that samples hold in proportion: the labels; one where there are none."""
-        return len(self.labels) or 1
+        """Kinds of rows that samples hold in proportion: the labels; one where there are none, or several for a row."""
+        return 1 if self.train.marks else len(self.labels) or 1
 
     def twin_key(self, row: int) -> str:
         """What training rows share that say the same: the text; of preferences, whose prompts may come again, all."""

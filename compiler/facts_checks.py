@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.finding import finding
+from fewtune.compiler.mark_checks import check_marks
 from fewtune.compiler.preference_checks import check_preferences
 from fewtune.compiler.resolve import budgets
 from fewtune.compiler.rules.choosing import FOLDS
@@ -33,9 +34,13 @@ def check_facts(s: Situation) -> list[Diagnostic]:
     written: tuple[Check, ...] = (
         _missing, _targets, _pool_to_write, _budgets, _splits, _constraints, _duplicates, _across, _sizes,
     )  # fmt: skip
+    marked: tuple[Check, ...] = (
+        _missing, check_marks, _pool_to_write, _budgets, _splits, _constraints, _duplicates, _across, _sizes,
+    )  # fmt: skip
     if s.preferences is not None:
         written += (check_preferences,)
-    return [found for check in (written if s.writes else labelled) for found in check(s)]
+    checks = written if s.writes else labelled if s.marks is None else marked
+    return [found for check in checks for found in check(s)]
 
 
 def _rows(numbers: Iterable[int]) -> str:
@@ -155,7 +160,7 @@ def _budgets(s: Situation) -> Iterator[Diagnostic]:
             message = f"the label budget is {n}; {most} rows are usable {where}"
             remedy = f'label_budget = "all" uses the {len(s.pool)} there are'
             yield finding("E-too-few-rows", message, "/data/label_budget", remedy=remedy)
-        elif n < len(s.facts.data.labels):
+        elif s.marks is None and n < len(s.facts.data.labels):
             message = f"{n} labelled examples cannot hold all {len(s.facts.data.labels)} labels"
             yield finding("E-too-few-rows", message, "/data/label_budget", remedy="at least one example of each label")
 
@@ -295,7 +300,7 @@ def _sizes(s: Situation) -> Iterator[Diagnostic]:
     scored = s.facts.data.test or s.facts.data.train
     if 0 < len(scored) < SMALL_TEST:
         noise = 1.96 * (0.25 / len(scored)) ** 0.5
-        most = "a score carries up to" if s.writes else "an accuracy near 0.5 carries"
+        most = "an accuracy near 0.5 carries" if not s.writes and s.marks is None else "a score carries up to"
         message = f"{len(scored)} scored items: {most} +-{noise:.2f} of noise from them alone"
         pointer = "/data/test" if s.facts.data.test else "/data/train"
         yield finding(

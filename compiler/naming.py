@@ -15,7 +15,14 @@ PLAIN_NAMES = {
     "zero-shot": "zero-shot",
     "in-context": "in-context",
     "lead": "first sentence",
+    "unigram": "most frequent tag of each word",
 }
+SET_NAMES = {
+    "majority": "most frequent set",
+    "tfidf": "TF-IDF + one-vs-rest",
+    "encoder": "sentence encoder + one-vs-rest",
+}
+"""The same where a text has a set of labels: a logistic regression for each of them."""
 UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs", "batch_size": "batch {}",
          "demonstrations": "k={}", "penalty": "l2={:g}", "temperature": "T={:g}", "pattern": "pattern {}"}  # fmt: skip
 
@@ -36,7 +43,7 @@ def free(name: str, taken: Container[str], sign: str) -> str:
 
 def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
     """As a reader would name it: the method, the rank, and by what it differs from its siblings."""
-    name = PLAIN_NAMES.get(a.arm.method) or _tuned(a)
+    name = (SET_NAMES if a.marks == "set" else PLAIN_NAMES).get(a.arm.method) or _tuned(a)
     if a.arm.formulation == "in-context" and len({recipe.demonstrations for recipe in recipes}) == 1:
         name += f" k={recipes[0].demonstrations}"
     if a.objective not in ("supervised", "preference"):

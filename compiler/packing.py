@@ -57,6 +57,8 @@ def alone(arm: Arm) -> str:
         return "it starts from continued pre-training, and shared steps from new parameters"
     if arm.preference is not None:
         return "it weighs texts against each other, and shared steps are built for answers that stand alone"
+    if arm.marks is not None:
+        return "it learns several labels of a text, and shared steps are built for one at a place"
     return "shared steps are built for LoRA with one learning rate"
 
 
@@ -64,7 +66,7 @@ def key(arm: Arm) -> Key | None:
     """What arms must agree on to share their steps; None: an arm that trains alone."""
     if arm.lora is None or arm.adaptation not in PACKED or arm.lora.lr_ratio != 1.0:
         return None
-    if arm.distillation is not None or arm.preference is not None:
+    if arm.distillation is not None or arm.preference is not None or arm.marks is not None:
         return None
     if any(recipe.pretraining_steps for recipe in arm.recipes):
         return None

@@ -16,9 +16,10 @@ from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import DESCRIPTIVE, Experiment
 from fewtune.specs.frozen import Frozen
 from fewtune.specs.methods import Adaptation, Formulation, MethodName, Objective, Placement, Preference, Schedule
+from fewtune.specs.task import Marks
 
 PLAN_VERSION = 1
-PLAIN = ("majority", "tfidf", "encoder", "lead")
+PLAIN = ("majority", "tfidf", "encoder", "lead", "unigram")
 """Formulations that do without the language model."""
 PROBES = ("encoder", "probe")
 """Formulations that fit a logistic regression on the frozen features of a network."""
@@ -154,7 +155,9 @@ class Arm(Frozen):
     layer_decay: float = 1.0
     """Factor of the learning rate from each block to the one below."""
     generation: Generation | None = None
-    """How the arm writes a text; None: it predicts a label, or copies."""
+    """How the arm writes a text; None: it predicts labels, or copies."""
+    marks: Marks | None = None
+    """What it answers with where a text has several labels: a set of them, or a tag for each word."""
     objective: Objective | Literal["preference"] = "supervised"
     """What it learns from."""
     distillation: Distillation | None = None

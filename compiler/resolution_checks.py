@@ -79,7 +79,7 @@ def _validation(resolution: Resolution) -> Iterator[Diagnostic]:
     s, asked = resolution.situation, resolution.situation.experiment.evaluation
     held = [level for level in s.levels if level.scheme == "held-out"]
     for level in held:
-        if level.validation < 2 or level.train < len(s.label_names):
+        if level.validation < 2 or level.train < s.facts.data.strata:
             message = f"at n = {level.n}, {level.validation} would validate and {level.train} train"
             remedy = 'evaluation.validation = "fixed-schedule", or more labels'
             yield finding("E-validation-empty", message, "/evaluation/validation", remedy=remedy)

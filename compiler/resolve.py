@@ -136,7 +136,7 @@ class Resolution:
         """
         arms = tuple(resolved.arm for resolved in self.arms if not resolved.arm.label_noise)
         prompted = tuple(arm for arm in arms if not arm.trained and arm.formulation in PROMPTED)[::-1]
-        frozen = tuple(arm for arm in arms if arm.formulation in (*PROBES, "tfidf", "lead"))[::-1]
+        frozen = tuple(arm for arm in arms if arm.formulation in (*PROBES, "tfidf", "lead", "unigram"))[::-1]
         chosen_by, best = self.situation.choosing, tuple(a for a in arms if a.method == self.situation.preferred)
         if self.situation.validated or (chosen_by is not None and chosen_by.trained == "all"):
             found = self.candidates + prompted + frozen
@@ -217,6 +217,8 @@ def _experiment_scope(s: Situation, cuts: Cuts, notes: Notes) -> Situation:
     s = replace(s, choosing=_choosing(s, cuts, notes))
     s = replace(s, preferred=notes.settle(preferred, s, "/preferred"))
     s = replace(s, model_seeds=notes.settle(model_seeds, s, "/model_seeds", asked.model_seeds, f"{at}/model_seeds"))
+    if s.marks is not None:  # a head needs neither label words nor patterns
+        return s
     s = s if s.writes else replace(s, verbalizer=_verbalizer(s, notes))
     own = s.experiment.task.patterns
     texts = notes.settle(patterns, s, "/patterns", list(own) if own else None, "/task/patterns")
@@ -344,6 +346,7 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
         objective=a.objective,
         distillation=distillation,
         generation=generation,
+        marks=s.marks,
         preference=loss,
         max_tokens=a.max_tokens,
         precision=s.precision,

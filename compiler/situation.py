@@ -25,6 +25,7 @@ from fewtune.specs.methods import (
     Placement,
     Preference,
 )
+from fewtune.specs.task import Marks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +105,15 @@ class Situation:
         return self.experiment.task.writes
 
     @property
+    def marks(self) -> Marks | None:
+        """What several labels of a text are; None: it has one, or none."""
+        return self.experiment.task.marks
+
+    @property
     def answers(self) -> str:
         """What n counts, in words."""
+        if self.marks is not None:
+            return "labelled texts"
         if self.preferences is not None:
             return self.preferences
         return "targets" if self.writes else "labels"
@@ -171,6 +179,8 @@ class ArmIdea:
 
     writes: bool = False
     """Whether the answer is a text."""
+    marks: Marks | None = None
+    """What the answer is where it is several labels."""
 
     @property
     def formulation(self) -> Formulation:

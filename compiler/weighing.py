@@ -24,13 +24,13 @@ def _steps(s: Situation) -> Value | None:
 
 
 FACTS: dict[str, Callable[[Situation], Value | None]] = {
-    "answer": lambda s: "text" if s.writes else "label",
+    "answer": lambda s: "text" if s.writes else "labels" if s.marks else "label",
     "task": lambda s: s.experiment.task.type,
     "preferences": lambda s: s.preferences,
     "preference_loss": lambda s: s.arm.preference if isinstance(s, ArmSituation) else None,
     "labels": _labels,
-    "labels_per_class": lambda s: None if s.writes else _labels(s) / len(s.label_names),
-    "label_words": lambda s: None if s.writes else s.verbalizer is not None,
+    "labels_per_class": lambda s: None if s.writes or s.marks else _labels(s) / len(s.label_names),
+    "label_words": lambda s: None if s.writes or s.marks else s.verbalizer is not None,
     "unlabelled_texts": lambda s: "unlabelled" in s.facts.data.splits,
     "out_of_domain": lambda s: bool(s.facts.data.ood),
     "architecture": lambda s: s.facts.model.architecture,

@@ -91,8 +91,8 @@ def word_forms(label: str) -> tuple[str, ...]:
 
 
 def candidate_words(experiment: Experiment, labels: tuple[str, ...]) -> tuple[str, ...]:
-    """Every word whose tokens the compiler may ask for; none where the answer is a text."""
-    if experiment.task.writes:
+    """Every word whose tokens the compiler may ask for; none where the answer is a text, or several labels."""
+    if experiment.task.writes or experiment.task.marks:
         return ()
     words = [form for label in labels for form in word_forms(label)]
     words += [word for table in SYNONYMS for word in table.values()]
@@ -106,6 +106,8 @@ def candidate_patterns(experiment: Experiment, labels: tuple[str, ...]) -> tuple
     own = experiment.task.patterns or ()
     if experiment.task.writes:
         return tuple(dict.fromkeys((*writing_patterns(experiment.task), *own)))
+    if experiment.task.marks:
+        return (head_pattern(experiment),)
     return tuple(dict.fromkeys((head_pattern(experiment), default_pattern(experiment, labels), *own)))
 
 

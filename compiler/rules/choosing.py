@@ -27,9 +27,9 @@ def choosing(s: Situation) -> Choice:
         return _none("the validation rows choose", flips_when=f"n < {ENOUGH}")
     if s.writes:
         return _none("a text costs more to write than a label to predict; the rules' order decides")
-    if level.n < max(LEAST, 2 * len(s.label_names)):
+    if level.n < max(LEAST, 2 * s.facts.data.strata):
         because = f"{level.n} labels cut into parts leave too few to score; the rules' order decides"
-        return _none(because, flips_when=f"n >= {max(LEAST, 2 * len(s.label_names))}")
+        return _none(because, flips_when=f"n >= {max(LEAST, 2 * s.facts.data.strata)}")
     seeds = scored_seeds(s)
     return Choice(
         value={"folds": parts(s), "seeds": seeds, "trained": "first"},
@@ -42,8 +42,8 @@ def choosing(s: Situation) -> Choice:
 
 
 def parts(s: Situation) -> int:
-    """Parts of a sample: four, or as many as a class has labels."""
-    return max(2, min(FOLDS, s.levels[-1].n // max(1, len(s.label_names))))
+    """Parts of a sample: four, or as many as a class has labels; of texts with several labels four."""
+    return max(2, min(FOLDS, s.levels[-1].n // s.facts.data.strata))
 
 
 def scored_seeds(s: Situation) -> int:

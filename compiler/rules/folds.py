@@ -18,7 +18,7 @@ def folds(s: Situation) -> Choice:
     value = max(2, min(USUAL, rarest))
     because = "no test split: every row is scored once for each seed, by a model that never saw it"
     if value < USUAL:
-        whose = "the training rows have" if s.writes else "the rarest label has"
+        whose = "the training rows have" if s.facts.data.strata == 1 else "the rarest label has"
         because += f"; {whose} {rarest} different texts, so {value} folds"
     return Choice(
         value=value,

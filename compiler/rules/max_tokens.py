@@ -14,12 +14,17 @@ STEP = 8
 
 
 def max_tokens(s: ArmSituation) -> Choice:
-    """Enough for 99 % of the training texts with their pattern, up to 512 (to write from: 1024) or the model's end."""
+    """Enough for 99 % of the training texts with their pattern, up to 512 (to write from: 1024) or the model's end.
+
+    Where each word has a tag: for the longest text of all splits, for a word that is cut off gets none.
+    """
     fixed = s.facts.model.pattern_tokens.get(s.arm.pattern or "", 0)
     count = len(s.lengths)
+    most = s.facts.model.max_positions - s.max_new_tokens
+    if s.marks == "tags":
+        return _of_words(s, fixed, most)
     covering = s.lengths[min(count - 1, int(COVERED * count))] + fixed + 2
     ceiling = CEILING_WRITING if s.arm.generates else CEILING
-    most = s.facts.model.max_positions - s.max_new_tokens
     limit = min(ceiling, most)
     value = min(limit, -(-covering // STEP) * STEP)
     cut = count - bisect_right(s.lengths, value - fixed)
@@ -30,4 +35,17 @@ def max_tokens(s: ArmSituation) -> Choice:
         rule="fact",
         alternatives=(otherwise(most, "the model's limit; longer batches only pad"),),
         flips_when="longer training texts",
+    )
+
+
+def _of_words(s: ArmSituation, fixed: int, most: int) -> Choice:
+    data = s.facts.data
+    longest = max(max(split.tokens, default=0) for split in (data.train, *data.splits.values()))
+    value = min(most - s.virtual_tokens, -(-(longest + fixed + 2) // STEP) * STEP)
+    return Choice(
+        value=value,
+        because=f"every word is to be read, and the longest text has {longest} tokens"
+        + ("" if longest + fixed <= value else "; what is behind the model's last position is outside of all spans"),
+        rule="fact",
+        flips_when="longer texts",
     )

@@ -103,6 +103,8 @@ def _ruled(s: Situation) -> dict[MethodName, Choice]:
     """What the rules say of each method, in the rules' order."""
     if s.preferences is not None:
         return _ruled_preferring(s)
+    if s.marks is not None:
+        return _ruled_marking(s)
     if s.writes:
         return _ruled_writing(s)
     ruled: dict[MethodName, Choice] = {
@@ -113,6 +115,26 @@ def _ruled(s: Situation) -> dict[MethodName, Choice]:
         "zero-shot": _zero_shot(s),
         "in-context": _in_context(s),
     }
+    for method in (*TRAINED, *UNASKED):
+        if suits(method, s.experiment.task.type):
+            ruled[method] = _trained(s, method)
+    return ruled
+
+
+def _ruled_marking(s: Situation) -> dict[MethodName, Choice]:
+    """The same where a text has several labels: baselines, then a head with each adaptation.
+
+    A pattern ends in one word, and its place has one answer; several labels, or one for each word, need a head.
+    """
+    ruled: dict[MethodName, Choice] = {}
+    if s.marks == "set":
+        ruled["majority"] = _yes("the most frequent set of labels for every text: what any method must beat", "R-132")
+        because = "a logistic regression for each label, in a second: the neighbour of every tuned small model"
+        ruled["tfidf"] = _yes(because, "M-002")
+        ruled["encoder"] = _encoder(s)
+    else:
+        because = "each word's most frequent tag, as in the baseline of CoNLL-2003: what any method must beat"
+        ruled["unigram"] = _yes(because, "R-132")
     for method in (*TRAINED, *UNASKED):
         if suits(method, s.experiment.task.type):
             ruled[method] = _trained(s, method)
@@ -252,6 +274,13 @@ def _trained(s: Situation, method: MethodName) -> Choice:
             alternatives=(otherwise("4-bit base", "16 bit fits", "R-145"),),
             flips_when="no one-token label words",
         )
+    if s.marks == "set":
+        return _yes(
+            "a logit for each label by itself, sigmoid and binary cross-entropy: any number may be right", "R-023"
+        )
+    if s.marks == "tags":
+        because = "a tag for each word, read out at its last token, the first that has seen the whole word"
+        return _yes(f"{because}: a causal model looks to the left only", "R-023")
     if s.verbalizer is None:
         return _yes("many labels: a head needs no label words", "R-072")
     because = "the usual way, beside the pattern: the sources disagree, so it is an experiment"
@@ -372,6 +401,7 @@ def _variants(
                 variant=tuple(variant),
                 choice=choice,
                 writes=s.writes,
+                marks=s.marks,
             )
         )
     return ideas

@@ -7,9 +7,13 @@ IMBALANCED = 0.6
 
 
 def metric(s: Situation) -> Choice:
-    """Accuracy, unless one label dominates the training pool; for texts what the task's literature reports."""
+    """Accuracy, unless one label dominates the training pool; for texts, and for several labels, what the task's
+    literature reports.
+    """
     if s.preferences is not None:
         return _of_preferences(s)
+    if s.marks is not None:
+        return _of_sets() if s.marks == "set" else _of_tags()
     if s.writes:
         return _of_texts(s)
     counts = [s.facts.data.train.labels.count(index) for index in range(len(s.label_names))]
@@ -40,6 +44,27 @@ def _of_preferences(s: Situation) -> Choice:
         because=f"{what}, by the mean over tokens, so that length alone wins nothing",
         rule="design",
         alternatives=(otherwise("margin", "reported beside it; a few texts can carry it"),),
+        flips_when="evaluation.metric is given",
+    )
+
+
+def _of_sets() -> Choice:
+    return Choice(
+        value="micro_f1",
+        because="sets of labels: every label that is right, missed or too much counts once, whatever its row",
+        rule="design",
+        alternatives=(otherwise("macro_f1", "reported beside it; a rare label weighs as much as a frequent one"),
+                      otherwise("subset_accuracy", "reported beside it; all or nothing, so noisier")),
+        flips_when="evaluation.metric is given",
+    )  # fmt: skip
+
+
+def _of_tags() -> Choice:
+    return Choice(
+        value="span_f1",
+        because="spans are what is looked for: one counts where its name and both ends are right",
+        rule="design",
+        alternatives=(otherwise("tag_accuracy", "reported beside it; most words are outside, which flatters"),),
         flips_when="evaluation.metric is given",
     )
 

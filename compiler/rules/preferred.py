@@ -9,7 +9,7 @@ from fewtune.specs.methods import METHODS, MethodName
 
 NEAR = 2.0
 """An experiment speaks for up to so many times its labels, and down to as small a part of them."""
-MEASURES = ("majority", "zero-shot", "lead")
+MEASURES = ("majority", "zero-shot", "lead", "unigram")
 """What every arm must beat: to be ahead of it says nothing about other arms."""
 
 

@@ -31,7 +31,7 @@ def validation(s: Situation, n: int) -> Choice:
             alternatives=(otherwise("held-out", f"{int(n * FRACTION)} rows are too few to choose by", "R-136"),),
             flips_when=f"n >= {ENOUGH}, or data.validation is given",
         )
-    rows = max(LEAST, len(s.label_names), round(n * FRACTION))
+    rows = max(LEAST, s.facts.data.strata, round(n * FRACTION))
     return Choice(
         value={"scheme": "held-out", "rows": rows},
         because=f"{n} labels: {rows} are held out to stop training and to choose among arms; they count in the budget",
