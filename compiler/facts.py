@@ -40,8 +40,8 @@ class SplitFacts(Frozen):
     target_tokens: tuple[int, ...] = ()
     """Tokens of the row's target, of a pair the longer one."""
     marks: tuple[tuple[int, ...], ...] = ()
-    """Where a text has several labels: the row's, as indices into `DataFacts.labels` in rising order, or the tag of each
-    of its words (-1: one that the training rows do not have); its label is 0 then, and -1 where it has none."""
+    """Where a text has several labels: the row's, as indices into `DataFacts.labels` in rising order, or the tag of
+    each of its words (-1: one that the training rows do not have); its label is 0 then, and -1 where it has none."""
     multiline_targets: int = 0
     """Targets with a line break inside."""
 

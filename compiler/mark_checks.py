@@ -1,4 +1,4 @@
-"""What only several labels of a text can have wrong: labels that are unknown, rare or always there, no spans, conflicts."""
+"""What only several labels of a text can have wrong: unknown, rare and constant ones, no spans, contradictions."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from fewtune.specs.diagnostic import Diagnostic
 RARE = 3
 MANY = 5
 """Labels or rows that a finding names."""
-OUTSIDE = "O"
+BEGIN, INSIDE = "B-", "I-"
 
 
 def check_marks(s: Situation) -> Iterator[Diagnostic]:
@@ -31,7 +31,9 @@ def _given(s: Situation) -> Iterator[Diagnostic]:
     """Whether there is anything to learn, and of which labels there is hardly anything."""
     counts, place, train = _counts(s), s.facts.data.train.place, s.facts.data.train
     column = s.facts.data.columns["label"]
-    known = [name for name in s.facts.data.labels if s.marks == "set" or name != OUTSIDE]
+    known = [name for name in s.facts.data.labels if s.marks == "set" or name.startswith(BEGIN)]
+    if s.marks == "tags":  # a span counts once, by whichever tag it begins with
+        counts = Counter({name: max(counts[name], counts[INSIDE + name[2:]]) for name in known})
     if len(train) and not any(counts[name] for name in known):
         what = "no label in any row" if s.marks == "set" else "no span in any row, every tag is O"
         remedy = "name the column with the labels: data.label"

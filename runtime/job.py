@@ -17,6 +17,8 @@ class Row(Frozen):
     """Pattern field -> text."""
     label: int = -1
     """Index into the task's labels; of a text that is judged alone 1 where it was liked, else 0; -1: none."""
+    marks: tuple[int, ...] = ()
+    """Indices of its labels in rising order, or the tag of each word, where a text has several labels."""
     target: str = ""
     """The text that is to be written, or is preferred; empty where labels are given."""
     rejected: str = ""
@@ -97,7 +99,7 @@ class Job(Frozen):
     tokens: dict[str, int]
     """Label -> the token it is recognised by."""
     metric: Metric = "accuracy"
-    """What written texts are validated by."""
+    """What written texts and several labels are validated by."""
     compares: bool = False
     """Whether the likelihoods of the rows' texts are compared, instead of texts being written."""
     fit: Fit | None
@@ -179,6 +181,9 @@ class Scored:
     """Label index for each row."""
     probabilities: tuple[tuple[float, ...], ...] = ()
     """(rows, labels), normalised over the labels."""
+    marks: tuple[tuple[int, ...], ...] = ()
+    """Labels of each row, or the tag of each of its words, where a text has several; probabilities are each label's by
+    itself then, or none."""
     texts: tuple[str, ...] = ()
     """What was written for each row, where a text is asked for."""
     judged: tuple[Item, ...] = ()

@@ -9,6 +9,7 @@ from fewtune.runtime.job import Answer, Corpus, Fitted, Scored
 from fewtune.store import event as happened
 from fewtune.store.artefacts import STATE, Artefact
 from fewtune.store.judgements import Judgements
+from fewtune.store.markings import DECIMALS, Markings
 from fewtune.store.predictions import Predictions
 from fewtune.store.writings import Writings
 
@@ -74,6 +75,13 @@ class Recorder:
         if self.plan.experiment.task.prefers:
             texts = [(rows[row].target, rows[row].rejected) for row in outcome.rows.rows]
             return Judgements.scored(outcome.split, outcome.rows.rows, texts, outcome.judged).evaluated(**told)
+        marks = self.plan.experiment.task.marks
+        if marks is not None:
+            return Markings(
+                marks=marks, split=outcome.split, rows=outcome.rows.rows, names=self.plan.labels,
+                wanted=tuple(rows[row].marks for row in outcome.rows.rows), said=outcome.marks,
+                shares=tuple(tuple(round(share, DECIMALS) for share in row) for row in outcome.probabilities),
+            ).evaluated(**told)  # fmt: skip
         if self.plan.experiment.task.writes:
             targets = tuple(rows[row].target for row in outcome.rows.rows)
             return Writings.scored(outcome.split, outcome.rows.rows, targets, outcome.texts).evaluated(**told)

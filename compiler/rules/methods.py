@@ -275,9 +275,8 @@ def _trained(s: Situation, method: MethodName) -> Choice:
             flips_when="no one-token label words",
         )
     if s.marks == "set":
-        return _yes(
-            "a logit for each label by itself, sigmoid and binary cross-entropy: any number may be right", "R-023"
-        )
+        because = "a logit for each label by itself, sigmoid and binary cross-entropy: any number may be right"
+        return _yes(because, "R-023")
     if s.marks == "tags":
         because = "a tag for each word, read out at its last token, the first that has seen the whole word"
         return _yes(f"{because}: a causal model looks to the left only", "R-023")

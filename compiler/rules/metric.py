@@ -7,9 +7,7 @@ IMBALANCED = 0.6
 
 
 def metric(s: Situation) -> Choice:
-    """Accuracy, unless one label dominates the training pool; for texts, and for several labels, what the task's
-    literature reports.
-    """
+    """Accuracy, unless one label dominates the training pool; else what the task's literature reports."""
     if s.preferences is not None:
         return _of_preferences(s)
     if s.marks is not None:

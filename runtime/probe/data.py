@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -13,12 +14,14 @@ from fewtune.compiler.wording import fields as fields_of
 from fewtune.runtime.job import Corpus, Row
 from fewtune.runtime.lock import Lock
 from fewtune.runtime.probe.columns import columns_of
+from fewtune.runtime.probe.marking import check_tags, in_words, items, label_names, marked_columns
 from fewtune.runtime.probe.preferring import check_preferences, preference_columns, sign
 from fewtune.runtime.probe.rows import Table, cells, data_path, read_table
 from fewtune.runtime.tokens import TokenCounter
 from fewtune.specs.data import WITHOUT_LABELS, Source, pointer_of
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
+from fewtune.specs.task import Marks
 
 T = TypeVar("T")
 
@@ -33,6 +36,8 @@ class ReadData:
     labels: tuple[str, ...]
     answer: Literal["label", "target"]
     """What the answer is: a label, or a text."""
+    marks: Marks | None = None
+    """What several labels of a text are; None: it has one, or none."""
 
     @property
     def judged(self) -> str | None:
@@ -67,8 +72,11 @@ def read(experiment: Experiment, paths: dict[str, Path]) -> ReadData:
     if faults:
         raise PlanError(faults)
     answer = experiment.task.answer
+    marks = experiment.task.marks
     if experiment.task.prefers:
         columns = preference_columns(experiment.data, tables["train"])
+    elif marks is not None:
+        columns = marked_columns(experiment.data, tables["train"], marks)
     else:
         columns = columns_of(experiment.data, fields_of(experiment), tables["train"], answer)
     fields = tuple(field for field in columns if field in fields_of(experiment))
@@ -77,10 +85,15 @@ def read(experiment: Experiment, paths: dict[str, Path]) -> ReadData:
         tables = _labelled(experiment, tables, columns["label"])
     if experiment.task.prefers:
         check_preferences(tables, columns)
+    if marks == "tags":
+        check_tags(tables, columns)
+        tables = {name: in_words(table, columns["text"]) for name, table in tables.items()}
     labels = experiment.task.labels or ()
-    if answer == "label" and not labels:
+    if marks is not None and not labels:
+        labels = label_names((items(cell, marks) for cell in cells(tables["train"].columns[columns["label"]])), marks)
+    elif answer == "label" and not labels:
         labels = tuple(_sorted_labels(cells(tables["train"].columns[columns["label"]])))
-    return ReadData(fields, columns, tables, labels, answer)
+    return ReadData(fields, columns, tables, labels, answer, marks)
 
 
 def _labelled(experiment: Experiment, tables: dict[str, Table], column: str) -> dict[str, Table]:
@@ -162,9 +175,30 @@ def _answer_cells(table: Table, found: ReadData) -> list[str]:
     return [value.strip() for value in cells(column)] if column is not None else [""] * len(table)
 
 
+def _marks(name: str, table: Table, found: ReadData) -> list[list[str]]:
+    """The labels of each row that has several, in words; no rows where none are given."""
+    column = table.columns.get(found.columns.get("label", ""))
+    if found.marks is None or column is None or name in WITHOUT_LABELS:
+        return []
+    return [items(cell, found.marks) for cell in cells(column)]
+
+
+def _indices(labels: list[str], found: ReadData, index: dict[str, int]) -> tuple[int, ...]:
+    """The same as numbers: those of a set in rising order, unknown ones left out; of tags one for each word."""
+    if found.marks == "tags":
+        return tuple(index.get(tag, -1) for tag in labels)
+    return tuple(sorted(index[label] for label in labels if label in index))
+
+
 def _split(name: str, table: Table, found: ReadData, index: dict[str, int], count: TokenCounter) -> SplitFacts:
     texts, labels = _texts(table, found), _answer_cells(table, found)
-    if found.judged is not None:
+    if found.marks is not None:
+        sets = _marks(name, table, found)
+        targets = {"marks": tuple(_indices(each, found, index) for each in sets)}
+        unknown = set(chain(*sets)) - index.keys()
+        given = [bool(each) or found.marks == "set" for each in sets] or [False] * len(table)
+        labels, index = ["given" if one else "" for one in given], {"given": 0}
+    elif found.judged is not None:
         labels, targets = _judged_facts(table, found, labels, count)
         index, unknown = dict.fromkeys(filter(None, labels), 0), set[str]()
     elif found.answer == "target":
@@ -215,10 +249,17 @@ def _judged_facts(
 def corpus(found: ReadData) -> Corpus:
     """The rows as workers need them."""
     index = {label: position for position, label in enumerate(found.labels)}
-    splits = {}
+    splits = dict[str, tuple[Row, ...]]()
     for name, table in found.tables.items():
         rows = zip(_texts(table, found), _answer_cells(table, found), _beside(table, found), strict=True)
         pairs = "rejected" in found.columns
+        if found.marks is not None:
+            sets = _marks(name, table, found) or [[]] * len(table)
+            splits[name] = tuple(
+                Row(fields=dict(zip(found.fields, fields, strict=True)), marks=_indices(each, found, index))
+                for fields, each in zip(_texts(table, found), sets, strict=True)
+            )
+            continue
         splits[name] = tuple(
             Row(
                 fields=dict(zip(found.fields, fields, strict=True)),

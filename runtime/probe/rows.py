@@ -95,7 +95,8 @@ def read_table(path: Path, source: Source) -> Table:
     try:
         with duckdb.connect(config={"threads": 1}) as connection:
             reader = _reader(connection, path, ending)
-            relation = connection.execute(f"SELECT COLUMNS(*)::VARCHAR FROM {reader}{rows}", [str(path)])
+            chosen = _as_text(connection, path) if ending == ".parquet" else "COLUMNS(*)::VARCHAR"
+            relation = connection.execute(f"SELECT {chosen} FROM {reader}{rows}", [str(path)])
             names = [column[0] for column in relation.description or ()]
             found = relation.fetchall()
     except duckdb.Error as error:
@@ -115,6 +116,13 @@ def _reader(connection: Any, path: Path, ending: str) -> str:
     found = connection.execute(f"DESCRIBE SELECT * FROM {names}", [str(path)]).fetchall()
     columns = ", ".join("'{}': 'VARCHAR'".format(row[0].replace("'", "''")) for row in found)
     return JSON.format(form=JSON_FORMS[ending], more=f", columns={{{columns}}}")
+
+
+def _as_text(connection: Any, path: Path) -> str:
+    """Every column of a Parquet file as text; lists as JSON, as they stand in JSON lines."""
+    found = connection.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(path)]).fetchall()
+    quoted = [('"' + column.replace('"', '""') + '"', kind.endswith("[]")) for column, kind, *_ in found]
+    return ", ".join(f"{f'to_json({name})' if listed else name}::VARCHAR AS {name}" for name, listed in quoted)
 
 
 def delimiter(path: Path) -> str:

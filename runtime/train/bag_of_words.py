@@ -14,9 +14,9 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from fewtune.runtime.job import Corpus, Fit, Fitted, Job, Row, RowRef
-from fewtune.runtime.train.linear import Floats, Linear, frequencies, logistic
+from fewtune.runtime.train.linear import Floats, Linear, frequencies, logistic, separate, usual_set
 from fewtune.runtime.train.memory import PeakMemory
-from fewtune.runtime.train.prediction import Prediction, Predictor
+from fewtune.runtime.train.prediction import Marked, Prediction, Predictor, in_sets
 from fewtune.runtime.train.pulse import Pulse
 from fewtune.runtime.train.state import about, metadata
 
@@ -35,9 +35,15 @@ class WordModel:
 
     def probabilities(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
         """Softmax of the logits of each text."""
+        return self.linear.probabilities(self._features(texts))
+
+    def shares(self, texts: Sequence[str]) -> tuple[tuple[float, ...], ...]:
+        """Sigmoid of the logits of each text."""
+        return self.linear.shares(self._features(texts))
+
+    def _features(self, texts: Sequence[str]) -> Any:
         known = bool(self.terms and texts)
-        features = self._vectorizer().transform(texts) if known else np.zeros((len(texts), len(self.terms)))
-        return self.linear.probabilities(features)
+        return self._vectorizer().transform(texts) if known else np.zeros((len(texts), len(self.terms)))
 
     def _vectorizer(self) -> Any:
         vectorizer = _vectorizer(vocabulary={term: place for place, term in enumerate(self.terms)})
@@ -80,6 +86,17 @@ def tfidf(texts: Sequence[str], labels: Sequence[int], kinds: int, penalty: floa
     return WordModel(terms, vectorizer.idf_, logistic(features, labels, kinds, penalty))
 
 
+def tfidf_sets(texts: Sequence[str], sets: Sequence[Sequence[int]], kinds: int, penalty: float = 1.0) -> WordModel:
+    """A logistic regression for each label on the same features; the most frequent set where no word is usable."""
+    vectorizer = _vectorizer()
+    analyze = vectorizer.build_analyzer()
+    if not any(analyze(text) for text in texts):
+        return WordModel((), np.zeros(0), usual_set(sets, kinds, 0))
+    features = vectorizer.fit_transform(texts)
+    terms = tuple(vectorizer.get_feature_names_out().tolist())
+    return WordModel(terms, vectorizer.idf_, separate(features, sets, kinds, penalty))
+
+
 def joined(row: Row) -> str:
     """A row's fields as one text."""
     return SEPARATOR.join(row.fields.values())
@@ -103,7 +120,12 @@ class BagOfWords:
                 raise ValueError("there are no training rows")
             pulse.beat("training", 0, 1)
             known = job.arm.formulation == "tfidf"
-            model = tfidf([joined(row) for row in rows], labels, kinds) if known else majority(labels, kinds)
+            if job.arm.marks is not None:
+                sets = [row.marks for row in rows]
+                plain = WordModel((), np.zeros(0), usual_set(sets, kinds, 0))
+                model = tfidf_sets([joined(row) for row in rows], sets, kinds) if known else plain
+            else:
+                model = tfidf([joined(row) for row in rows], labels, kinds) if known else majority(labels, kinds)
             state = model.saved({"formulation": job.arm.formulation, "labels": self.corpus.labels})
         pulse.beat("training", 1, 1)
         return Fitted(
@@ -124,10 +146,13 @@ class BagOfWords:
             raise ValueError(f"{job.arm.name}: nothing was fitted, and no state is given")
         model = opened(state)
 
-        def predict(ref: RowRef) -> Prediction:
+        def predict(ref: RowRef) -> Prediction | Marked:
             start = time.perf_counter()
             pulse.beat("scoring", 0, len(ref.rows))
-            probabilities = model.probabilities([joined(row) for row in self.corpus.rows(ref)])
+            texts = [joined(row) for row in self.corpus.rows(ref)]
+            if job.arm.marks is not None:
+                return in_sets(model.shares(texts), job.metric, time.perf_counter() - start)
+            probabilities = model.probabilities(texts)
             pulse.beat("scoring", len(ref.rows), len(ref.rows))
             return Prediction(probabilities=tuple(probabilities), seconds=time.perf_counter() - start)
 

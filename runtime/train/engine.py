@@ -26,7 +26,8 @@ THREAD_SETTINGS = {"GOMP_SPINCOUNT": "1000000", "TOKENIZERS_PARALLELISM": "false
 halves the rate on virtual machines, where waking is slow; spinning beside a busy neighbour is what `Threads` avoids."""
 
 
-KINDS = {"majority": "words", "tfidf": "words", "lead": "lead", "encoder": "encoder", "probe": "probe"}
+KINDS = {"majority": "words", "tfidf": "words", "lead": "lead", "encoder": "encoder", "probe": "probe",
+         "unigram": "unigram"}  # fmt: skip
 """Formulation -> the method that fits it, where it is not the tuner."""
 
 
@@ -160,6 +161,8 @@ class Engine:
             return self._tuner
         if kind == "lead":
             return self._lead()
+        if kind == "unigram":
+            return self._unigram()
         return self._encoder() if kind == "encoder" else self._probe()
 
     def _bag_of_words(self) -> Method:
@@ -171,6 +174,11 @@ class Engine:
         from fewtune.runtime.train.lead import Lead
 
         return Lead(self.corpus)
+
+    def _unigram(self) -> Method:
+        from fewtune.runtime.train.unigram import Unigram
+
+        return Unigram(self.corpus)
 
     def _encoder(self) -> Method:
         from fewtune.runtime.train.probe import Probe

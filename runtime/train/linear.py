@@ -1,5 +1,6 @@
 """Logistic regression as plain arrays: what every arm ends in that moves no weight of a network."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,57 @@ class Linear:
         logits = self.intercept + features @ self.coefficients.T
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
         return finite_rows((shares / shares.sum(axis=1, keepdims=True)).tolist())
+
+    def shares(self, features: Any) -> tuple[tuple[float, ...], ...]:
+        """Sigmoid of each logit: the probability of each label by itself."""
+        with np.errstate(over="ignore"):
+            found = 1.0 / (1.0 + np.exp(-(self.intercept + features @ self.coefficients.T)))
+        return tuple(map(tuple, found.tolist()))
+
+
+def separate(features: Any, sets: Sequence[Sequence[int]], kinds: int, penalty: float = 1.0) -> Linear:
+    """A logistic regression for each label against all others (one-vs-rest); logits are each label's by itself.
+
+    A label that no row has, or every row, is never given, or always.
+
+    Args:
+        features: (rows, features), dense or sparse.
+        sets: labels of each row.
+        kinds: how many labels the task has.
+        penalty: scikit-learn's 1 / C.
+    """
+    coefficients, intercept = np.zeros((kinds, features.shape[1])), np.zeros(kinds)
+    for label in range(kinds):
+        own = [int(label in each) for each in sets]
+        if len(set(own)) < 2:
+            intercept[label] = np.inf if own[0] else -np.inf
+            continue
+        both = logistic(features, own, 2, penalty)  # the first one's logit is 0
+        coefficients[label], intercept[label] = both.coefficients[1], both.intercept[1]
+    return Linear(coefficients, intercept)
+
+
+def separate_standardised(features: Floats, sets: Sequence[Sequence[int]], kinds: int, penalty: float) -> Linear:
+    """The same on features of mean 0 and deviation 1, written as one on the features themselves."""
+    mean, scale = _scales(features)
+    found = separate((features - mean) / scale, sets, kinds, penalty)
+    coefficients = found.coefficients / scale
+    return Linear(coefficients, found.intercept - coefficients @ mean)
+
+
+def usual_set(sets: Sequence[Sequence[int]], kinds: int, features: int) -> Linear:
+    """Gives the most frequent set of labels, whatever the features; of equally frequent ones the first in order."""
+    counts = Counter(tuple(sorted(each)) for each in sets)
+    found = min(counts, key=lambda each: (-counts[each], each))
+    intercept = np.full(kinds, -np.inf)
+    intercept[list(found)] = np.inf
+    return Linear(np.zeros((kinds, features)), intercept)
+
+
+def _scales(features: Floats) -> tuple[Floats, Floats]:
+    """Mean and deviation of each feature; a constant one says nothing."""
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    return mean, np.where(deviation > NARROW * (1 + np.abs(mean)), deviation, np.inf)
 
 
 def frequencies(labels: Sequence[int], kinds: int, features: int) -> Linear:
@@ -64,8 +116,7 @@ def logistic(features: Any, labels: Sequence[int], kinds: int, penalty: float = 
 
 def standardised(features: Floats, labels: Sequence[int], kinds: int, penalty: float) -> Linear:
     """Logistic regression on features of mean 0 and deviation 1, written as one on the features themselves."""
-    mean, deviation = features.mean(axis=0), features.std(axis=0)
-    scale = np.where(deviation > NARROW * (1 + np.abs(mean)), deviation, np.inf)  # a constant feature says nothing
+    mean, scale = _scales(features)
     found = logistic((features - mean) / scale, labels, kinds, penalty)
     coefficients = found.coefficients / scale
     return Linear(coefficients, found.intercept - coefficients @ mean)

@@ -18,7 +18,7 @@ from torch import Tensor
 from fewtune.compiler.plan import Recipe
 from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.dropout import Key
-from fewtune.runtime.train.loss import Soft, answer_losses
+from fewtune.runtime.train.loss import NO_LABEL, Soft, answer_losses, set_losses
 from fewtune.runtime.train.order import batches
 from fewtune.runtime.train.prediction import Said
 from fewtune.runtime.train.pulse import Phase, Pulse
@@ -36,9 +36,11 @@ class Example:
     tokens: Sequence[int]
     """What is read; of a target all but the last token."""
     label: int = -1
-    """Index of the label; -1 where a target is to be written."""
+    """Index of the label; -1 where a target is to be written, or a text has several labels."""
     target: Sequence[int] = ()
-    """Tokens of the target, its end included."""
+    """Tokens of the target, its end included; or a tag for each token, NO_LABEL where none is read out."""
+    labels: Sequence[int] | None = None
+    """Indices of a set of labels; None: it has one, or a target."""
     key: Key = (0, 0, 0)
     """Names what drops out of it in this step."""
     soft: Soft | None = None
@@ -48,6 +50,11 @@ class Example:
     def answers(self) -> Sequence[int]:
         """The label alone, or each token of the target."""
         return self.target or (self.label,)
+
+    @property
+    def counted(self) -> int:
+        """How many answers weigh in the batch's mean."""
+        return sum(answer != NO_LABEL for answer in self.target) if self.target else 1
 
 
 Logits = Callable[[Sequence[Sequence[Example]]], Tensor]
@@ -241,9 +248,9 @@ def backward(batches: Sequence[Sequence[Sequence[Example]]], logits: Logits) -> 
 
     The trials' first micro-batches go together, then their second ones, and so on. Each answer's loss is divided by the
     number of answers in its own trial's batch, so that neither neighbours nor the size of micro-batches change more
-    than rounding, and a long target counts by its tokens.
+    than rounding, and a long target counts by its tokens, tags by their words, and a set of labels as one.
     """
-    sizes = [sum(len(example.answers) for example in chain(*parts)) for parts in batches]
+    sizes = [max(1, sum(example.counted for example in chain(*parts))) for parts in batches]
     losses: list[Tensor] = []
     for parts in zip_longest(*batches, fillvalue=()):
         scores = logits(parts)
@@ -251,7 +258,8 @@ def backward(batches: Sequence[Sequence[Sequence[Example]]], logits: Logits) -> 
         labels = torch.tensor([answer for example in chain(*parts) for answer in example.answers], device=scores.device)
         shares = torch.tensor([1.0 / sizes[owner] for owner in owners], dtype=scores.dtype, device=scores.device)
         softs = [example.soft for example in chain(*parts) for _ in example.answers]
-        rows = answer_losses(scores, labels, softs) * shares
+        sets = [example.labels for example in chain(*parts) if example.labels is not None]
+        rows = (set_losses(scores, sets) if sets else answer_losses(scores, labels, softs)) * shares
         rows.sum().backward()  # type: ignore[no-untyped-call]
         own = torch.tensor(owners, device=scores.device)
         losses.append(rows.new_zeros(len(batches)).index_add(0, own, rows.detach()))

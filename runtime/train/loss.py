@@ -1,4 +1,4 @@
-"""What an answer costs: cross-entropy with its label, and the divergence from a teacher's answer."""
+"""What an answer costs: cross-entropy with its label or labels, and the divergence from a teacher's answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,3 +48,19 @@ def answer_losses(scores: Tensor, labels: Tensor, softs: Sequence[Soft | None]) 
     log_q = functional.log_softmax(scores[places] / heat[:, None], dim=-1)
     divergence = functional.kl_div(log_q, p, reduction="none").sum(-1) * heat.square()
     return hard.index_copy(0, places, weight * hard[places] + (1 - weight) * divergence)
+
+
+def set_losses(scores: Tensor, sets: Sequence[Sequence[int]]) -> Tensor:
+    """The loss of each set of labels, the mean of its labels' binary cross-entropies, as torch's BCEWithLogitsLoss has it.
+
+    Args:
+        scores: (rows, labels) logits.
+        sets: the right labels of each row.
+
+    Returns:
+        (rows,)
+    """
+    wanted = torch.zeros_like(scores)
+    for place, labels in enumerate(sets):
+        wanted[place, list(labels)] = 1.0
+    return functional.binary_cross_entropy_with_logits(scores, wanted, reduction="none").mean(-1)

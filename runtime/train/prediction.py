@@ -1,4 +1,4 @@
-"""What an arm says of some rows: labels with probabilities, texts, or how likely given texts are."""
+"""What an arm says of some rows: a label or several, texts, or how likely given texts are."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,7 +7,9 @@ from typing import Any
 
 from fewtune.runtime.job import RowRef
 from fewtune.specs.evaluation import Metric
+from fewtune.specs.task import Marks
 from fewtune.store.judgements import Item
+from fewtune.store.markings import Markings
 from fewtune.store.text_metrics import item_scores
 
 
@@ -84,7 +86,71 @@ class Compared:
         return sum(item.right for item in self.items) / count, sum(item.margin for item in self.items) / count
 
 
-Said = Prediction | Written | Compared
+GIVEN = 0.5
+"""Share from which a label of a set is given: the usual one, as no rows are spared to choose another."""
+
+
+def given(shares: Sequence[float]) -> tuple[int, ...]:
+    """The labels of a set, in rising order.
+
+    >>> given([0.2, 0.5, 0.9])
+    (1, 2)
+    """
+    return tuple(label for label, share in enumerate(shares) if share >= GIVEN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marked:
+    """Several labels of some rows, in their order."""
+
+    marks: tuple[tuple[int, ...], ...]
+    """Labels of each row in rising order, or the tag of each of its words."""
+    shares: tuple[tuple[float, ...], ...] = ()
+    """(rows, labels) probability of each label by itself; none of tags."""
+    metric: Metric
+    """What they are ranked by."""
+    kind: Marks
+    names: tuple[str, ...] = ()
+    """Of the tags."""
+    seconds: float
+    spared_seconds: float = 0.0
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What is reported of each row, as `Scored` names it."""
+        return {"marks": self.marks, "probabilities": self.shares}
+
+    def quality(self, wanted: Sequence[tuple[int, ...]]) -> tuple[float, float]:
+        """What states are ranked by, higher is better: the metric, and of sets the loss where that is equal."""
+        names = self.names or tuple(map(str, range(len(self.shares[0]) if self.shares else 0)))
+        found = Markings(
+            marks=self.kind, split="", rows=tuple(range(len(wanted))), names=names, wanted=tuple(wanted),
+            said=self.marks,
+        )  # fmt: skip
+        return getattr(found.scores(), self.metric) or 0.0, -self._loss(wanted)
+
+    def _loss(self, wanted: Sequence[tuple[int, ...]]) -> float:
+        """Mean binary cross-entropy, in nats; 0 of tags."""
+        each = [
+            -math.log(max(share if label in right else 1 - share, LEAST))
+            for right, row in zip(wanted, self.shares, strict=False) for label, share in enumerate(row)
+        ]  # fmt: skip
+        return sum(each) / max(1, len(each))
+
+
+def in_sets(
+    shares: tuple[tuple[float, ...], ...], metric: Metric, seconds: float, spared_seconds: float = 0.0
+) -> Marked:
+    """The sets of labels that probabilities (rows, labels) give."""
+    return Marked(
+        marks=tuple(map(given, shares)), shares=shares, metric=metric, kind="set", seconds=seconds,
+        spared_seconds=spared_seconds,
+    )  # fmt: skip
+
+
+LEAST = 1e-12
+"""Share whose logarithm is taken for that of smaller ones."""
+Said = Prediction | Written | Compared | Marked
 Predictor = Callable[[RowRef], Said]
 
 

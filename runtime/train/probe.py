@@ -8,9 +8,9 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from fewtune.runtime.job import Corpus, Fit, Fitted, Job, RowRef
-from fewtune.runtime.train.linear import Floats, Linear, standardised
+from fewtune.runtime.train.linear import Floats, Linear, separate_standardised, standardised
 from fewtune.runtime.train.memory import PeakMemory
-from fewtune.runtime.train.prediction import Prediction, Predictor
+from fewtune.runtime.train.prediction import Marked, Prediction, Predictor, in_sets
 from fewtune.runtime.train.pulse import Pulse
 from fewtune.runtime.train.state import metadata
 
@@ -47,8 +47,12 @@ class Probe:
         start = time.perf_counter()
         with PeakMemory("cpu") as peak:
             features = self.features(job, fit.train, pulse)
-            labels = [row.label for row in self.corpus.rows(fit.train)]
-            found = standardised(features, labels, len(self.corpus.labels), job.recipe.penalty)
+            rows, kinds = self.corpus.rows(fit.train), len(self.corpus.labels)
+            if job.arm.marks is not None:
+                sets = [row.marks for row in rows]
+                found = separate_standardised(features, sets, kinds, job.recipe.penalty)
+            else:
+                found = standardised(features, [row.label for row in rows], kinds, job.recipe.penalty)
         return Fitted(
             stage=fit.stage,
             fingerprint=fit.fingerprint,
@@ -75,8 +79,11 @@ class Probe:
             raise ValueError(f"{job.arm.name}: nothing was fitted, and no state is given")
         found = Linear(**load(state))
 
-        def predict(ref: RowRef) -> Prediction:
+        def predict(ref: RowRef) -> Prediction | Marked:
             start, spared = time.perf_counter(), self._spared(job, ref)
+            if job.arm.marks is not None:
+                shares = found.shares(self.features(job, ref, pulse))
+                return in_sets(shares, job.metric, time.perf_counter() - start, spared)
             probabilities = tuple(found.probabilities(self.features(job, ref, pulse)))
             return Prediction(probabilities=probabilities, seconds=time.perf_counter() - start, spared_seconds=spared)
 

@@ -42,22 +42,28 @@ def batched(lengths: Sequence[int], budget: int, prefix: int = 0) -> list[list[i
     return batches
 
 
-@torch.inference_mode()
 def predict(tuned: Tuned, rows: Sequence[Tokens], pulse: Pulse, phase: Phase = "scoring") -> Prediction:
     """Probabilities of each row's labels, in the order of `rows`."""
     start = time.perf_counter()
+    found = outputs(tuned, rows, pulse, phase)
+    probabilities = finite_rows(torch.stack(found).softmax(dim=-1).tolist() if found else [])
+    return Prediction(probabilities=tuple(probabilities), seconds=time.perf_counter() - start)
+
+
+@torch.inference_mode()
+def outputs(tuned: Tuned, rows: Sequence[Tokens], pulse: Pulse, phase: Phase) -> list[Tensor]:
+    """The logits (labels,) at each row's last token, in the order of `rows`."""
     pulse.beat(phase, 0, len(rows))
     shared = shared_tokens(tuned, rows)
     prefix = tuned.reader.prefix(rows[0][:shared]) if shared else None
     rests = [row[shared:] for row in rows]
-    found: dict[int, list[float]] = {}
+    found: dict[int, Tensor] = {}
     budget = BUDGET.get(tuned.reader.device.type, BUDGET["cpu"])
     for places in batched([len(rest) for rest in rests], budget, shared):
         parts = in_halves(lambda part: tuned.logits(part, prefix), [rests[place] for place in places])
-        found.update(zip(places, torch.cat(parts).softmax(dim=-1).tolist(), strict=True))
+        found.update(zip(places, torch.cat(parts), strict=True))
         pulse.beat(phase, len(found), len(rows))
-    probabilities = finite_rows([found[place] for place in range(len(rows))])
-    return Prediction(probabilities=tuple(probabilities), seconds=time.perf_counter() - start)
+    return [found[place] for place in range(len(rows))]
 
 
 def shared_tokens(tuned: Tuned, rows: Sequence[Tokens]) -> int:

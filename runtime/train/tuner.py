@@ -22,10 +22,11 @@ from fewtune.runtime.train.general import Ability, ability, exam, timed
 from fewtune.runtime.train.generation import Ending, write
 from fewtune.runtime.train.judging import Judge, Measure, Reference, compared, measured, training_examples
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, train
+from fewtune.runtime.train.marking import Laid, laid, predict_sets, predict_tags
 from fewtune.runtime.train.memory import PeakMemory, free_bytes, release
 from fewtune.runtime.train.model import Base, load
 from fewtune.runtime.train.pack import Pack, train_packed
-from fewtune.runtime.train.prediction import Compared, Prediction, Predictor, Said, Written
+from fewtune.runtime.train.prediction import Compared, Marked, Prediction, Predictor, Said, Written
 from fewtune.runtime.train.preference import balance
 from fewtune.runtime.train.probe import Vector
 from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer
@@ -35,8 +36,9 @@ from fewtune.runtime.train.scoring import features, predict
 from fewtune.runtime.train.state import about, facts_only
 from fewtune.runtime.train.teacher import Context, Lesson, answers, taught
 from fewtune.runtime.train.threads import Threads
+from fewtune.store.spans import OUTSIDE
 
-Sayer = Callable[[Sequence[Tokens], Phase], Prediction | Written]
+Sayer = Callable[[Sequence[Tokens], Phase], Prediction | Written | Marked]
 """Rows of tokens to what the arm says of them."""
 ROOM = 4
 """Sizes of the model's files that must be free beside the other bases: a base in fp32 takes two of them, and the work
@@ -208,6 +210,8 @@ class Tuner:
         if job.arm.preference is not None:
             return self._judged(base, job, fit, pulse)
         template, limit, how = self._template(job), self._limit(base, job), job.arm.distillation
+        if how is None and job.arm.marks == "tags":
+            return Lesson(self._tagged(base, job, fit.train))
         if how is None:
             rows = self.encoder.rows(template, limit, self.corpus, fit.train)
             return Lesson(self._examples(job, rows, fit.train))
@@ -236,9 +240,14 @@ class Tuner:
             raise ValueError("there are no training rows")
         validation = None
         if fit.validation is not None and fit.validation.rows and job.recipe.evaluate_every:
-            unseen, ref = self.encoder.rows(template, limit, self.corpus, fit.validation), fit.validation
-            say = self._sayer(job, learner.tuned, pulse)
-            validation = Validation(lambda: say(unseen, "validating"), self._answers(job, ref))
+            ref = fit.validation
+            if job.arm.marks == "tags":
+                tag, laid_out = self._tagger(job, learner.tuned, pulse), self._laid(base, job, ref)
+                validation = Validation(lambda: tag(laid_out, "validating"), self._answers(job, ref))
+            else:
+                unseen = self.encoder.rows(template, limit, self.corpus, ref)
+                say = self._sayer(job, learner.tuned, pulse)
+                validation = Validation(lambda: say(unseen, "validating"), self._answers(job, ref))
             if job.compares:
                 compare = self._comparer(base, job, learner.tuned, pulse)
                 validation = Validation(lambda: compare(ref, "validating"), ref.rows)
@@ -299,6 +308,8 @@ class Tuner:
                 return seen.prediction
             if job.compares:
                 return compare(ref, "scoring")
+            if arm.marks == "tags":
+                return self._tagger(job, tuned, pulse)(self._laid(base, job, ref), "scoring")
             return say(self.encoder.rows(template, limit, self.corpus, ref), "scoring")
 
         return predict_rows
@@ -330,6 +341,8 @@ class Tuner:
 
     def _sayer(self, job: Job, tuned: Tuned, pulse: Pulse) -> Sayer:
         """What predicts labels for rows of tokens, or writes texts."""
+        if job.arm.marks == "set":
+            return lambda rows, phase: predict_sets(tuned, rows, job.metric, pulse, phase)
         if job.arm.generation is None:
             return lambda rows, phase: predict(tuned, rows, pulse, phase)
         ending = Ending(job.arm.generation, self.encoder.tokenizer)
@@ -342,10 +355,28 @@ class Tuner:
 
     def _examples(self, job: Job, rows: Sequence[Tokens], ref: RowRef) -> list[Example]:
         """Rows with their labels; or with their targets behind them, cut where texts end, and the end-of-text token."""
+        if job.arm.marks is not None:
+            return [Example(row, labels=own) for row, own in zip(rows, self._answers(job, ref), strict=True)]
         if job.arm.generation is None:
             return [Example(*each) for each in zip(rows, self._answers(job, ref), strict=True)]
         texts = zip(rows, self._answers(job, ref), strict=True)
         return [self._written(job, job.arm.generation, row, text) for row, text in texts]
+
+    def _laid(self, base: Base, job: Job, ref: RowRef) -> list[Laid]:
+        """The words of each row; all that the model can read, whatever was longest in training."""
+        texts = (next(iter(row.fields.values())) for row in self.corpus.rows(ref))
+        return [laid(self.encoder.tokenizer, text, self._room(base, job)) for text in texts]
+
+    def _tagged(self, base: Base, job: Job, ref: RowRef) -> list[Example]:
+        """Rows with a tag at the end of each word."""
+        pairs = zip(self._laid(base, job, ref), self._answers(job, ref), strict=True)
+        return [Example(row.tokens, target=row.targets(tags)) for row, tags in pairs]
+
+    def _tagger(self, job: Job, tuned: Tuned, pulse: Pulse) -> Callable[[Sequence[Laid], Phase], Marked]:
+        """What gives each word its tag; words behind the model's last position are outside of all spans."""
+        names = self.corpus.labels
+        outside = names.index(OUTSIDE) if OUTSIDE in names else 0
+        return lambda rows, phase: predict_tags(tuned, rows, outside, job.metric, pulse, phase, names)
 
     def _written(self, job: Job, generation: Generation, row: Tokens, text: str) -> Example:
         """A row with a text behind it, its end included."""
@@ -414,8 +445,10 @@ class Tuner:
         return min(job.arm.max_tokens or room, room)
 
     def _answers(self, job: Job, ref: RowRef) -> list[Any]:
-        """The label of each row, or its target."""
+        """The label of each row, its labels, or its target."""
         rows = self.corpus.rows(ref)
+        if job.arm.marks is not None:
+            return [row.marks for row in rows]
         return [row.target if job.arm.generation else row.label for row in rows]
 
     def _facts(self, job: Job) -> dict[str, Any]:
@@ -430,6 +463,7 @@ class Tuner:
             "labels": self.corpus.labels,
             "words": self._words(job),
             "tokens": self._tokens(job),
+            **({"marks": arm.marks} if arm.marks else {}),
         } | ({"generation": arm.generation.model_dump(mode="json")} if arm.generation else {})
 
 
