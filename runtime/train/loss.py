@@ -51,7 +51,7 @@ def answer_losses(scores: Tensor, labels: Tensor, softs: Sequence[Soft | None]) 
 
 
 def set_losses(scores: Tensor, sets: Sequence[Sequence[int]]) -> Tensor:
-    """The loss of each set of labels, the mean of its labels' binary cross-entropies, as torch's BCEWithLogitsLoss has it.
+    """The loss of each set of labels: the mean of its labels' binary cross-entropies, as in BCEWithLogitsLoss.
 
     Args:
         scores: (rows, labels) logits.
