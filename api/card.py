@@ -35,7 +35,8 @@ def model_card(workspace: Path, model: Chosen, *, merged: bool, precision: str, 
 
 def _front_matter(model: Chosen, merged: bool) -> str:
     library = "transformers" if merged else "peft"
-    tag = "text-classification" if model.plan.labels else "text-generation"
+    tags = model.plan.experiment.task.marks == "tags"
+    tag = "token-classification" if tags else "text-classification" if model.plan.labels else "text-generation"
     return f"---\nlibrary_name: {library}\nbase_model: {model.plan.facts.model}\npipeline_tag: {tag}\n---"
 
 
@@ -104,14 +105,14 @@ def _where(row: LeaderboardRow) -> str:
 
 def _data(model: Chosen) -> str:
     facts = model.plan.facts
-    counted = "Targets used: "
+    counted, used = "Targets used: ", "Labelled texts used" if model.plan.experiment.task.marks else "Labels used"
     if model.plan.experiment.task.prefers:
         counted = "Pairs used: " if "rejected" in facts.columns else "Judged texts used: "
     rows = ", ".join(f"{name}: {count}" for name, count in facts.rows.items())
     labels = ", ".join(f"{name}: {count}" for name, count in facts.labels.items())
     return (
         f"Source of the training rows: `{model.plan.experiment.data.train.place}`. Rows by split: {rows}. "
-        + (f"Training pool by label: {labels}. Labels used: " if labels else counted)
+        + (f"Training pool by label: {labels}. {used}: " if labels else counted)
         + f"{model.plan.final_n}."
     )
 
@@ -157,6 +158,8 @@ def _use(model: Chosen, merged: bool) -> str:
 def _said_of_scores(model: Chosen) -> str:
     if model.plan.experiment.task.prefers:
         return PREFERS
+    if model.plan.experiment.task.marks == "tags":
+        return "A tag is read out at the last token of its word; the model does not see what stands behind it."
     return "The probabilities are not calibrated." if model.plan.labels else WRITES
 
 

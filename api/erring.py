@@ -182,7 +182,8 @@ def errors(spec: Path, workspace: Path, arm: str | None, say: Callable[[str], ob
 def _refuse_other_tasks(experiment: Experiment) -> None:
     task = experiment.task.type
     if task not in TASKS:
-        message = f"errors compares labels, one for each row; {task} has none"
+        has = "a row may have several" if experiment.task.marks else f"{task} has none"
+        message = f"errors compares labels, one for each row: {has}"
         remedy = f"it looks at {' and '.join(TASKS)}"
         raise PlanError(Diagnostic(code="E-conflict", message=message, pointer="/task/type", remedy=remedy))
 

@@ -7,12 +7,14 @@ from typing import Any
 
 from fewtune.compiler.compilation import compile_plan
 from fewtune.runtime.probe.columns import label_column, pair_columns, text_column, writing_task
+from fewtune.runtime.probe.marking import items, label_names, marking_task
 from fewtune.runtime.probe.preferring import preference_task
 from fewtune.runtime.probe.probing import probe
 from fewtune.runtime.probe.rows import Table, cells, read_table
 from fewtune.specs.data import Source
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError
 from fewtune.specs.load import load
+from fewtune.specs.task import MARKED
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 TEST_NAMES = ("test", "heldout", "held-out", "eval")
@@ -81,6 +83,14 @@ def guess(table: Table, data: Path, *, label: str | None = None, text: str | Non
         return {
             "task": "preference", "columns": columns, "label": None, "labels": [], "rows": len(table),
             "test": _test_file(data),
+        }  # fmt: skip
+    several = None if label or text else marking_task(table)
+    if several is not None:
+        marks, columns = several
+        labels = label_names((items(cell, marks) for cell in cells(table.columns[columns["label"]])), marks)
+        return {
+            "task": next(task for task, kind in MARKED.items() if kind == marks), "columns": {"text": columns["text"]},
+            "label": columns["label"], "labels": list(labels), "rows": len(table), "test": _test_file(data),
         }  # fmt: skip
     written = None if label else writing_task(table)
     if written is not None:

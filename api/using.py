@@ -12,9 +12,11 @@ from fewtune.runtime.applying import refuse_without_libraries
 from fewtune.runtime.chosen import Chosen, ask, chosen
 from fewtune.runtime.lock import read_lock
 from fewtune.runtime.probe.device import device_facts
+from fewtune.runtime.probe.marking import words
 from fewtune.runtime.probe.rows import Table, cells, data_path, read_table
 from fewtune.specs.data import Source
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError, RunError
+from fewtune.specs.task import Marks
 from fewtune.store.reader import Reader
 
 DECIMALS = 6
@@ -24,7 +26,7 @@ CHECKED = 200
 
 @dataclass(frozen=True)
 class Predicted:
-    """A label, or a text, for each row."""
+    """A label or several, or a text, for each row."""
 
     run: str
     arm: str
@@ -33,10 +35,12 @@ class Predicted:
     inputs: list[dict[str, str]]
     names: tuple[str, ...]
     """The task's labels."""
-    labels: list[str]
-    """What was predicted: labels, or texts."""
+    labels: list[Any]
+    """What was predicted: labels, lists of them, or texts."""
     probabilities: list[tuple[float, ...]]
-    """Of each label; empty where texts were written."""
+    """Of each label; empty where texts were written or words have tags."""
+    marks: Marks | None = None
+    """What the labels of a row are where it may have several."""
 
     @property
     def written(self) -> bool:
@@ -47,13 +51,21 @@ class Predicted:
         """Names of the output's columns."""
         if self.written:
             return [*self.fields.values(), "prediction"]
-        extra = [f"p_{name}" for name in self.names] if probabilities else []
+        extra = [f"p_{name}" for name in self.names] if probabilities and self.marks != "tags" else []
+        if self.marks is not None:
+            return [*self.fields.values(), "labels" if self.marks == "set" else "tags", *extra]
         return [*self.fields.values(), "label", "probability", *extra]
 
     def rows(self, probabilities: bool) -> list[list[Any]]:
         """The output's cells."""
         if self.written:
             return [[*row.values(), text] for row, text in zip(self.inputs, self.labels, strict=True)]
+        if self.marks is not None:
+            shares = self.probabilities if probabilities and self.marks == "set" else [()] * len(self.labels)
+            return [
+                [*(row[field] for field in self.fields), labels, *(round(share, DECIMALS) for share in each)]
+                for row, labels, each in zip(self.inputs, self.labels, shares, strict=True)
+            ]
         return [
             [
                 *(row[field] for field in self.fields),
@@ -65,12 +77,16 @@ class Predicted:
         ]
 
     def write(self, form: str, probabilities: bool) -> None:
-        """Print the rows as csv or jsonl."""
+        """Print the rows as csv or jsonl; lists of labels in a CSV cell as a spec's data may have them."""
         names = self.columns(probabilities)
         if form == "csv":
             writer = csv.writer(sys.stdout, lineterminator="\n")
             writer.writerow(names)
-            writer.writerows(self.rows(probabilities))
+            between = "; " if self.marks == "set" else " "
+            writer.writerows(
+                [between.join(cell) if isinstance(cell, list) else cell for cell in row]
+                for row in self.rows(probabilities)
+            )
         else:
             for row in self.rows(probabilities):
                 sys.stdout.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
@@ -96,20 +112,24 @@ def predict_source(
             Diagnostic(code="E-usage", message=f"--precision {precision}: expected bf16 or fp32"), exit_status=2
         )
     model = chosen(Reader(workspace), run=run, arm=arm)
-    if model.arm.formulation not in ("majority", "lead"):
+    if model.arm.formulation not in ("majority", "lead", "unigram"):
         refuse_without_libraries([model.arm])
     inputs = _from_lines(model.plan, sys.stdin.read()) if source == "-" else _from_file(model.plan, Path(source))
     return predicted(model, inputs, precision)
 
 
 def predicted(model: Chosen, inputs: list[dict[str, str]], precision: str | None = None) -> Predicted:
-    """Ask the model for a label, or a text, for each input."""
-    names, fields = model.plan.labels, model.plan.facts.fields
+    """Ask the model for a label or several, or a text, for each input."""
+    names, fields, marks = model.plan.labels, model.plan.facts.fields, model.plan.experiment.task.marks
+    if marks == "tags":
+        inputs = [{field: " ".join(words(cell)) for field, cell in row.items()} for row in inputs]
     if not inputs:
-        return Predicted(model.run.id, model.arm.name, fields, [], names, [], [])
+        return Predicted(model.run.id, model.arm.name, fields, [], names, [], [], marks)
     scored = ask(model, inputs, device_facts(), precision=precision)
-    labels = list(scored.texts) or [names[index] if index >= 0 else "" for index in scored.predicted]
-    return Predicted(model.run.id, model.arm.name, fields, inputs, names, labels, list(scored.probabilities))
+    labels: list[Any] = list(scored.texts) or [names[index] if index >= 0 else "" for index in scored.predicted]
+    if marks is not None:
+        labels = [[names[label] for label in each] for each in scored.marks]
+    return Predicted(model.run.id, model.arm.name, fields, inputs, names, labels, list(scored.probabilities), marks)
 
 
 def _from_file(plan: Plan, path: Path) -> list[dict[str, str]]:
@@ -161,7 +181,8 @@ def _object(line: str) -> dict[str, Any] | None:
 
 
 def _cell(plan: Plan, row: dict[str, Any], field: str) -> str:
-    return str(row.get(plan.facts.columns[field], row.get(field, "")))
+    found = row.get(plan.facts.columns[field], row.get(field, ""))
+    return json.dumps(found, ensure_ascii=False) if isinstance(found, list) else str(found)
 
 
 def export_folder(

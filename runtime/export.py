@@ -14,6 +14,7 @@ from fewtune.compiler.plan import Arm
 from fewtune.runtime.chosen import Chosen
 from fewtune.runtime.probe.model import linears_of
 from fewtune.runtime.tensors import tensors_of
+from fewtune.runtime.train.prediction import GIVEN
 from fewtune.specs.diagnostic import Diagnostic, RunError
 
 COPIED = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json",
@@ -61,6 +62,21 @@ LABEL = """    with torch.inference_mode():
     scores = {scores}.float().softmax(-1).tolist()
     best = max(range(len(scores)), key=scores.__getitem__)
     print(json.dumps({{"label": card["labels"][best], "probability": round(scores[best], 6)}}))
+"""
+SET = """    with torch.inference_mode():
+        shares = model(**rows).logits[0].float().sigmoid().tolist()
+    given = [label for label, share in zip(card["labels"], shares) if share >= card["given_from"]]
+    print(json.dumps({"labels": given, "probabilities": [round(share, 6) for share in shares]}))
+"""
+TAGS = """    with torch.inference_mode():
+        best = model(**rows).logits[0].argmax(-1).tolist()
+    text, at, tags = row["text"], 0, []
+    offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+    for word in text.split():
+        at = text.index(word, at) + len(word)
+        last = [place for place, (start, end) in enumerate(offsets) if start < at <= end]
+        tags.append(card["labels"][best[last[-1]]] if last else "O")
+    print(json.dumps({"tags": tags}))
 """
 TEXT = """    how = card["generation"]
     with torch.inference_mode():
@@ -143,6 +159,7 @@ def _card(model: Chosen) -> dict[str, Any]:
         "options": [plan.verbalizer.words[label] for label in plan.labels] if plan.verbalizer else list(plan.labels),
         "tokens": [verbalizer.tokens[label] for label in plan.labels] if verbalizer else None,
         "max_tokens": arm.max_tokens,
+        **({"given_from": GIVEN} if arm.marks == "set" else {}),
         **({"generation": arm.generation.model_dump(mode="json")} if arm.generation else {}),
         "trained_in": arm.precision,
         "base_quantisation": FOUR_BITS if arm.four_bit else None,
@@ -152,8 +169,9 @@ def _card(model: Chosen) -> dict[str, Any]:
 
 
 def _script(model: Chosen, merged: bool) -> str:
-    head = model.arm.formulation == "head"
+    head, marks = model.arm.formulation == "head", model.arm.marks
     auto = "AutoModelForSequenceClassification" if head else "AutoModelForCausalLM"
+    auto = "AutoModelForTokenClassification" if marks == "tags" else auto
     held = f", {QUANTISED}" if model.arm.four_bit else ""
     labels = ', num_labels=len(card["labels"])' if head else ""
     made = f"{auto}.from_pretrained(base, dtype=torch.float32{labels}{held})"
@@ -166,6 +184,7 @@ def _script(model: Chosen, merged: bool) -> str:
     scores = "logits[0]" if head else 'logits[0, -1, card["tokens"]]'
     writes = model.arm.generation is not None
     what, answer = ("Texts", TEXT) if writes else ("Labels", LABEL.format(scores=scores))
+    what, answer = (what, answer) if marks is None else ("Labels", SET) if marks == "set" else ("Tags", TAGS)
     lines = SCRIPT.format(what=what, auto=auto, imports=imports, base=base, load=load, answer=answer).splitlines()
     return "\n".join(line for line in lines if line) + "\n"
 
@@ -177,6 +196,17 @@ def _tensors(model: Chosen) -> dict[str, Any]:
     return tensors
 
 
+def _with_bias(model: Chosen, tensors: dict[str, Any]) -> dict[str, Any]:
+    """The tensors with a bias of zero for a head of tags: transformers' head for tokens has one, ours has none."""
+    import torch
+
+    from fewtune.runtime.train.adaptation import BIAS, SCORE
+
+    found = {name.removesuffix(SCORE) + BIAS: torch.zeros(len(tensor)) for name, tensor in tensors.items()
+             if name.endswith(SCORE)}  # fmt: skip
+    return tensors | found if model.arm.marks == "tags" else tensors
+
+
 def _adapter(model: Chosen, folder: Path) -> list[str]:
     """Peft's two files."""
     from safetensors.torch import save_file
@@ -186,13 +216,14 @@ def _adapter(model: Chosen, folder: Path) -> list[str]:
     head = model.arm.formulation == "head"
     linears = sorted({linear.name for linear in linears_of(tensors_of(model.model_folder))})
     config = {
-        "task_type": "SEQ_CLS" if head else "CAUSAL_LM", "inference_mode": True,
+        "task_type": "TOKEN_CLS" if model.arm.marks == "tags" else "SEQ_CLS" if head else "CAUSAL_LM", "inference_mode": True,
         "base_model_name_or_path": _card(model)["base"], **(kind(model.arm).config(model.arm, linears) or {}),
     }  # fmt: skip
     if head:
         config["modules_to_save"] = ["score"]
     _write_json(folder / "adapter_config.json", config)
-    save_file(_tensors(model), folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    tensors = _with_bias(model, _tensors(model))
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     return ["adapter_config.json", "adapter_model.safetensors"]
 
 
@@ -201,15 +232,17 @@ def _merged(model: Chosen, folder: Path, precision: str) -> list[str]:
     import torch
     from safetensors.torch import save_file
 
-    from fewtune.runtime.train.adaptation import SCORE
+    from fewtune.runtime.train.adaptation import BIAS, SCORE
     from fewtune.runtime.train.adaptations import PEFT, kind
 
-    source, moved = model.model_folder, _tensors(model)
+    source, moved = model.model_folder, _with_bias(model, _tensors(model))
     base = {name: tensor.float() for name, tensor in _base_tensors(source).items()}
     if model.arm.four_bit:
         base |= _in_four_bits(base, model.arm)
     weights = kind(model.arm).merged(base, moved, model.arm) or {}
-    weights |= {name.removeprefix(PEFT): tensor.float() for name, tensor in moved.items() if name.endswith(SCORE)}
+    weights |= {
+        name.removeprefix(PEFT): tensor.float() for name, tensor in moved.items() if name.endswith((SCORE, BIAS))
+    }
     dtype = torch.float32 if precision == "fp32" else torch.bfloat16
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
     if model.arm.formulation == "head":
@@ -248,11 +281,14 @@ def _base_tensors(folder: Path) -> dict[str, Any]:
 
 def _head_config(model: Chosen, config: dict[str, Any]) -> dict[str, Any]:
     names = dict(enumerate(model.plan.labels))
-    kind = HEADS.get(str(config.get("model_type")))
+    kind, tags = HEADS.get(str(config.get("model_type"))), model.arm.marks == "tags"
+    if tags and kind is not None:
+        kind = None if kind.startswith("OPT") else kind.replace("Sequence", "Token")
     if kind is None:
         message = f"transformers' class with a head for {config.get('model_type')} is not known here"
         raise RunError(Diagnostic(code="E-model", message=message, remedy="export the adapter without --merged"))
     return {
         "architectures": [kind], "num_labels": len(names), "id2label": {str(i): name for i, name in names.items()},
         "label2id": {name: i for i, name in names.items()}, "pad_token_id": config.get("pad_token_id") or 0,
+        **({"problem_type": "multi_label_classification"} if model.arm.marks == "set" else {}),
     }  # fmt: skip

@@ -22,6 +22,8 @@ from fewtune.runtime.train.weights import Weights, alone
 
 SCORE = "score.weight"
 """The head, as transformers' models for sequence classification call it."""
+BIAS = "score.bias"
+"""What their models for tokens have beside it."""
 STANDARD_DEVIATION = 0.02
 """Of a new head, where the config names no initializer_range."""
 
