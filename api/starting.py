@@ -87,10 +87,10 @@ def guess(table: Table, data: Path, *, label: str | None = None, text: str | Non
     several = None if label or text else marking_task(table)
     if several is not None:
         marks, columns = several
-        labels = label_names((items(cell, marks) for cell in cells(table.columns[columns["label"]])), marks)
+        names = label_names((items(cell, marks) for cell in cells(table.columns[columns["label"]])), marks)
         return {
             "task": next(task for task, kind in MARKED.items() if kind == marks), "columns": {"text": columns["text"]},
-            "label": columns["label"], "labels": list(labels), "rows": len(table), "test": _test_file(data),
+            "label": columns["label"], "labels": list(names), "rows": len(table), "test": _test_file(data),
         }  # fmt: skip
     written = None if label else writing_task(table)
     if written is not None:

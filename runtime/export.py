@@ -76,6 +76,7 @@ TAGS = """    with torch.inference_mode():
         at = text.index(word, at) + len(word)
         last = [place for place, (start, end) in enumerate(offsets) if start < at <= end]
         tags.append(card["labels"][best[last[-1]]] if last else "O")
+    tags += ["O"] * (len(json.loads(line)["text"].split()) - len(tags))
     print(json.dumps({"tags": tags}))
 """
 TEXT = """    how = card["generation"]
@@ -158,7 +159,7 @@ def _card(model: Chosen) -> dict[str, Any]:
         "words": verbalizer.words if verbalizer else None,
         "options": [plan.verbalizer.words[label] for label in plan.labels] if plan.verbalizer else list(plan.labels),
         "tokens": [verbalizer.tokens[label] for label in plan.labels] if verbalizer else None,
-        "max_tokens": arm.max_tokens,
+        "max_tokens": _positions(model) if arm.marks == "tags" else arm.max_tokens,
         **({"given_from": GIVEN} if arm.marks == "set" else {}),
         **({"generation": arm.generation.model_dump(mode="json")} if arm.generation else {}),
         "trained_in": arm.precision,
@@ -166,6 +167,12 @@ def _card(model: Chosen) -> dict[str, Any]:
         "plan_hash": plan.hash,
         "state": model.fingerprint,
     }
+
+
+def _positions(model: Chosen) -> int:
+    """Tokens that the base can read beside virtual ones: of a text with tags every word is read."""
+    config = json.loads((model.model_folder / "config.json").read_text(encoding="utf-8"))
+    return int(config.get("max_position_embeddings") or 1 << 30) - model.arm.virtual_tokens
 
 
 def _script(model: Chosen, merged: bool) -> str:
@@ -215,8 +222,9 @@ def _adapter(model: Chosen, folder: Path) -> list[str]:
 
     head = model.arm.formulation == "head"
     linears = sorted({linear.name for linear in linears_of(tensors_of(model.model_folder))})
+    task = "TOKEN_CLS" if model.arm.marks == "tags" else "SEQ_CLS" if head else "CAUSAL_LM"
     config = {
-        "task_type": "TOKEN_CLS" if model.arm.marks == "tags" else "SEQ_CLS" if head else "CAUSAL_LM", "inference_mode": True,
+        "task_type": task, "inference_mode": True,
         "base_model_name_or_path": _card(model)["base"], **(kind(model.arm).config(model.arm, linears) or {}),
     }  # fmt: skip
     if head:
