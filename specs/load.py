@@ -1,5 +1,6 @@
 """Bytes -> Experiment, or all faults at once, each with its place."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ SEVERAL: dict[Marks, str] = {
     "tags": "a head answers with a tag for each word, not a word for all",
 }
 """Why there are no patterns, label words and questions where a text has several labels."""
+TAG = re.compile(r"O|[BI]-.+", re.DOTALL)
+"""A BIO tag."""
 COLUMNS = ("text", "premise", "hypothesis", "context", "question", "label", "target", "rejected")
 
 
@@ -136,6 +139,11 @@ def _answers(experiment: Experiment) -> list[Diagnostic]:
             asked = name == "question" and task.writes
             remedy = "task.instruction says what is to be written" if asked else "remove it"
             found.append(Diagnostic(code="E-no-effect", message=message, pointer=f"/task/{name}", remedy=remedy))
+    strange = [label for label in task.labels or () if task.marks == "tags" and not TAG.fullmatch(label)]
+    if strange:
+        message = f"{strange[0]!r} is no BIO tag"
+        found.append(Diagnostic(code="E-value", message=message, pointer="/task/labels",
+                                remedy=f"O, and B-name with I-name for each name: B-{strange[0]}"))  # fmt: skip
     metric, known = experiment.evaluation.metric, metrics_of(task.type)
     if metric is not None and metric not in known:
         message = f"{metric} does not measure {task.type}: {what}"

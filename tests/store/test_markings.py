@@ -116,10 +116,10 @@ def test_intervals_and_comparisons_take_them() -> None:
     nothing = np.zeros(60, np.int64)
     better, worse = (
         np.stack([sets(wanted, said).answers("micro_f1") for said in each])
-        for each in ((good, good[:1] + wanted[1:]), (drawn(rng, 60), drawn(rng, 60)))
+        for each in ([good] * 3, [drawn(rng, 60) for _ in range(3)])
     )
-    found = score_interval("micro_f1", nothing, better, (0, 1))
+    found = score_interval("micro_f1", nothing, better, (0, 1, 2))
     assert found.mean == pytest.approx(score("micro_f1", nothing, better).mean())
     assert 0 < found.low < found.mean < found.high <= 1
-    first, second = (Runs(predicted=each, data_seeds=(0, 1)) for each in (better, worse))
+    first, second = (Runs(predicted=each, data_seeds=(0, 1, 2)) for each in (better, worse))
     assert compare("micro_f1", nothing, first, second).verdict == "better"
