@@ -15,7 +15,7 @@ from fewtune.compiler.wording import candidate_patterns, candidate_words, fields
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
 from fewtune.specs.methods import MethodName
-from fewtune.specs.task import OPTIONAL
+from fewtune.specs.task import OPTIONAL, Marks
 
 
 def _linears(count: int, **shapes: tuple[int, int]) -> tuple[Linear, ...]:
@@ -196,6 +196,7 @@ def facts(
     spec = spec or experiment()
     writes = spec.task.writes
     names = () if writes else label_names(labels) if isinstance(labels, int) else tuple(labels)
+    kind = spec.task.marks
     how: dict[str, Any] = {
         "labels": len(names) or 1,
         "tokens": tokens,
@@ -209,6 +210,10 @@ def facts(
     for name in ("unlabelled", "replay"):
         if name in others:
             others[name] = others[name].model_copy(update={"labels": (-1,) * sizes[name]})
+    if kind is not None:
+        train, others = with_marks(train, kind), {name: with_marks(one, kind) for name, one in others.items()}
+    if kind == "tags":
+        names = ("O", *(f"{prefix}-{name}" for name in names for prefix in "BI"))
     pattern_fields = tuple(name for name in fields(spec) if context or name not in OPTIONAL)
     columns = {name: name for name in (*pattern_fields, spec.task.answer)}
     if spec.task.prefers:
@@ -221,6 +226,12 @@ def facts(
         device=DEVICES[device] if isinstance(device, str) else device,
         adopted=Adopted(wins=tuple(map(win, wins))),
     )
+
+
+def with_marks(split: SplitFacts, kind: Marks) -> SplitFacts:
+    """The split with its labels as sets of one, or as two words of which the second one is a span."""
+    marks = tuple((label,) if kind == "set" else (0, 1 + 2 * label) for label in split.labels if label >= 0)
+    return split.model_copy(update={"marks": marks, "labels": tuple(min(label, 0) for label in split.labels)})
 
 
 BEHIND: dict[str, MethodName] = {

@@ -17,7 +17,7 @@ from fewtune.api.starting import start
 from fewtune.api.using import export_folder, predict_source
 from fewtune.specs.diagnostic import FewtuneError, PlanError
 
-PIN = {"steps": 12, "learning_rate": 1e-2}
+PIN = {"steps": 30, "learning_rate": 1e-2}
 
 
 def a_set(rng: random.Random) -> tuple[str, list[str]]:
@@ -152,7 +152,7 @@ def test_transformers_alone_gives_the_same(
 
 def test_errors_says_that_it_looks_at_single_labels(sets: Project) -> None:
     with pytest.raises(PlanError, match="a row may have several"):
-        errors(sets.path, sets.workspace)
+        errors(sets.path, sets.workspace, None, lambda _: None)
 
 
 @pytest.mark.parametrize(

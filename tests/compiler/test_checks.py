@@ -26,6 +26,8 @@ TWO: Tables = {"labels": 2}
 PAIR: Tables = {"task": {"type": "pair-classification"}}
 NLI: Tables = {"labels": ["entailment", "neutral", "contradiction"]}
 SUMMARY: Tables = {"task": {"type": "summarisation"}}
+SETS: Tables = {"task": {"type": "multi-label"}}
+TAGS: Tables = {"task": {"type": "sequence-labelling"}}
 PATTERN_OF_BOTH: Tables = {"task": {"type": "question-answering", "patterns": ["{context} {question}"]}}
 PATTERN_OF_ONE: Tables = {"task": {"type": "question-answering", "patterns": ["{question}"]}}
 WORDS = {"billing": "bill", "delivery": "post", "refund": "back", "account": "user"}
@@ -57,6 +59,13 @@ BY_SPEC: list[tuple[str, tuple[Tables, Tables], tuple[Tables, Tables]]] = [
     ("E-no-effect", ({"methods": {"pin": {"max_new_tokens": 8}}}, {}),
      (SUMMARY | {"methods": {"pin": {"max_new_tokens": 8}}}, {})),
     ("W-rare-label", ({}, {**TWO, "counts": [40, 2]}), ({}, {**TWO, "counts": [40, 3]})),
+    ("W-rare-label", (SETS, {**TWO, "counts": [40, 2]}), (SETS, {**TWO, "counts": [40, 3]})),
+    ("W-rare-label", (TAGS, {**TWO, "counts": [40, 2]}), (TAGS, {**TWO, "counts": [40, 3]})),
+    ("E-label-unknown", (SETS, {"labels": 3, "counts": [40, 40]}), (SETS, {"labels": 3, "counts": [40, 40, 40]})),
+    ("E-one-class", (SETS, {"labels": 1, "n_rows": 40}), (SETS, {"labels": 2, "n_rows": 40})),
+    ("E-no-effect", (SETS | {"methods": {"pin": {"penalty": 2.0}, "exclude": ["encoder"]}}, {}),
+     (SETS | {"methods": {"pin": {"penalty": 2.0}}}, {})),
+    ("E-conflict", (SETS | {"methods": {"pin": {"dropout": 0.1}}}, {}), ({"methods": {"pin": {"dropout": 0.1}}}, {})),
     ("E-validation-empty", ({"data": {"validation": "v.csv"}}, {"validation_rows": 1}),
      ({"data": {"validation": "v.csv"}}, {"validation_rows": 2})),
     ("E-validation-empty", ({"data": {"label_budget": 7}, "evaluation": {"validation": "held-out"}}, TWO),

@@ -36,9 +36,8 @@ def test_spans(tags: str, found: set[tuple[str, int, int]]) -> None:
 
 def sets(wanted: Sequence[Sequence[int]], said: Sequence[Sequence[int]]) -> Markings:
     rows = tuple(range(len(wanted)))
-    return Markings(
-        marks="set", split="test", rows=rows, names=NAMES, wanted=tuple(map(tuple, wanted)), said=tuple(map(tuple, said)),
-    )  # fmt: skip
+    right, given = (tuple(map(tuple, each)) for each in (wanted, said))
+    return Markings(marks="set", split="test", rows=rows, names=NAMES, wanted=right, said=given)
 
 
 def drawn(rng: np.random.Generator, items: int) -> list[list[int]]:
