@@ -128,13 +128,13 @@ def _ruled_marking(s: Situation) -> dict[MethodName, Choice]:
     """
     ruled: dict[MethodName, Choice] = {}
     if s.marks == "set":
-        ruled["majority"] = _yes("the most frequent set of labels for every text: what any method must beat", "R-132")
+        ruled["majority"] = _yes("the most frequent set of labels for every text: what any method must beat", "design")
         because = "a logistic regression for each label, in a second: the neighbour of every tuned small model"
         ruled["tfidf"] = _yes(because, "M-002")
         ruled["encoder"] = _encoder(s)
     else:
         because = "each word's most frequent tag, as in the baseline of CoNLL-2003: what any method must beat"
-        ruled["unigram"] = _yes(because, "R-132")
+        ruled["unigram"] = _yes(because, "design")
     for method in (*TRAINED, *UNASKED):
         if suits(method, s.experiment.task.type):
             ruled[method] = _trained(s, method)
