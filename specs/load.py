@@ -159,8 +159,9 @@ def _answers(experiment: Experiment) -> list[Diagnostic]:
         message = f"label noise turns a text's label into another one, and {task.type} {has}"
         found.append(Diagnostic(code="E-conflict", message=message, pointer="/data/label_noise", remedy="remove it"))
     for split, source in experiment.data.splits.items():
-        if source.labels and (task.writes or split in WITHOUT_LABELS):
-            message = f"labels chooses rows by their labels, and {task.type if task.writes else split} has none"
+        if source.labels and (several or split in WITHOUT_LABELS):
+            lacks = f"{split} has none" if split in WITHOUT_LABELS else f"{task.type} {has}"
+            message = f"labels chooses rows by their label, and {lacks}"
             pointer = f"{pointer_of(split)}/labels"
             found.append(Diagnostic(code="E-conflict", message=message, pointer=pointer, remedy="remove it"))
     return found

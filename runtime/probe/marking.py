@@ -73,7 +73,7 @@ def marked_columns(data: Data, table: Table, marks: Marks) -> dict[str, str]:
 def in_words(table: Table, column: str) -> Table:
     """The table with the words of a column as texts: one space between two words."""
     texts: list[str | None] = [" ".join(words(cell)) for cell in cells(table.columns[column])]
-    return Table(table.place, table.columns | {column: texts})
+    return Table(table.place, table.columns | {column: texts}, table.numbers)
 
 
 def label_names(rows: Iterable[Sequence[str]], marks: Marks) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def check_tags(tables: dict[str, Table], columns: dict[str, str]) -> None:
 def _tag_faults(name: str, table: Table, columns: dict[str, str]) -> list[Diagnostic]:
     texts = [words(cell) for cell in cells(table.columns[columns["text"]])]
     tags = [items(cell, "tags") for cell in cells(table.columns[columns["label"]])]
-    rows = list(enumerate(zip(texts, tags, strict=True), 1))
+    rows = list(zip(table.numbers, zip(texts, tags, strict=True), strict=True))
     uneven = [
         f"row {n}: {len(text)} words, {len(own)} tags" for n, (text, own) in rows if own and len(text) != len(own)
     ]

@@ -182,6 +182,10 @@ def test_rows_are_cross_validated_where_there_is_no_test_split(tmp_path: Path) -
 FAULTS: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "noise": ("multi-label", {"data": {"label_noise": 0.2}}, "E-conflict", "/data/label_noise"),
     "noise of tags": ("sequence-labelling", {"data": {"label_noise": 0.2}}, "E-conflict", "/data/label_noise"),
+    "labels of a source": (
+        "multi-label", {"data": {"train": {"path": "train.csv", "labels": {"world": "news"}}}}, "E-conflict",
+        "/data/train/labels",
+    ),
     "per class": ("multi-label", {"data": {"label_budget": {"per_class": 2}}}, "E-conflict", "/data/label_budget"),
     "a pattern": ("multi-label", {"task": {"patterns": ["{text} is"]}}, "E-no-effect", "/task/patterns"),
     "words": ("multi-label", {"task": {"verbalizer": {"world": "a"}}}, "E-no-effect", "/task/verbalizer"),
