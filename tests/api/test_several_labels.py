@@ -112,7 +112,8 @@ def test_tags_are_planned_trained_and_scored(tags: Project) -> None:
     assert plan.labels == ("O", "B-sports", "I-sports", "B-world", "I-world")
     board = {(arm, metric): mean for arm, metric, mean, *_ in tags.sql(BOARD)}
     assert {metric for _, metric in board} == {"span_f1", "tag_accuracy"}
-    assert board["head + LoRA r=8", "tag_accuracy"] > 0.6
+    given = [tag for line in (tags.folder / "test.jsonl").open() for tag in json.loads(line)["tags"]]
+    assert board["head + LoRA r=8", "tag_accuracy"] > given.count("O") / len(given) + 0.1  # more than O for all
     curves = tags.sql("SELECT DISTINCT name FROM metrics ORDER BY name")
     assert curves == [["train_loss"], ["validation_span_f1"]]
 
