@@ -45,7 +45,7 @@ def test_a_pool_is_the_mean_of_log_probabilities() -> None:
     found = pooled(parts)
     np.testing.assert_allclose(found.probabilities, [[2 / 3, 1 / 3]], rtol=1e-12)
     assert found.seconds == 3.0
-    assert pooled([Prediction(probabilities=((1.0, 0.0),), seconds=0.0)] * 2).probabilities[0][0] == 1.0
+    assert pooled([Prediction(probabilities=((1.0, 0.0),), seconds=0.0)] * 2).probabilities[0][0] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("formulation", ["pattern", "in-context"])
