@@ -121,10 +121,11 @@ def _recipe(model: Chosen) -> str:
     arm = model.arm
     recipe = arm.recipe(model.plan.final_n)
     lora = _geometry(arm.lora) if arm.lora else ""
-    pattern = f"\n\nPattern:\n\n```\n{arm.pattern}\n```" if arm.pattern else ""
+    said = model.wording
+    pattern = f"\n\nPattern:\n\n```\n{said.pattern}\n```" if said.pattern else ""
     words = ""
-    if arm.formulation == "pattern" and model.plan.verbalizer:
-        words = "\n\nLabel words: " + ", ".join(f"{k} = `{v}`" for k, v in model.plan.verbalizer.words.items())
+    if arm.formulation == "pattern" and said.verbalizer:
+        words = "\n\nLabel words: " + ", ".join(f"{k} = `{v}`" for k, v in said.verbalizer.words.items())
     return (
         f"{lora}{_loss(arm.preference)}"
         f"{recipe.steps} steps of {recipe.batch_size}, AdamW, learning rate {recipe.learning_rate:g} "

@@ -167,7 +167,7 @@ def _refuse_without_model(planned: Planned) -> None:
 
 def _needs_encoder(planned: Planned) -> bool:
     stages = [planned.plan.stage_index[stage] for stage in planned.changes.stages]
-    return any(stage.arm and planned.plan.arm(stage.arm).formulation == "encoder" for stage in stages)
+    return any(stage.arm and planned.plan.arm(stage.arm).encodes for stage in stages)
 
 
 def _unchanged(planned: Planned, workspace: Path) -> str | None:

@@ -289,7 +289,11 @@ def _variants(experiment: Experiment, method: MethodName, pins: Pins) -> int:
     """How many arms the listed pins and the patterns make of a method."""
     prompted = METHODS[method][0] in ("pattern", "in-context", "generation")
     patterns = len(experiment.task.patterns or (1,)) if prompted else 1
-    return patterns * prod(len(getattr(pins, pin) or (1,)) for pin in SWEPT if applies(pin, method, pins))
+    if prompted and pins.pattern_use:
+        together = len(set(pins.pattern_use) - {"each"})
+        patterns = together + (patterns if "each" in pins.pattern_use else 0)
+    others = (pin for pin in SWEPT if pin != "pattern_use" and applies(pin, method, pins))
+    return patterns * prod(len(getattr(pins, pin) or (1,)) for pin in others)
 
 
 def _repeats(experiment: Experiment, method: MethodName) -> int:

@@ -22,6 +22,7 @@ from fewtune.compiler.memory import HEADROOM, Load, element_bytes, limit_bytes, 
 from fewtune.compiler.packing import Key, Shape, alone, key, packing
 from fewtune.compiler.plan import PROBES, Arm, ArmCost, Level, Packing, Range
 from fewtune.compiler.resolve import Resolution, ResolvedArm
+from fewtune.compiler.wording import CONTENT_FREE
 from fewtune.specs.methods import OWN_WEIGHTS
 
 PREDICTION_BYTES = 12
@@ -51,7 +52,8 @@ class Costing:
 
     def _tokens(self, arm: Arm, mean: float) -> float:
         """Mean tokens of one input of this arm."""
-        fixed = self.resolution.situation.facts.model.pattern_tokens.get(arm.pattern or "", 0)
+        known = self.resolution.situation.facts.model.pattern_tokens
+        fixed = max(known.get(text, 0) for text in arm.patterns or (arm.pattern or "",))
         return min(float(arm.max_tokens), mean + fixed)
 
     def _trained_tokens(self, arm: Arm) -> float:
@@ -87,9 +89,10 @@ class Costing:
             return TFIDF_SECONDS
         if arm.formulation in PROBES:
             return REGRESSION_SECONDS + self.score_seconds(arm, level.train, self.mean_train)
-        each = self._trained_tokens(arm)
+        each, searched = self._trained_tokens(arm), self._searching_seconds(arm, level)
         if arm.formulation == "in-context":
-            return scoring_seconds(s.facts.model, s.facts.device, arm.precision, recipe.demonstrations * (each + 2))
+            shown = recipe.demonstrations * (each + 2)
+            return searched + scoring_seconds(s.facts.model, s.facts.device, arm.precision, shown)
         slots = slots or self._slots(arm)
         step = step_seconds(
             s.facts.model, s.facts.device, arm.precision, arm.adaptation,
@@ -97,11 +100,30 @@ class Costing:
             masked=arm.masked, depth=arm.depth(s.facts.model.layers),
         )  # fmt: skip
         steps = recipe.steps + recipe.pretraining_steps  # of which trials on one worker share the latter
-        seconds = steps * step / slots + self._teacher_seconds(arm, level)
+        seconds = searched + steps * step / slots + self._teacher_seconds(arm, level)
         if recipe.evaluate_every and level.validation:
             looks = recipe.steps // recipe.evaluate_every
             seconds += looks * self.score_seconds(arm, level.validation, self.mean_train)
         return seconds
+
+    def _searching_seconds(self, arm: Arm, level: Level) -> float:
+        """Seconds in which the labelled texts are read under each pattern; a list of the words makes each set one."""
+        if arm.pattern_use != "search":
+            return 0.0
+        passes = sum(max(1, len(arm.verbalizers)) if "{labels}" in text else 1 for text in arm.patterns)
+        tokens = passes * level.train * self._trained_tokens(arm)
+        return scoring_seconds(self.resolution.situation.facts.model, self.resolution.situation.facts.device,
+                               arm.precision, tokens)  # fmt: skip
+
+    def _asked_tokens(self, arm: Arm, tokens: float, rows: int) -> float:
+        """Tokens that are read for so many rows, of `tokens` without demonstrations."""
+        if arm.demonstrations_by == "nearest":
+            shown = arm.recipes[-1].demonstrations * (self._trained_tokens(arm) + 2)
+            prompts = 1 + (len(CONTENT_FREE) if arm.calibration == "contextual" else 0)
+            tokens = prompts * (tokens + rows * shown)
+        elif arm.formulation == "in-context":
+            tokens *= CACHED_PROMPT
+        return tokens * (len(arm.patterns) if arm.pattern_use == "ensemble" else 1)
 
     def _teacher_seconds(self, arm: Arm, level: Level) -> float:
         """Seconds in which a teacher answers: its context once for the texts, and once for each shown example."""
@@ -184,8 +206,7 @@ class Costing:
         tokens = rows * self._tokens(arm, mean_tokens)
         if self.resolution.situation.preferences is not None:  # both texts, by the arm and by its base
             tokens = 4 * (tokens + rows * self.mean_target)
-        if arm.formulation == "in-context":
-            tokens *= CACHED_PROMPT
+        tokens = self._asked_tokens(arm, tokens, rows)
         model, device = s.facts.model, s.facts.device
         written = writing_seconds(model, device, arm.precision, rows, self._written(arm))
         return slower(arm.adaptation) * (scoring_seconds(model, device, arm.precision, tokens) + written)

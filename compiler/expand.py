@@ -27,6 +27,9 @@ FOUR_BITS = "nf4, blocks of 64, double quantisation, linear layers of the blocks
 GEOMETRY = {"adapter", "virtual_tokens", "top_layers", "layer_decay", "preference"}
 """Fields of an arm that say what moves beside LoRA, and how it learns from preferences."""
 
+PROMPTING = {"pattern_use", "patterns", "verbalizers", "demonstrations_by", "calibration"}
+"""Fields of an arm that say how the model is asked, beside the pattern."""
+
 APART = {"n", "micro_batch", "demonstrations", "penalty", "transfer", "pretraining_steps", "replay"}
 """Fields of a recipe that change nothing, or are named elsewhere."""
 
@@ -106,7 +109,11 @@ def _model_content(facts: Facts, arm: Arm, words: dict[str, str]) -> dict[str, A
     """What every use of the language model depends on; predictions name labels by their place in the list."""
     if arm.plain:
         return {"formulation": arm.formulation}
-    how = {"generation": arm.generation.model_dump(mode="json")} if arm.generation else {}
+    how: dict[str, Any] = {"generation": arm.generation.model_dump(mode="json")} if arm.generation else {}
+    if arm.demonstrations_by == "nearest":
+        how["encoder"] = ENCODER.model_dump(mode="json")
+    # Without defaults: prompts of one pattern keep their names.
+    how |= arm.model_dump(mode="json", include=PROMPTING, exclude_defaults=True)
     return how | {
         "labels": facts.data.labels,
         "adaptation": arm.adaptation,

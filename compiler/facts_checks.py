@@ -15,8 +15,10 @@ from fewtune.compiler.rules.choosing import FOLDS
 from fewtune.compiler.rules.folds import folds
 from fewtune.compiler.rules.metric import IMBALANCED
 from fewtune.compiler.situation import Situation
+from fewtune.compiler.verbalizers import MOST, wanted
 from fewtune.specs.data import FIELD, WITHOUT_LABELS, pointer_of
 from fewtune.specs.diagnostic import Diagnostic
+from fewtune.specs.task import PATTERN_NAMES
 
 Check = Callable[[Situation], Iterator[Diagnostic]]
 SMALL_TEST = 100
@@ -89,6 +91,8 @@ def _targets(s: Situation) -> Iterator[Diagnostic]:
     """What only texts that are written can lack."""
     known = s.facts.data.fields
     for index, pattern in enumerate(s.experiment.task.patterns or ()):
+        if pattern in PATTERN_NAMES:
+            continue
         for name in sorted(set(FIELD.findall(pattern)) - set(known)):
             message = f"the pattern names {{{name}}}, and the data have no such column"
             remedy = f"name it with data.{name}, or leave it out of the pattern"
@@ -186,13 +190,14 @@ def _splits(s: Situation) -> Iterator[Diagnostic]:
     if asked.folds is not None and s.facts.data.test is None and asked.folds > texts:
         message = f"{asked.folds} folds of {texts} different texts: some would score nothing"
         yield finding("E-too-few-rows", message, "/evaluation/folds", remedy="fewer folds")
-    if s.experiment.task.question is not None and s.experiment.task.patterns:
+    written = s.experiment.task.patterns
+    if s.experiment.task.question is not None and written and written == s.experiment.task.own_patterns:
         message = "question has no effect: the patterns are given"
         yield finding("E-no-effect", message, "/task/question", remedy="remove it, or task.patterns")
 
 
 def _verbalizer(s: Situation) -> Iterator[Diagnostic]:
-    own, known = s.experiment.task.verbalizer, s.facts.model.word_tokens
+    own, known = s.experiment.task.words, s.facts.model.word_tokens
     if own is None:
         return
     for label in sorted(set(s.facts.data.labels) - own.keys()):
@@ -207,11 +212,19 @@ def _verbalizer(s: Situation) -> Iterator[Diagnostic]:
             message = f"{word!r} is {len(tokens)} tokens of this model; a label word must be one"
             remedy = "choose a shorter, more usual word"
             yield finding("E-verbalizer-tokens", message, f"/task/verbalizer/{label}", remedy=remedy)
+        for other in s.experiment.task.alternatives[label][1:]:
+            if len(known.get(other, ())) > 1:
+                message = f"{other!r} is {len(known[other])} tokens of this model; a label word must be one"
+                remedy = "choose a shorter, more usual word"
+                yield finding("E-verbalizer-tokens", message, f"/task/verbalizer/{label}", remedy=remedy)
         if tokens and tokens[0] in owners:
             message = f"the words of {owners[tokens[0]]!r} and {label!r} begin with the same token"
             yield finding("E-verbalizer", message, f"/task/verbalizer/{label}", remedy="choose another word")
         if tokens:
             owners.setdefault(tokens[0], label)
+    if wanted(s) > MOST:
+        message = f"the words make {wanted(s):,} sets; a search tries {MOST} at most"
+        yield finding("E-value", message, "/task/verbalizer", remedy="fewer alternatives, or for fewer labels")
 
 
 def _constraints(s: Situation) -> Iterator[Diagnostic]:

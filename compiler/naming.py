@@ -27,6 +27,8 @@ UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs
          "demonstrations": "k={}", "penalty": "l2={:g}", "temperature": "T={:g}", "pattern": "pattern {}"}  # fmt: skip
 
 
+WORDS = ("demonstrations_by", "calibration", "pattern_use")
+"""Pins whose values speak for themselves."""
 SIZES = {"rank": "r={}", "width": "m={}", "virtual_tokens": "l={}", "top_layers": "{} blocks"}
 """Pins that stand in the method's own part of the name."""
 
@@ -46,13 +48,20 @@ def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
     name = (SET_NAMES if a.marks == "set" else PLAIN_NAMES).get(a.arm.method) or _tuned(a)
     if a.arm.formulation == "in-context" and len({recipe.demonstrations for recipe in recipes}) == 1:
         name += f" k={recipes[0].demonstrations}"
+    if a.demonstrations_by != "balanced":
+        name += f", {a.demonstrations_by}"
+    if a.calibration != "none":
+        name += ", calibrated"
+    if a.pattern_use != "each":
+        name += f", pattern {a.pattern_use}"
     if a.objective not in ("supervised", "preference"):
         name += f", {a.objective.replace('-distillation', ' distillation')}"
     if any(recipe.pretraining_steps for recipe in recipes):
         name += f", {recipes[-1].pretraining_steps} steps of pre-training"
     shown = [UNITS[pin].format(value) for pin, value in a.arm.variant if pin in UNITS and pin != "demonstrations"]
     if a.arm.name is not None:
-        differs = [SIZES[pin].format(value) for pin, value in a.arm.variant if pin in SIZES] + shown
+        differs = [str(value) for pin, value in a.arm.variant if pin in WORDS]
+        differs += [SIZES[pin].format(value) for pin, value in a.arm.variant if pin in SIZES] + shown
         return ", ".join([a.arm.name, *differs])
     if not a.arm.variant and a.arm.origin == "arms":
         shown = [

@@ -51,6 +51,8 @@ def alone(arm: Arm) -> str:
     """Why an arm without a key trains alone."""
     if arm.adaptation in OWN_WEIGHTS:
         return "it moves the base's own weights, which nobody else could share"
+    if arm.pattern_use == "search":
+        return "each of its trainings may take another pattern and other label words"
     if arm.distillation is not None:
         return "it learns from a teacher's answers, and shared steps are built for labels"
     if any(recipe.pretraining_steps for recipe in arm.recipes):
@@ -66,7 +68,8 @@ def key(arm: Arm) -> Key | None:
     """What arms must agree on to share their steps; None: an arm that trains alone."""
     if arm.lora is None or arm.adaptation not in PACKED or arm.lora.lr_ratio != 1.0:
         return None
-    if arm.distillation is not None or arm.preference is not None or arm.marks is not None:
+    apart = arm.distillation is not None or arm.preference is not None or arm.marks is not None
+    if apart or arm.pattern_use == "search":
         return None
     if any(recipe.pretraining_steps for recipe in arm.recipes):
         return None

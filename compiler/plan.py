@@ -15,7 +15,18 @@ from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import DESCRIPTIVE, Experiment
 from fewtune.specs.frozen import Frozen
-from fewtune.specs.methods import Adaptation, Formulation, MethodName, Objective, Placement, Preference, Schedule
+from fewtune.specs.methods import (
+    Adaptation,
+    Calibration,
+    DemonstrationsBy,
+    Formulation,
+    MethodName,
+    Objective,
+    PatternUse,
+    Placement,
+    Preference,
+    Schedule,
+)
 from fewtune.specs.task import Marks
 
 PLAN_VERSION = 1
@@ -91,6 +102,16 @@ class Generation(Frozen):
     """Whether a line break after the first words ends a text, too."""
 
 
+class Verbalizer(Frozen):
+    """The word that stands for each label, and the token it is recognised by."""
+
+    words: dict[str, str]
+    tokens: dict[str, int]
+
+    def __hash__(self) -> int:
+        return hash((frozenset(self.words.items()), frozenset(self.tokens.items())))
+
+
 class Regularisation(Frozen):
     """What is added beside the labelled examples. Zero is the only value that can be trained with yet."""
 
@@ -145,7 +166,16 @@ class Arm(Frozen):
     role: Literal["baseline", "candidate"]
     """Candidates may be chosen; baselines are the measure."""
     pattern: str | None = None
-    """The prompt text with its fields; for a head only the fields."""
+    """The prompt text with its fields; for a head only the fields. The first of several."""
+    pattern_use: PatternUse = "each"
+    patterns: tuple[str, ...] = ()
+    """search, ensemble: all patterns."""
+    verbalizers: tuple[Verbalizer, ...] = ()
+    """search: the label words among which it chooses, too."""
+    demonstrations_by: DemonstrationsBy = "balanced"
+    """in-context: which examples stand in the prompt."""
+    calibration: Calibration = "none"
+    """What is done to label probabilities."""
     lora: Lora | None = None
     adapter: AdapterShape | None = None
     virtual_tokens: int = 0
@@ -206,6 +236,11 @@ class Arm(Frozen):
     def plain(self) -> bool:
         """Whether it does without the language model."""
         return self.formulation in PLAIN
+
+    @property
+    def encodes(self) -> bool:
+        """Whether it needs the sentence encoder."""
+        return self.formulation == "encoder" or self.demonstrations_by == "nearest"
 
     @property
     def seeded(self) -> bool:
@@ -323,13 +358,6 @@ class Gate(Frozen):
     rules' order. is-chosen: the arm that must be chosen."""
     keep: int | None = None
     """best-share: how many of the arms go on."""
-
-
-class Verbalizer(Frozen):
-    """The word that stands for each label, and the token it is recognised by."""
-
-    words: dict[str, str]
-    tokens: dict[str, int]
 
 
 class FactsDigest(Frozen):

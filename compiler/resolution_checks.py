@@ -9,7 +9,8 @@ from fewtune.compiler.feasibility import fits, item_seconds
 from fewtune.compiler.finding import finding
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
 from fewtune.compiler.notes import LEFT_OUT
-from fewtune.compiler.plan import PROBES, Arm
+from fewtune.compiler.pattern_checks import check_patterns
+from fewtune.compiler.plan import PROBES, PROMPTED, Arm
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import Situation
@@ -24,7 +25,7 @@ def check_resolution(resolution: Resolution) -> list[Diagnostic]:
     """Everything that the settled values show."""
     checks = (
         _arms, _validation, _wordless, _memory, _latency, _untrained, _warmup, _truncation, _words, _seeds,
-        _halving, _pins, _weak_model, check_arms,
+        _halving, _pins, _weak_model, check_arms, check_patterns,
     )  # fmt: skip
     return [found for check in checks for found in check(resolution)]
 
@@ -46,9 +47,10 @@ def _warmup(resolution: Resolution) -> Iterator[Diagnostic]:
 
 def _truncation(resolution: Resolution) -> Iterator[Diagnostic]:
     facts, seen = resolution.situation.facts, set[str]()
+    known = facts.model.pattern_tokens
     for resolved in resolution.arms:
-        pattern = resolved.arm.pattern
-        if pattern is None or pattern in seen:
+        pattern = max(resolved.arm.patterns or (resolved.arm.pattern or "",), key=lambda text: known.get(text, 0))
+        if resolved.arm.pattern is None or pattern in seen:
             continue
         seen.add(pattern)
         fixed, limit = facts.model.pattern_tokens.get(pattern, 0), resolved.arm.max_tokens
@@ -144,7 +146,10 @@ def _untrained(resolution: Resolution) -> Iterator[Diagnostic]:
     if not any(choice.rule == "fact" and METHODS[choice.value][1] != "none" for choice in absent):
         return
     ways: tuple[Adaptation, ...] = (*LOW_RANK, "full")
-    if any(fits(s, way) for way in ways):
+    fitting = any(fits(s, way) for way in ways)
+    if fitting and s.experiment.constraints.latency is None:
+        return  # the spec asks for none
+    if fitting:
         message = f"no trained arm answers one item within {s.experiment.constraints.latency}"
         yield finding("W-cut", message, "/constraints/latency", remedy="a smaller model, or more time for one item")
     else:
@@ -200,6 +205,12 @@ def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
     """Whether a pin changes this arm."""
     if pin == "demonstrations":
         return arm.formulation == "in-context" or any(recipe.demonstrations for recipe in arm.recipes)
+    if pin == "demonstrations_by":
+        return arm.formulation == "in-context"
+    if pin == "calibration":
+        return arm.formulation in ("pattern", "in-context") and not arm.trained and arm.generation is None
+    if pin == "pattern_use":
+        return arm.formulation in PROMPTED
     if pin == "replay":
         return any(recipe.pretraining_steps for recipe in arm.recipes)
     if pin in ("temperature", "label_weight", "context"):

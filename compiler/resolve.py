@@ -35,10 +35,12 @@ from fewtune.compiler.plan import (
 from fewtune.compiler.rules.base_model import base_model
 from fewtune.compiler.rules.batch_size import batch_size
 from fewtune.compiler.rules.beta import beta
+from fewtune.compiler.rules.calibration import calibration
 from fewtune.compiler.rules.choosing import asked_for, choosing
 from fewtune.compiler.rules.context import context
 from fewtune.compiler.rules.data_seeds import data_seeds
 from fewtune.compiler.rules.demonstrations import demonstrations
+from fewtune.compiler.rules.demonstrations_by import demonstrations_by
 from fewtune.compiler.rules.early_stopping import early_stopping
 from fewtune.compiler.rules.folds import folds
 from fewtune.compiler.rules.label_weight import label_weight
@@ -56,6 +58,7 @@ from fewtune.compiler.rules.metric import metric
 from fewtune.compiler.rules.model_seeds import model_seeds
 from fewtune.compiler.rules.objective import objective
 from fewtune.compiler.rules.odds_weight import odds_weight
+from fewtune.compiler.rules.pattern_use import pattern_use
 from fewtune.compiler.rules.patterns import patterns
 from fewtune.compiler.rules.penalty import penalty
 from fewtune.compiler.rules.precision import precision
@@ -76,7 +79,9 @@ from fewtune.compiler.rules.verbalizer import first_tokens, verbalizer
 from fewtune.compiler.rules.warmup_steps import warmup_steps
 from fewtune.compiler.rules.weight_decay import weight_decay
 from fewtune.compiler.situation import ArmIdea, ArmSituation, Choice, RecipeSituation, Situation
+from fewtune.compiler.verbalizers import verbalizers
 from fewtune.compiler.weighing import weighed
+from fewtune.compiler.wording import in_words
 from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.methods import LOW_RANK, MethodName
@@ -221,7 +226,8 @@ def _experiment_scope(s: Situation, cuts: Cuts, notes: Notes) -> Situation:
         return s
     s = s if s.writes else replace(s, verbalizer=_verbalizer(s, notes))
     own = s.experiment.task.patterns
-    texts = notes.settle(patterns, s, "/patterns", list(own) if own else None, "/task/patterns")
+    written = list(in_words(own, s.named_patterns)) if own else None
+    texts = notes.settle(patterns, s, "/patterns", written, "/task/patterns")
     return replace(s, patterns=tuple(texts))
 
 
@@ -304,7 +310,7 @@ def _level(s: Situation, n: int, per_class: int | None, index: int, notes: Notes
 
 
 def _verbalizer(s: Situation, notes: Notes) -> Verbalizer | None:
-    own = s.experiment.task.verbalizer
+    own = s.experiment.task.words
     pinned = None
     if own is not None:
         tokens = first_tokens(s, own)
@@ -318,6 +324,8 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
     a = _from(ArmSituation, s, arm=idea)
     notes.note("/method", "methods", replace(idea.choice, value=idea.method))
     lora = generation = distillation = loss = None
+    if idea.formulation in PROMPTED:
+        a = _prompting(a, notes)
     if idea.generates:
         a, generation = _generation(a, notes)
     if idea.formulation not in PLAIN:
@@ -338,6 +346,11 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
         adaptation=idea.adaptation,
         role="candidate" if idea.role == "candidate" else "baseline",
         pattern=idea.pattern,
+        pattern_use=a.pattern_use,
+        patterns=idea.patterns,
+        verbalizers=verbalizers(s) if a.pattern_use == "search" and not s.writes else (),
+        demonstrations_by=a.demonstrations_by,
+        calibration=a.calibration,
         lora=lora,
         adapter=AdapterShape(width=a.width, placement=a.placement) if a.width else None,
         virtual_tokens=a.virtual_tokens,
@@ -382,6 +395,21 @@ def _geometry(a: ArmSituation, notes: Notes) -> ArmSituation:
         value = notes.settle(setting.rule, a, setting.pointer, pinned, a.arm.pointer(setting.name))
         a = replace(a, **{setting.name: value})
     return a
+
+
+def _prompting(a: ArmSituation, notes: Notes) -> ArmSituation:
+    """How the model is asked."""
+    pins, at = a.arm.pins, a.arm.pointer
+    use = notes.settle(pattern_use, a, "/pattern_use", _first(pins.pattern_use), at("pattern_use"))
+    a = replace(a, pattern_use=use)
+    if a.arm.formulation == "in-context":
+        asked = _first(pins.demonstrations_by)
+        shown = notes.settle(demonstrations_by, a, "/demonstrations_by", asked, at("demonstrations_by"))
+        a = replace(a, demonstrations_by=shown)
+    if a.trained or a.writes:
+        return a
+    asked = _first(pins.calibration)
+    return replace(a, calibration=notes.settle(calibration, a, "/calibration", asked, at("calibration")))
 
 
 def _generation(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Generation]:

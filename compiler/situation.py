@@ -12,15 +12,19 @@ from fewtune.compiler.decision import Alternative, Decision
 from fewtune.compiler.evidence import EVIDENCE, GIVEN
 from fewtune.compiler.facts import Facts
 from fewtune.compiler.plan import Choosing, Level, Precision, Verbalizer
+from fewtune.compiler.wording import named_patterns
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import Experiment
 from fewtune.specs.methods import (
     METHODS,
     PREFERENCES,
     Adaptation,
+    Calibration,
+    DemonstrationsBy,
     Formulation,
     MethodName,
     Objective,
+    PatternUse,
     Pins,
     Placement,
     Preference,
@@ -143,6 +147,12 @@ class Situation:
         return self.facts.data.labels
 
     @property
+    def named_patterns(self) -> dict[str, str]:
+        """The patterns that a spec may name."""
+        data, chat = self.facts.data, self.facts.model.chat
+        return named_patterns(self.experiment, data.labels, data.fields, chat=chat)
+
+    @property
     def largest_n(self) -> int:
         """Labels of the last point of the learning curve."""
         return self.levels[-1].n if self.levels else len(self.pool)
@@ -169,6 +179,8 @@ class ArmIdea:
     """rules, include or arms: who asked for it."""
     name: str | None = None
     pattern: str | None = None
+    patterns: tuple[str, ...] = ()
+    """All patterns of an arm that searches or pools them."""
     place: str = "/methods"
     """Where the spec asks for the arm."""
     own_pins: frozenset[str] = frozenset()
@@ -232,6 +244,15 @@ class ArmSituation(Situation):
     top_layers: int = 0
     layer_decay: float = 1.0
     beta: float = 0.0
+    pattern_use: PatternUse = "each"
+    demonstrations_by: DemonstrationsBy = "balanced"
+    calibration: Calibration = "none"
+
+    @property
+    def fixed_tokens(self) -> int:
+        """Tokens of the pattern's own text, of several the longest's."""
+        known = self.facts.model.pattern_tokens
+        return max(known.get(text, 0) for text in self.arm.patterns or (self.arm.pattern or "",))
 
     @property
     def trained(self) -> bool:

@@ -1,6 +1,6 @@
 """Patterns and label words: what may be asked of the model, and what the probe must therefore measure."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from fewtune.specs.data import FIELD
 from fewtune.specs.experiment import Experiment
@@ -31,8 +31,16 @@ SAYINGS: dict[TaskType, tuple[str, dict[str, str], str]] = {
     "preference": ("Answer.", {"text": "Question"}, "Answer"),
 }  # fmt: skip
 """Task whose answer is a text -> the instruction, the names of its fields, the name of the answer."""
+CONTENT_FREE = ("N/A", "", "[MASK]")
+"""Texts that say nothing, by which calibration knows a prompt's own leaning (arXiv 2102.09690, section 5)."""
 CHATML = "<|im_start|>user\n{said}<|im_end|>\n<|im_start|>assistant\n"
 """A user's turn and the beginning of the answer in the form that most chat templates of small models have."""
+ASKED: dict[TaskType, str] = {
+    "summarisation": "{text}\n\nQuestion: What does the text say, in a sentence or two?\n\nAnswer:",
+    "generation": "{text}\n\nQuestion: What follows from the text?\n\nAnswer:",
+    "preference": "Question: {text}\n\nAnswer:",
+}
+"""Task whose answer is a text -> the pattern that asks for it; of question-answering the data do."""
 
 
 def fields(experiment: Experiment) -> tuple[str, ...]:
@@ -74,6 +82,66 @@ def writing_pattern(task: Task, known: Collection[str], *, instruct: bool, chat:
     return CHATML.replace("{said}", said) if chat == "chatml" else f"{said}\n\n{answer}:"
 
 
+def named_patterns(
+    experiment: Experiment, labels: tuple[str, ...], known: Collection[str], *, chat: str | None
+) -> dict[str, str]:
+    """The patterns that a spec may name, in the order of `specs.task.PATTERN_NAMES`.
+
+    Three kinds, as published comparisons have them: the texts alone, a question about them, and an instruction (PET,
+    arXiv 2001.07676, section 4; arXiv 2305.16938, appendix).
+
+    Args:
+        experiment: its task, with the user's question or instruction.
+        labels: in their order.
+        known: the fields that the data have.
+        chat: the form of the model's turns, in which an instruction stands; None: in plain text.
+    """
+    if experiment.task.marks is not None:
+        return {}  # a head answers
+    if experiment.task.writes:
+        return _named_writing(experiment.task, known, chat=chat)
+    question = experiment.task.question
+    if experiment.task.type == "pair-classification":
+        first = question or "Decide how the second text relates to the first one."
+        return {
+            "minimal": "{premise}\n{hypothesis}\nAnswer:",
+            "question": default_pattern(experiment, labels),
+            "instruction": f"{first} Answer with one of these: {{labels}}.\n\nFirst: {{premise}}\n"
+            "Second: {hypothesis}\nAnswer:",
+        }
+    return {
+        "minimal": "{text}\nCategory:",
+        "question": f"{{text}}\nQuestion: {question or 'Which category does the text belong to?'}\nAnswer:",
+        "instruction": f"{question or 'Classify the text.'} Answer with one of these: {{labels}}.\n\n"
+        "Text: {text}\nAnswer:",
+    }
+
+
+def _named_writing(task: Task, known: Collection[str], *, chat: str | None) -> dict[str, str]:
+    plain = task.model_copy(update={"instruction": None})
+    _, names, answer = SAYINGS[task.type]
+    bare = "\n\n".join(f"{{{name}}}" for name in names if name in known)
+    asked = task.type == "question-answering"
+    return {
+        "minimal": f"{bare}\n\n{answer}:",
+        "question": writing_pattern(plain, known, instruct=False, chat=None) if asked else ASKED[task.type],
+        "instruction": writing_pattern(task, known, instruct=True, chat=chat),
+    }
+
+
+def all_named(experiment: Experiment, labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Every pattern that a name may stand for, whatever model and data are like."""
+    task = experiment.task
+    known = [FIELDS[task.type], tuple(name for name in FIELDS[task.type] if name not in OPTIONAL)]
+    forms = [named_patterns(experiment, labels, names, chat=chat) for names in known for chat in (None, "chatml")]
+    return tuple(dict.fromkeys(text for form in forms for text in form.values()))
+
+
+def in_words(patterns: Collection[str], named: Mapping[str, str]) -> tuple[str, ...]:
+    """Patterns with names written out."""
+    return tuple(named.get(text, text) for text in patterns)
+
+
 def writing_patterns(task: Task) -> tuple[str, ...]:
     """Every pattern that the rules may choose where the answer is a text."""
     known = [FIELDS[task.type], tuple(name for name in FIELDS[task.type] if name not in OPTIONAL)]
@@ -97,13 +165,13 @@ def candidate_words(experiment: Experiment, labels: tuple[str, ...]) -> tuple[st
     words = [form for label in labels for form in word_forms(label)]
     words += [word for table in SYNONYMS for word in table.values()]
     words += LETTERS[: len(labels)]
-    words += (experiment.task.verbalizer or {}).values()
+    words += [word for several in experiment.task.alternatives.values() for word in several]
     return tuple(dict.fromkeys(words))
 
 
 def candidate_patterns(experiment: Experiment, labels: tuple[str, ...]) -> tuple[str, ...]:
     """Every pattern whose fixed text the compiler may ask the length of."""
-    own = experiment.task.patterns or ()
+    own = (*all_named(experiment, labels), *experiment.task.own_patterns)
     if experiment.task.writes:
         return tuple(dict.fromkeys((*writing_patterns(experiment.task), *own)))
     if experiment.task.marks:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from fewtune.compiler.expand import refit_recipe
 from fewtune.compiler.facts import DeviceFacts
-from fewtune.compiler.plan import Arm, Plan, Stage
+from fewtune.compiler.plan import Arm, Plan, Stage, Verbalizer
 from fewtune.runtime.executor import threads_each
 from fewtune.runtime.folders import embedded_folder, encoder_folder
 from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Row, RowRef, Score, Scored
@@ -16,6 +17,14 @@ from fewtune.runtime.probe.model import model_folder
 from fewtune.specs.diagnostic import Diagnostic, RunError, StoreError
 from fewtune.store.history import Run
 from fewtune.store.reader import Reader
+
+
+@dataclass(frozen=True)
+class Wording:
+    """A pattern, and the word of each label."""
+
+    pattern: str | None
+    verbalizer: Verbalizer | None
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,20 @@ class Chosen:
     """What was fitted; None where the arm needs nothing."""
     base: Path
     """The folder of the spec: local models are named relative to it."""
+
+    @cached_property
+    def wording(self) -> Wording:
+        """How the model is asked; of a search what the fit found."""
+        words = self.plan.verbalizer
+        if self.arm.pattern_use != "search" or not self.state:
+            return Wording(self.arm.pattern, words)
+        from fewtune.runtime.train.state import about
+
+        facts = about(self.state)
+        if words is not None:
+            named, tokens = (dict(zip(facts["labels"], facts[name], strict=True)) for name in ("words", "tokens"))
+            words = Verbalizer(words=named, tokens=tokens)
+        return Wording(facts["pattern"], words)
 
     @property
     def model_folder(self) -> Path:
@@ -129,12 +152,13 @@ def ask(model: Chosen, rows: Sequence[dict[str, str]], device: DeviceFacts, *, p
 
 
 def _reference(model: Chosen) -> ModelRef:
-    if model.arm.formulation == "encoder" and not encoder_is_ready():
+    if model.arm.encodes and not encoder_is_ready():
         message = "the sentence encoder is not on this machine"
         raise RunError(Diagnostic(code="E-facts-missing", message=message, remedy="run `fewtune pull SPEC`"))
     if model.arm.plain:
         return ModelRef(path="", weights_hash="", encoder=str(encoder_folder()))
-    return ModelRef(path=str(model.model_folder), weights_hash=model.plan.facts.model_hash)
+    encoder = str(encoder_folder()) if model.arm.encodes else ""
+    return ModelRef(path=str(model.model_folder), weights_hash=model.plan.facts.model_hash, encoder=encoder)
 
 
 def _only(answer: Answer) -> Scored:

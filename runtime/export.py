@@ -130,6 +130,9 @@ def _check_form(model: Chosen, merged: bool) -> None:
     from fewtune.runtime.train.adaptations import kind
 
     arm = model.arm
+    if arm.pattern_use == "ensemble":
+        message = f"{arm.name} answers by the mean of {len(arm.patterns)} patterns, and a script asks one"
+        raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="use `fewtune predict`"))
     if kind(arm).own and not merged:
         message = f"{arm.name} moved the base's own weights: there is no adapter"
         raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="export --merged"))
@@ -147,17 +150,17 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 def _card(model: Chosen) -> dict[str, Any]:
     """What a program needs to ask the model the way it was trained."""
-    plan, arm = model.plan, model.arm
-    verbalizer = plan.verbalizer if arm.formulation == "pattern" else None
+    plan, arm, said = model.plan, model.arm, model.wording
+    verbalizer = said.verbalizer if arm.formulation == "pattern" else None
     return {
         "base": str(model.model_folder) if plan.facts.model.startswith("smollm2") else plan.facts.model,
         "base_name": plan.facts.model,
         "base_weights_hash": plan.facts.model_hash,
         "fields": list(plan.facts.fields),
         "labels": list(plan.labels),
-        "pattern": arm.pattern,
+        "pattern": said.pattern,
         "words": verbalizer.words if verbalizer else None,
-        "options": [plan.verbalizer.words[label] for label in plan.labels] if plan.verbalizer else list(plan.labels),
+        "options": [said.verbalizer.words[label] for label in plan.labels] if said.verbalizer else list(plan.labels),
         "tokens": [verbalizer.tokens[label] for label in plan.labels] if verbalizer else None,
         "max_tokens": _positions(model) if arm.marks == "tags" else arm.max_tokens,
         **({"given_from": GIVEN} if arm.marks == "set" else {}),

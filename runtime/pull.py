@@ -41,7 +41,9 @@ def pull_spec(experiment: Experiment, base: Path, say: Say) -> dict[str, str]:
         locked = pull_model(model, lock, say)
         lock = lock.model_copy(update={"models": {**lock.models, model.place: locked}})
         pulled[model.place] = locked.folder
-    if "encoder" not in experiment.methods.exclude and not experiment.task.writes:
+    wanted = experiment.methods
+    nearest = any("nearest" in (pins.demonstrations_by or ()) for pins in (wanted.pin, *wanted.arms))
+    if nearest or ("encoder" not in wanted.exclude and not experiment.task.writes):
         pulled[ENCODER.name] = str(pull_encoder(say))
     for source in experiment.data.splits.values():
         if source.hub is not None:

@@ -11,7 +11,7 @@ from fewtune.specs.experiment import Experiment
 from fewtune.specs.findings import findings
 from fewtune.specs.methods import METHODS, MethodName, suits
 from fewtune.specs.parse import Document, Format, format_of, parse
-from fewtune.specs.task import FIELDS, OPTIONAL, Marks
+from fewtune.specs.task import FIELDS, OPTIONAL, PATTERN_NAMES, Marks
 
 SEVERAL: dict[Marks, str] = {
     "set": "a head answers with any number of labels, not a word",
@@ -118,6 +118,8 @@ def _patterns(experiment: Experiment) -> list[Diagnostic]:
     more = set() if experiment.task.writes else {"labels"}
     faults: list[Diagnostic] = []
     for index, pattern in enumerate(experiment.task.patterns or ()):
+        if pattern in PATTERN_NAMES:
+            continue
         named = set(FIELD.findall(pattern))
         absent = [f"the pattern does not say where {{{name}}} goes" for name in sorted(wanted - OPTIONAL - named)]
         foreign = sorted(named - wanted - more)
@@ -184,4 +186,5 @@ def _methods(experiment: Experiment) -> list[Diagnostic]:
 def _pattern_fault(index: int, message: str, wanted: set[str], more: set[str]) -> Diagnostic:
     fields = ", ".join(f"{{{name}}}" for name in sorted(wanted))
     return Diagnostic(code="E-pattern", message=message, pointer=f"/task/patterns/{index}",
-                      remedy=f"the fields are {fields}" + (" and, if wanted, {labels}" if more else ""))  # fmt: skip
+                      remedy=f"the fields are {fields}" + (" and, if wanted, {labels}" if more else "")
+                      + f"; patterns by name are {', '.join(PATTERN_NAMES)}")  # fmt: skip

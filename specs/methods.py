@@ -125,6 +125,13 @@ Temperature = Annotated[float, Field(gt=0, le=100, strict=True)]
 Objective = Literal["supervised", "context-distillation", "few-shot-distillation"]
 """What a trained arm learns from: its labels, or a teacher's answers, which is the base that sees a context."""
 Placement = Literal["houlsby", "pfeiffer"]
+PatternUse = Literal["each", "search", "ensemble"]
+"""each: an arm of each pattern. search: the one under which the base finds the training labels likeliest. ensemble: all
+of them, by the mean of their log-probabilities."""
+DemonstrationsBy = Literal["balanced", "nearest"]
+"""balanced: the same for every text, as many of each label. nearest: for each text the labelled texts most like it."""
+Calibration = Literal["none", "contextual"]
+"""contextual: probabilities are divided by those that inputs without content get."""
 Target = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][\w.]*$", max_length=80)]
 
 
@@ -198,6 +205,16 @@ class Pins(Frozen):
     """Whether training stops when validation no longer improves."""
     demonstrations: Annotated[tuple[Shots, ...], Field(min_length=1, max_length=20)] | None = None
     """Examples in the prompt of an in-context arm, or of a teacher."""
+    demonstrations_by: Annotated[tuple[DemonstrationsBy, ...], Field(min_length=1, max_length=2)] | None = None
+    """Which examples stand in the prompt of an in-context arm. balanced: the same ones for every text, as many of each
+    label. nearest: for each text the labelled ones that are most like it by the sentence encoder, the nearest last."""
+    calibration: Annotated[tuple[Calibration, ...], Field(min_length=1, max_length=2)] | None = None
+    """contextual: the label probabilities of zero-shot and in-context arms are divided by those that "N/A", "[MASK]"
+    and an empty text get in the same prompt. none: as the model gives them."""
+    pattern_use: Annotated[tuple[PatternUse, ...], Field(min_length=1, max_length=3)] | None = None
+    """What becomes of several patterns. each: an arm of each. search: each training tries all of them (and all words of
+    the verbalizer) on its own training labels, without training, and takes the best. ensemble: one arm is trained on
+    all and predicts by the mean of their log-probabilities. Without task.patterns: those by name."""
     penalty: Annotated[tuple[Penalty, ...], Field(min_length=1, max_length=20)] | None = None
     """L2 penalty of a probe's logistic regression on standardised features."""
     max_new_tokens: NewTokens | None = None
@@ -205,7 +222,7 @@ class Pins(Frozen):
 
     @field_validator(
         "rank", "width", "virtual_tokens", "top_layers", "learning_rate", "steps", "epochs", "batch_size",
-        "demonstrations", "temperature", "penalty", mode="before",
+        "demonstrations", "temperature", "penalty", "demonstrations_by", "calibration", "pattern_use", mode="before",
     )  # fmt: skip
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:

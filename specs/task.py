@@ -1,5 +1,6 @@
 """What is to be decided about a text, or written from it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator
@@ -32,7 +33,10 @@ OPTIONAL = frozenset({"context"})
 """Fields that the data need not have."""
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=60)]
+Words = Annotated[tuple[Word, ...], Field(min_length=1, max_length=8)]
 Pattern = Annotated[str, StringConstraints(min_length=3, max_length=2000)]
+PATTERN_NAMES = ("minimal", "question", "instruction")
+"""Patterns that fewtune has for every task, by name."""
 
 
 class Task(Frozen):
@@ -47,11 +51,14 @@ class Task(Frozen):
     word of a text, as BIO tags: B-name begins a span, I-name goes on with it, O is outside of all."""
     labels: tuple[Label, ...] | None = Field(default=None, min_length=2, max_length=500)
     """The labels in their order. Omitted: those of the training data, sorted."""
-    verbalizer: dict[Label, Word] | None = None
-    """A word for each label, one token of the model. Omitted: the rules choose."""
+    verbalizer: dict[Label, Word | Words] | None = None
+    """A word for each label, one token of the model; or a list of words, of which arms with pattern_use = "search" take
+    the best and all others the first. Omitted: the rules choose."""
     patterns: tuple[Pattern, ...] | None = Field(default=None, min_length=1, max_length=8)
     """Texts with {text} (or {premise} and {hypothesis}, or {question} and {context}; with labels optionally {labels}),
-    to be continued by the label's word or the target. Several make an arm each. Omitted: the rules choose."""
+    to be continued by the label's word or the target; or names: minimal (the text, and where the answer begins),
+    question, instruction. Several make an arm each, unless methods.pin.pattern_use says otherwise. Omitted: the rules
+    choose."""
     question: Annotated[str, StringConstraints(min_length=3, max_length=300)] | None = None
     """The question that the label answers, in one sentence; it goes into the pattern."""
     instruction: Annotated[str, StringConstraints(min_length=3, max_length=1000)] | None = None
@@ -76,6 +83,23 @@ class Task(Frozen):
     def answer(self) -> Literal["label", "target"]:
         """What the data call the answer."""
         return "target" if self.writes else "label"
+
+    @property
+    def alternatives(self) -> Mapping[str, tuple[str, ...]]:
+        """Label -> the words that the verbalizer gives it, the first one usual."""
+        own = self.verbalizer or {}
+        return {label: words if isinstance(words, tuple) else (words,) for label, words in own.items()}
+
+    @property
+    def words(self) -> dict[str, str] | None:
+        """Label -> its first word; None where no verbalizer is given."""
+        first = {label: words[0] for label, words in self.alternatives.items()}
+        return first if self.verbalizer is not None else None
+
+    @property
+    def own_patterns(self) -> tuple[str, ...]:
+        """The patterns that are written out."""
+        return tuple(text for text in self.patterns or () if text not in PATTERN_NAMES)
 
     @field_validator("labels")
     @classmethod

@@ -9,7 +9,7 @@ CONTEXT = 1024
 
 def demonstrations(s: RecipeSituation) -> Choice:
     """A few (of each label), as many as fit into 1,024 tokens, at most sixteen and never more than there are."""
-    each = s.usual_length + s.facts.model.pattern_tokens.get(s.arm.pattern or "", 0) + s.usual_target + 3
+    each = s.usual_length + s.fixed_tokens + s.usual_target + 3
     room = min(CONTEXT, s.facts.model.max_positions - s.max_tokens - s.max_new_tokens) // each
     labels = s.facts.data.strata
     most = max(1, min(MOST, room, s.level.train))

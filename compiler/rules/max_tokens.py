@@ -18,7 +18,7 @@ def max_tokens(s: ArmSituation) -> Choice:
 
     Where each word has a tag: for the longest text of all splits, for a word that is cut off gets none.
     """
-    fixed = s.facts.model.pattern_tokens.get(s.arm.pattern or "", 0)
+    fixed = s.fixed_tokens
     count = len(s.lengths)
     most = s.facts.model.max_positions - s.max_new_tokens
     if s.marks == "tags":

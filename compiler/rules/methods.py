@@ -9,12 +9,23 @@ from fewtune.compiler.adaptations import GEOMETRY, TRAITS, felt
 from fewtune.compiler.cost import encoding_seconds
 from fewtune.compiler.feasibility import LATENCY_OVERHEAD, fits, item_seconds, least_bytes
 from fewtune.compiler.memory import limit_bytes
-from fewtune.compiler.plan import PROBES
+from fewtune.compiler.plan import PROBES, PROMPTED
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import ArmIdea, Choice, Situation, cited, otherwise
 from fewtune.compiler.weighing import fires, first, weighed
 from fewtune.compiler.wording import fields, head_pattern
-from fewtune.specs.methods import LOW_RANK, METHODS, PREFERENCES, Adaptation, ArmPin, MethodName, Pins, suits
+from fewtune.specs.methods import (
+    LOW_RANK,
+    METHODS,
+    PREFERENCES,
+    Adaptation,
+    ArmPin,
+    MethodName,
+    PatternUse,
+    Pins,
+    suits,
+)
+from fewtune.specs.task import PATTERN_NAMES
 
 SWEPT = (
     "rank",
@@ -28,6 +39,9 @@ SWEPT = (
     "demonstrations",
     "temperature",
     "penalty",
+    "demonstrations_by",
+    "calibration",
+    "pattern_use",
 )
 """Pins whose lists make an arm of each value."""
 TRAINED: tuple[MethodName, ...] = (
@@ -356,7 +370,40 @@ def applies(pin: str, method: MethodName, pins: Pins) -> bool:
         return formulation in PROBES
     if pin in GEOMETRY:
         return felt(pin, adaptation)
+    if pin == "demonstrations_by":
+        return formulation == "in-context"
+    if pin == "calibration":
+        return formulation in PROMPTED and adaptation == "none"
+    if pin == "pattern_use":
+        return formulation in PROMPTED
     return adaptation in LOW_RANK if pin == "rank" else adaptation != "none"
+
+
+def uses(s: Situation, method: MethodName) -> tuple[PatternUse, ...]:
+    """What arms of this method can do with several patterns.
+
+    A search looks at labels, which zero-shot does without; written texts have no mean; preferences have no right answer
+    whose likelihood could rank patterns.
+    """
+    if METHODS[method][0] not in PROMPTED:
+        return ()
+    if s.experiment.task.prefers:
+        return ("each",)
+    if s.writes:
+        return ("each",) if method == "zero-shot" else ("each", "search")
+    return ("each", "ensemble") if method == "zero-shot" else ("each", "search", "ensemble")
+
+
+def menu(s: Situation) -> tuple[str, ...]:
+    """The patterns of a search or an ensemble: those of the spec, else the usual one and those that have a name."""
+    return tuple(dict.fromkeys(s.patterns if s.experiment.task.patterns else (*s.patterns, *s.named_patterns.values())))
+
+
+def _patterns(s: Situation, text: str | None) -> Any:
+    """How an arm's name shows a pattern: its name, or its place from 1 on."""
+    place = s.patterns.index(text or "")
+    written = (s.experiment.task.patterns or ())[place]
+    return written if written in PATTERN_NAMES else place + 1
 
 
 def _variants(
@@ -372,7 +419,9 @@ def _variants(
 ) -> list[ArmIdea]:
     """One arm for each combination of listed pins and patterns."""
     formulation = METHODS[method][0]
-    prompted = formulation in ("pattern", "in-context", "generation")
+    prompted = formulation in PROMPTED
+    known = tuple(use for use in pins.pattern_use or () if use in uses(s, method))
+    pins = pins.model_copy(update={"pattern_use": known or None, **({"calibration": None} if s.writes else {})})
     swept = [pin for pin in SWEPT if getattr(pins, pin) is not None and applies(pin, method, pins)]
     texts: tuple[str | None, ...] = (None,)
     if prompted:
@@ -384,9 +433,12 @@ def _variants(
     ideas = []
     for text, *values in product(texts, *(getattr(pins, pin) for pin in swept)):
         single: dict[str, Any] = {pin: (value,) for pin, value in zip(swept, values, strict=True)}
+        together = single.get("pattern_use", ("each",)) != ("each",)
+        if together and text != texts[0]:
+            continue
         variant = [(pin, value) for pin, value in zip(swept, values, strict=True) if len(getattr(pins, pin)) > 1]
-        if len(texts) > 1:
-            variant.append(("pattern", texts.index(text) + 1))
+        if len(texts) > 1 and not together:
+            variant.append(("pattern", _patterns(s, text)))
         ideas.append(
             ArmIdea(
                 method=method,
@@ -395,6 +447,7 @@ def _variants(
                 origin=origin,
                 name=name,
                 pattern=text,
+                patterns=menu(s) if together else (),
                 place=place,
                 own_pins=own,
                 variant=tuple(variant),

@@ -14,7 +14,9 @@ def patterns(s: Situation) -> Choice:
         because="one short pattern, the same for training, evaluation and use"
         + ("" if s.validated else "; choosing among several needs validation labels, which this n does not have"),
         rule="R-013",
-        alternatives=(otherwise("three patterns", "give task.patterns to compare your own; each is an arm", "R-071"),),
+        alternatives=(
+            otherwise("three patterns", "task.patterns names some or has your own; each is an arm", "R-071"),
+        ),
         flips_when="task.patterns or task.question is given",
     )
 

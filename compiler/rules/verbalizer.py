@@ -25,7 +25,8 @@ def _named(s: Situation) -> dict[str, str]:
     return {label: min(word_forms(label), key=lambda word: len(known.get(word, (0,) * 99))) for label in s.label_names}
 
 
-def _synonyms(s: Situation) -> dict[str, str] | None:
+def synonyms(s: Situation) -> dict[str, str] | None:
+    """The usual words for these labels, if there are any."""
     names = frozenset(label.lower() for label in s.label_names)
     table = next((words for words in SYNONYMS if names == words.keys()), None)
     return {label: table[label.lower()] for label in s.label_names} if table else None
@@ -38,9 +39,9 @@ def verbalizer(s: Situation) -> Choice:
     speaking = not all(label.strip().lstrip("-").isdigit() for label in s.label_names)
     if tokens and single(s, named) and speaking:
         return _chosen(named, tokens, "each label's own name is one token of this model")
-    synonyms = _synonyms(s)
-    if synonyms and (shared := first_tokens(s, synonyms)) and single(s, synonyms):
-        return _chosen(synonyms, shared, "the usual words for these labels, each one token")
+    usual = synonyms(s)
+    if usual and (shared := first_tokens(s, usual)) and single(s, usual):
+        return _chosen(usual, shared, "the usual words for these labels, each one token")
     if tokens and speaking:
         long = [word for word in named.values() if len(s.facts.model.word_tokens[word]) > 1]
         because = f"the labels' own names, recognised by their first token ({', '.join(map(repr, long[:3]))} have more)"

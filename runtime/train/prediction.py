@@ -12,6 +12,9 @@ from fewtune.store.judgements import Item
 from fewtune.store.markings import Markings
 from fewtune.store.text_metrics import item_scores
 
+LEAST = 1e-12
+"""Probabilities below are taken for it where their logarithm is."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
@@ -148,8 +151,20 @@ def in_sets(
     )  # fmt: skip
 
 
-LEAST = 1e-12
-"""Share whose logarithm is taken for that of smaller ones."""
+def pooled(parts: Sequence[Prediction]) -> Prediction:
+    """What an ensemble of patterns says: the mean of their log-probabilities, as probabilities.
+
+    PET sums the patterns' scores with equal weights and takes the softmax (arXiv 2001.07676, section 3.3); scores and
+    log-probabilities differ by a number for each row, so that is the same. There each pattern has a model of its own.
+    """
+    rows = []
+    for row in zip(*(part.probabilities for part in parts), strict=True):
+        means = [sum(math.log(max(p, LEAST)) for p in column) / len(parts) for column in zip(*row, strict=True)]
+        powers = [math.exp(mean - max(means)) for mean in means]
+        rows.append(tuple(power / sum(powers) for power in powers))
+    return Prediction(probabilities=tuple(rows), seconds=sum(part.seconds for part in parts))
+
+
 Said = Prediction | Written | Compared | Marked
 Predictor = Callable[[RowRef], Said]
 

@@ -4,7 +4,7 @@ Mean of the last layer's states over the tokens (arXiv 1908.10084, section 3). A
 u * v): the encoder reads each text alone, so their difference must be said (InferSent, arXiv 1705.02364, section 3.1).
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fewtune.compiler.encoder import ENCODER
 from fewtune.runtime.job import Corpus, Job, RowRef
+from fewtune.runtime.train.linear import Floats
 from fewtune.runtime.train.model import check_complete
 from fewtune.runtime.train.probe import Vector
 from fewtune.runtime.train.prompt import load_tokenizer
@@ -70,6 +71,12 @@ class Sentences:
         texts = list(dict.fromkeys(text for row in rows for text in row))
         found = dict(zip(texts, self._vectors(texts, pulse), strict=True))
         return [_joined([found[text] for text in row]) for row in rows]
+
+    def neighbourly(self, rows: Sequence[Mapping[str, str]], pulse: Pulse) -> Floats:
+        """(rows, features): the vectors of a row's fields side by side, so that a product sums the fields' cosines."""
+        texts = list(dict.fromkeys(text for row in rows for text in row.values()))
+        found = dict(zip(texts, self._vectors(texts, pulse), strict=True))
+        return np.array([np.concatenate([found[text] for text in row.values()]) for row in rows], dtype=np.float64)
 
     @torch.inference_mode()
     def _vectors(self, texts: Sequence[str], pulse: Pulse) -> list[Vector]:

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from safetensors.numpy import save
 
 KEY = "fewtune"
@@ -33,7 +34,7 @@ def about(state: bytes) -> dict[str, Any]:
     return facts
 
 
-def facts_only(facts: Mapping[str, Any]) -> bytes:
-    """A state without tensors."""
-    content: bytes = save({}, metadata=metadata(facts))
+def facts_only(facts: Mapping[str, Any], **arrays: np.ndarray[Any, Any]) -> bytes:
+    """A state without weights: facts, and arrays where there are some."""
+    content: bytes = save(arrays, metadata=metadata(facts))
     return content

@@ -32,6 +32,9 @@ PATTERN_OF_BOTH: Tables = {"task": {"type": "question-answering", "patterns": ["
 PATTERN_OF_ONE: Tables = {"task": {"type": "question-answering", "patterns": ["{question}"]}}
 WORDS = {"billing": "bill", "delivery": "post", "refund": "back", "account": "user"}
 
+SEARCH: Tables = {"methods": {"pin": {"pattern_use": "search"}}}
+ENSEMBLE: Tables = {"methods": {"pin": {"pattern_use": "ensemble"}}}
+
 
 def cv(rows: int, **more: Any) -> Tables:
     """Facts without a test split."""
@@ -120,7 +123,35 @@ BY_SPEC: list[tuple[str, tuple[Tables, Tables], tuple[Tables, Tables]]] = [
     ("E-conflict", ({"constraints": {"latency": "1 ms"}, "methods": {"include": ["zero-shot"]}}, {}),
      ({"constraints": {"latency": "9 s"}, "methods": {"include": ["zero-shot"]}}, {})),
     ("W-cut", ({"constraints": {"latency": "1 ms"}}, {}), ({"constraints": {"latency": "9 s"}}, {})),
+    ("W-cut", ({"constraints": {"latency": "1 ms"}}, {}), ({"methods": {"arms": [{"method": "zero-shot"}]}}, {})),
     ("W-first-token", ({}, {"words": {form: [5, 6] for form in word_forms("billing")}}), ({}, {})),
+    ("E-no-effect", ({"methods": {"arms": [{"method": "head+lora", "pattern_use": "search"}]}}, {}),
+     ({"methods": {"arms": [{"method": "pattern+lora", "pattern_use": "search"}]}}, {})),
+    ("E-no-effect", ({"methods": {"arms": [{"method": "zero-shot", "pattern_use": "search"}]}}, {}),
+     ({"methods": {"arms": [{"method": "zero-shot", "pattern_use": "ensemble"}]}}, {})),
+    ("E-no-effect", ({"methods": {"arms": [{"method": "zero-shot", "pattern_use": ["each", "search"]}]}}, {}),
+     ({"methods": {"arms": [{"method": "in-context", "pattern_use": ["each", "search"]}]}}, {})),
+    ("E-no-effect", (SUMMARY | {"methods": {"arms": [{"method": "generate+lora", "pattern_use": "ensemble"}]}}, {}),
+     (SUMMARY | {"methods": {"arms": [{"method": "generate+lora", "pattern_use": "search"}]}}, {})),
+    ("E-no-effect", ({"task": {"patterns": ["question"]}, **ENSEMBLE}, {}),
+     ({"task": {"patterns": ["question", "minimal"]}, **ENSEMBLE}, {})),
+    ("E-no-effect", ({"task": {"verbalizer": {**WORDS, "account": ["user", "login"]}}}, {}),
+     ({"task": {"verbalizer": {**WORDS, "account": ["user", "login"]}}, **SEARCH}, {})),
+    ("E-value", ({"task": {"verbalizer": {name: list("abc") for name in WORDS}}, **SEARCH}, {}),
+     ({"task": {"verbalizer": {name: [f"{name}a", f"{name}b"] for name in WORDS}}, **SEARCH}, {})),
+    ("E-verbalizer-tokens",
+     ({"task": {"verbalizer": {**WORDS, "account": ["user", "login"]}}, **SEARCH}, {"words": {"login": [1, 2]}}),
+     ({"task": {"verbalizer": {**WORDS, "account": ["user", "login"]}}, **SEARCH}, {"words": {"login": [1]}})),
+    ("E-no-effect", ({"task": {"patterns": ["{text} :"], "question": "Which?"}}, {}),
+     ({"task": {"patterns": ["{text} :", "question"], "question": "Which?"}}, {})),
+    ("E-conflict", ({"methods": {"pin": {"pattern_use": "search", "objective": "few-shot-distillation"}}}, {}),
+     ({"methods": {"pin": {"pattern_use": "search"}}}, {})),
+    ("E-no-effect", ({"methods": {"pin": {"demonstrations_by": "nearest"}, "exclude": ["in-context"]}}, {}),
+     ({"methods": {"pin": {"demonstrations_by": "nearest"}}}, {})),
+    ("E-no-effect", ({"methods": {"arms": [{"method": "pattern+lora", "calibration": "contextual"}]}}, {}),
+     ({"methods": {"arms": [{"method": "zero-shot", "calibration": "contextual"}]}}, {})),
+    ("E-no-effect", (SUMMARY | {"methods": {"pin": {"calibration": "contextual"}}}, {}),
+     ({"methods": {"pin": {"calibration": "contextual"}}}, {})),
 ]  # fmt: skip
 
 

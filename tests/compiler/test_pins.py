@@ -43,11 +43,15 @@ PINNED: dict[str, tuple[Any, str, Any]] = {
     "max_grad_norm": (0.5, "/recipes/0/max_grad_norm", 0.5),
     "early_stopping": (False, "/recipes/0/patience", None),
     "demonstrations": (8, "/recipes/0/demonstrations", 8),
+    "demonstrations_by": ("nearest", "/demonstrations_by", "nearest"),
+    "calibration": ("contextual", "/calibration", "contextual"),
+    "pattern_use": ("search", "/pattern_use", "search"),
     "penalty": (1.0, "/recipes/0/penalty", 1.0),
     "max_new_tokens": (40, "/generation/max_new_tokens", 40),
 }
 
 SPECIAL = {
+    "demonstrations_by": "in-context", "calibration": "in-context",
     "demonstrations": "in-context", "penalty": "probe", "max_new_tokens": "generate+lora", "width": "pattern+adapter",
     "placement": "pattern+adapter", "virtual_tokens": "pattern+prefix", "top_layers": "head+top",
     "layer_decay": "head+top", "beta": "dpo+lora", "reward_margin": "simpo+lora", "odds_weight": "orpo+lora",

@@ -35,8 +35,8 @@ FULL: dict[str, Any] = {
     "task": {
         "type": "classification",
         "labels": ["cost", "date"],
-        "verbalizer": {"cost": "money", "date": "time"},
-        "patterns": ["{text} is about", "Topic of {text}:"],
+        "verbalizer": {"cost": "money", "date": ["time", "day"]},
+        "patterns": ["{text} is about", "minimal"],
         "question": "What is it about?",
     },
     "data": {
@@ -60,7 +60,8 @@ FULL: dict[str, Any] = {
         "pin": {
             "rank": [4, 8], "alpha": 16, "targets": ["q_proj"], "schedule": "cosine", "warmup_ratio": 0.1,
             "weight_decay": 0.1, "max_grad_norm": 1, "batch_size": 8, "steps": 100, "demonstrations": [4],
-            "early_stopping": False,
+            "early_stopping": False, "demonstrations_by": ["balanced", "nearest"], "calibration": "contextual",
+            "pattern_use": ["each", "search", "ensemble"],
         },
         "arms": [{"name": "mine", "method": "pattern+lora", "learning_rate": 1e-4, "epochs": 3}],
     },

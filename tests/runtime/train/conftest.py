@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import LABELS, tiny_model, tiny_rows, tiny_word_tokens
-from transformers import AutoModelForCausalLM
+from tiny import LABELS, tiny_model, tiny_rows, tiny_tokenizer, tiny_word_tokens
+from transformers import AutoModelForCausalLM, BertConfig, BertModel
 
 from fewtune.compiler.plan import Arm, Lora, Recipe
 from fewtune.runtime.job import Corpus, Fit, Job, ModelRef, Row, RowRef, Score
@@ -136,3 +136,15 @@ def bases(models: Models) -> Callable[..., Base]:
         return load(str(folder), kind, "cpu", four_bit=held == "nf4")  # type: ignore[arg-type]
 
     return made
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random encoder in the Hugging Face layout."""
+    folder = tmp_path_factory.mktemp("encoder")
+    size = tiny_tokenizer(folder)
+    shape: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    torch.manual_seed(0)
+    model = BertModel(BertConfig(vocab_size=size, intermediate_size=64, max_position_embeddings=512, **shape))
+    model.save_pretrained(folder)
+    return folder

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_tokenizer
-from transformers import AutoModel, AutoModelForCausalLM, BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import AutoModel, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from fewtune.runtime.job import Corpus, Fitted, Job, ModelRef, RowRef, Scored
 from fewtune.runtime.minilm import encoder_is_ready
@@ -38,18 +36,6 @@ def test_the_bases_features_are_transformers_hidden_states(
             states = oracle(torch.tensor([row]), output_hidden_states=True).hidden_states
             expected = torch.cat([states[-1][0, -1], states[1][0].mean(0)])  # two blocks: states 0, 1 and 2
             torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random encoder in the Hugging Face layout."""
-    folder = tmp_path_factory.mktemp("encoder")
-    size = tiny_tokenizer(folder)
-    shape: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-    torch.manual_seed(0)
-    model = BertModel(BertConfig(vocab_size=size, intermediate_size=64, max_position_embeddings=512, **shape))
-    model.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
