@@ -74,7 +74,10 @@ def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -
         if recipe.pretraining_steps:
             content["pretraining"] = _pretraining(facts, recipe)
         if arm.distillation is not None:
-            content |= {"objective": arm.objective, "distillation": arm.distillation.model_dump(mode="json")}
+            taught = arm.distillation.model_dump(mode="json")
+            if taught["calibration"] == "none":
+                del taught["calibration"]  # it came later
+            content |= {"objective": arm.objective, "distillation": taught}
     return {name: canonical(value) for name, value in content.items()}
 
 

@@ -50,12 +50,13 @@ def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
         name += f" k={recipes[0].demonstrations}"
     if a.demonstrations_by != "balanced":
         name += f", {a.demonstrations_by}"
-    if a.calibration != "none":
+    calibrated = a.calibration != "none"
+    if calibrated and not a.trained:
         name += ", calibrated"
     if a.pattern_use != "each":
         name += f", pattern {a.pattern_use}"
     if a.objective not in ("supervised", "preference"):
-        name += f", {a.objective.replace('-distillation', ' distillation')}"
+        name += f", {a.objective.replace('-distillation', ' distillation')}" + " by a calibrated teacher" * calibrated
     if any(recipe.pretraining_steps for recipe in recipes):
         name += f", {recipes[-1].pretraining_steps} steps of pre-training"
     shown = [UNITS[pin].format(value) for pin, value in a.arm.variant if pin in UNITS and pin != "demonstrations"]

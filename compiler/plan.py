@@ -77,6 +77,8 @@ class Distillation(Frozen):
     """Weight of the label's loss; the rest is the teacher's."""
     context: str | None = None
     """What the teacher sees; None: demonstrations, as many as the recipe says."""
+    calibration: Calibration = "none"
+    """What is done to the teacher's probabilities."""
 
 
 class PreferenceLoss(Frozen):

@@ -208,7 +208,8 @@ def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
     if pin == "demonstrations_by":
         return arm.formulation == "in-context"
     if pin == "calibration":
-        return arm.formulation in ("pattern", "in-context") and not arm.trained and arm.generation is None
+        asked = arm.formulation in ("pattern", "in-context") and not arm.trained and arm.generation is None
+        return asked or arm.distillation is not None
     if pin == "pattern_use":
         return arm.formulation in PROMPTED
     if pin == "replay":

@@ -350,7 +350,7 @@ def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
         patterns=idea.patterns,
         verbalizers=verbalizers(s) if a.pattern_use == "search" and not s.writes else (),
         demonstrations_by=a.demonstrations_by,
-        calibration=a.calibration,
+        calibration="none" if a.trained else a.calibration,  # a teacher's stands beside its context
         lora=lora,
         adapter=AdapterShape(width=a.width, placement=a.placement) if a.width else None,
         virtual_tokens=a.virtual_tokens,
@@ -429,7 +429,10 @@ def _objective(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Distillatio
     heat = notes.settle(temperature, a, "/distillation/temperature", _first(pins.temperature), at("temperature"))
     weight = notes.settle(label_weight, a, "/distillation/label_weight", pins.label_weight, at("label_weight"))
     seen = notes.settle(context, a, "/distillation/context", pins.context, at("context"))
-    return a, Distillation(temperature=heat, label_weight=weight, context=seen)
+    taken = notes.settle(calibration, a, "/distillation/calibration", _first(pins.calibration), at("calibration"))
+    return replace(a, calibration=taken), Distillation(
+        temperature=heat, label_weight=weight, context=seen, calibration=taken
+    )
 
 
 def _preference(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, PreferenceLoss | None]:

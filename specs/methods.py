@@ -209,8 +209,8 @@ class Pins(Frozen):
     """Which examples stand in the prompt of an in-context arm. balanced: the same ones for every text, as many of each
     label. nearest: for each text the labelled ones that are most like it by the sentence encoder, the nearest last."""
     calibration: Annotated[tuple[Calibration, ...], Field(min_length=1, max_length=2)] | None = None
-    """contextual: the label probabilities of zero-shot and in-context arms are divided by those that "N/A", "[MASK]"
-    and an empty text get in the same prompt. none: as the model gives them."""
+    """contextual: the label probabilities of zero-shot and in-context arms, and of teachers, are divided by those that
+    "N/A", "[MASK]" and an empty text get in the same prompt. none: as the model gives them."""
     pattern_use: Annotated[tuple[PatternUse, ...], Field(min_length=1, max_length=3)] | None = None
     """What becomes of several patterns. each: an arm of each. search: each training tries all of them (and all words of
     the verbalizer) on its own training labels, without training, and takes the best. ensemble: one arm is trained on

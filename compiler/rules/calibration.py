@@ -1,4 +1,4 @@
-"""What is done to label probabilities of a model that was not trained."""
+"""What is done to label probabilities of a model that was not trained, a teacher among them."""
 
 from fewtune.compiler.situation import ArmSituation, Choice, otherwise
 

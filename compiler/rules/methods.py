@@ -373,7 +373,7 @@ def applies(pin: str, method: MethodName, pins: Pins) -> bool:
     if pin == "demonstrations_by":
         return formulation == "in-context"
     if pin == "calibration":
-        return formulation in PROMPTED and adaptation == "none"
+        return taught or (formulation in PROMPTED and adaptation == "none")
     if pin == "pattern_use":
         return formulation in PROMPTED
     return adaptation in LOW_RANK if pin == "rank" else adaptation != "none"

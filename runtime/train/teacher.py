@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from fewtune.compiler.plan import Distillation
 from fewtune.runtime.job import Fit, RowRef
+from fewtune.runtime.train.contextual import calibrated
 from fewtune.runtime.train.demonstrations import BLANK, Demonstrations
 from fewtune.runtime.train.loop import Backward, Example
 from fewtune.runtime.train.loss import NO_LABEL, Soft
@@ -19,6 +20,8 @@ from fewtune.runtime.train.reading import Tokens
 
 Asking = Callable[[str, Sequence[int]], Sequence[Tokens]]
 """(text before the query, places of rows) -> the rows' prompts."""
+Free = Callable[[str], Sequence[Tokens]]
+"""text before the query -> prompts of texts without content."""
 Answering = Callable[[Sequence[Tokens]], Prediction]
 
 
@@ -72,7 +75,9 @@ class Context:
         return replace(known, texts=kept).opening
 
 
-def answers(context: Context, shown: Sequence[str], ask: Asking, answer: Answering) -> Prediction:
+def answers(
+    context: Context, shown: Sequence[str], ask: Asking, answer: Answering, free: Free | None = None
+) -> Prediction:
     """What the teacher says of rows.
 
     Args:
@@ -80,6 +85,7 @@ def answers(context: Context, shown: Sequence[str], ask: Asking, answer: Answeri
         shown: each row's filled pattern, by which a demonstration of the same row is known.
         ask: encodes rows after an opening.
         answer: predicts encoded rows.
+        free: encodes texts without content after an opening, by which the answers are calibrated; None: they are not.
     """
     groups: dict[str, list[int]] = {}
     for place, text in enumerate(shown):
@@ -87,8 +93,11 @@ def answers(context: Context, shown: Sequence[str], ask: Asking, answer: Answeri
     found: dict[int, tuple[float, ...]] = {}
     seconds = 0.0
     for opening, places in groups.items():
-        said = answer(ask(opening, places))
-        found.update(zip(places, said.probabilities, strict=True))
+        rows, empty = ask(opening, places), free(opening) if free else []
+        said = answer([*rows, *empty])
+        leaning = said.probabilities[len(rows) :]
+        each = said.probabilities[: len(rows)]
+        found.update(zip(places, (calibrated(row, leaning) for row in each) if empty else each, strict=True))
         seconds += said.seconds
     return Prediction(probabilities=tuple(found[place] for place in range(len(shown))), seconds=seconds)
 

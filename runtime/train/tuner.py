@@ -255,7 +255,8 @@ class Tuner:
 
             fields = [self.corpus.splits[ref.split][row].fields for row in ref.rows]
             texts = [template.filled(self.encoder.fitting(template, each, limit)[0]) for each in fields]
-            return answers(context, texts, ask, lambda rows: predict(plain, rows, pulse))
+            free = partial(self.asking.free, base, job) if how.calibration == "contextual" else None
+            return answers(context, texts, ask, lambda rows: predict(plain, rows, pulse), free)
 
         def rows_of(ref: RowRef) -> Sequence[Tokens]:
             return self.encoder.rows(template, limit, self.corpus, ref)

@@ -103,6 +103,21 @@ def test_each_setting_names_another_fit(pin: Tables) -> None:
     assert fits(compiled(SMALL | {"methods": {"pin": pin}}).plan, "in-context") != [IN_CONTEXT]
 
 
+def test_a_teacher_is_calibrated_where_it_is_asked_for() -> None:
+    def taught(**pins: str) -> Plan:
+        arm = {"method": "pattern+lora", "objective": "few-shot-distillation", **pins}
+        return compiled(SMALL | {"methods": {"arms": [arm]}}).plan
+
+    plain, asked = taught(), taught(calibration="contextual")
+    (student,) = arms(asked, "pattern+lora")
+    assert student.name == "pattern + LoRA r=8, few-shot distillation by a calibrated teacher"
+    assert student.distillation is not None
+    assert (student.distillation.calibration, student.calibration) == ("contextual", "none")
+    assert fits(plain, "pattern+lora") == fits(taught(calibration="none"), "pattern+lora")
+    assert fits(plain, "pattern+lora") != fits(asked, "pattern+lora")
+    assert fits(plain, "pattern+lora") == ["70c30c45f1688e722d73d2e1"]  # as before there was a calibration
+
+
 def test_settings_of_in_context_are_swept_and_named() -> None:
     pins: Tables = {"demonstrations_by": ["balanced", "nearest"], "calibration": ["none", "contextual"]}
     plan = compiled(SMALL | {"methods": {"pin": pins}}).plan

@@ -1,6 +1,7 @@
 """Distillation: the loss by hand, a teacher without the text's own label, the gate, and what a student learns."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from fewtune.runtime.train.loss import NO_LABEL, Soft, answer_losses
 from fewtune.runtime.train.prediction import Prediction
 from fewtune.runtime.train.pulse import Pulse
 from fewtune.runtime.train.state import about
-from fewtune.runtime.train.teacher import Context, Verdict, softened, verdict
+from fewtune.runtime.train.teacher import Context, Verdict, answers, softened, verdict
 
 
 def test_the_loss_by_hand() -> None:
@@ -48,6 +49,30 @@ def test_a_teacher_does_not_see_the_texts_own_label() -> None:
     assert context.before("a goal\nTopic:") == texts[1] + "\n\n" + texts[2] + "\n\n"
     assert Context(text="Label it.").before("a goal\nTopic:") == "Label it.\n\n"
     assert Context().before("a goal\nTopic:") == ""
+
+
+def test_a_calibrated_teacher_is_asked_about_nothing_in_each_of_its_contexts() -> None:
+    """Two labels; a prompt's first token is the chance of the first one, in per cent."""
+
+    def ask(opening: str, places: Sequence[int]) -> list[list[int]]:
+        return [[60 + 10 * place - len(opening)] for place in places]
+
+    def answer(rows: Sequence[Sequence[int]]) -> Prediction:
+        return Prediction(probabilities=tuple((row[0] / 100, 1 - row[0] / 100) for row in rows), seconds=0.0)
+
+    def free(opening: str) -> list[list[int]]:
+        return [[80 + len(opening)], [60 + len(opening)]]
+
+    shown = Context(Demonstrations(("x\nTopic: a", "y\nTopic: b"), (0, 1), 2))
+    texts, openings = ("x\nTopic:", "z\nTopic:"), ("", "x\nTopic: a\n\ny\nTopic: b\n\n")
+    assert [shown.before(text) for text in texts] == list(openings)
+    found = answers(shown, texts, ask, answer, free)
+    for place, opening in enumerate(openings):
+        p, empty = (60 + 10 * place - len(opening)) / 100, (70 + len(opening)) / 100
+        odds = (p / empty) / ((1 - p) / (1 - empty))
+        assert found.probabilities[place][0] == pytest.approx(odds / (1 + odds), abs=1e-12)
+    plain = answers(shown, texts, ask, answer)
+    assert plain.probabilities[0][0] == 0.6
 
 
 @pytest.mark.parametrize(("teacher", "zero_shot", "leads"), [(3, 2, True), (2, 2, False), (2, 3, False), (1, 0, False)])
@@ -107,7 +132,7 @@ def test_a_student_learns_what_its_teacher_says(
     """With a teacher that is right in 8 of 10, on texts without labels: the student comes to agree with it."""
     from fewtune.runtime.train import tuner
 
-    def taught(context: Any, shown: list[str], ask: Any, answer: Any) -> Prediction:
+    def taught(context: Any, shown: list[str], ask: Any, answer: Any, free: Any) -> Prediction:
         known = {text: label for label, name in enumerate(LABELS) for text in KEYWORDS[name]}
         best = [next(label for word, label in known.items() if word in text) for text in shown]
         right = 0.8 if context.demonstrations else 0.1
