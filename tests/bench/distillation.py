@@ -1,13 +1,14 @@
-"""What of a 16-shot teacher's gain over zero-shot a student keeps that sees no demonstrations: AG News.
+"""What of a 16-shot teacher's gain over zero-shot a student keeps that sees no demonstrations: SICK.
 
-    python tests/bench/distillation.py --data ../shared/data [--seeds 3] [--items 150] [--folder F] [--output FILE]
+    python tests/bench/distillation.py --data ../shared/data [--seeds 3] [--items 200] [--folder F] [--output FILE]
 
-The teacher is the base with 16 demonstrations, the in-context arm, both by contextual calibration: without it this base
-is no better with demonstrations than without. The students learn its answers to texts without labels, by LoRA, and see
-none. The share is (student - zero-shot) / (in-context - zero-shot) of the mean accuracies on the same test rows, with
-an interval by resampling data seeds and rows; once beside zero-shot as it is, once beside calibrated zero-shot, which
-leaves what the demonstrations alone bring. Supervised LoRA on the same 16 labels stands beside it. Texts without labels
-are training rows 1001 to 3000, their labels taken away.
+The teacher is the base with 16 demonstrations, the in-context arm, both by contextual calibration; the student learns
+its answers to texts without labels, by LoRA, and sees none. The share is (student - zero-shot) / (in-context -
+zero-shot) of the mean accuracies on the same test rows, with an interval by resampling data seeds and rows; once beside
+zero-shot as it is, once beside calibrated zero-shot, which leaves what the demonstrations alone bring. Supervised LoRA
+on the same labels stands beside it. Texts without labels are training rows 3001 to 4439, their labels taken away. On
+AG News there is no gain to keep: with 16 demonstrations this base has 0.49 (calibrated 0.51), without any 0.63 (0.66),
+on validation rows 1 to 100, 3 seeds.
 """
 
 import argparse
@@ -26,14 +27,14 @@ spec_version = 1
 name = "distillation"
 
 [task]
-type = "classification"
-verbalizer = {{ World = "World", Sports = "Sports", Business = "Business", "Sci/Tech" = "Technology" }}
+type = "pair-classification"
+verbalizer = {{ entailment = "Yes", neutral = "Maybe", contradiction = "No" }}
 
 [data]
-train = {{ path = "train.jsonl", rows = "1-1000" }}
-test = {{ path = "test.jsonl", rows = "801-{last}" }}
+train = {{ path = "train.jsonl", rows = "1-3000" }}
+test = {{ path = "test.jsonl", rows = "1-{last}" }}
 unlabelled = "unlabelled.jsonl"
-label_budget = 16
+label_budget = {{ per_class = 16 }}
 
 [evaluation]
 validation = "fixed-schedule"
@@ -61,18 +62,11 @@ method = "pattern+lora"
 objective = "context-distillation"
 calibration = "contextual"
 demonstrations = 16
-
-[[methods.arms]]
-name = "few-shot distillation"
-method = "pattern+lora"
-objective = "few-shot-distillation"
-calibration = "contextual"
-demonstrations = 16
 """
 TEACHER = "in-context k=16, calibrated"
 STARTS = ("zero-shot", "zero-shot, calibrated")
 DRAWS = 2000
-STUDENTS = ("context distillation", "few-shot distillation", "pattern + LoRA r=8")
+STUDENTS = ("context distillation", "pattern + LoRA r=8")
 
 
 def shares(
@@ -95,17 +89,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--items", type=int, default=150)
+    parser.add_argument("--items", type=int, default=200)
     parser.add_argument("--folder", type=Path, help="where to work; what is finished there is used")
     parser.add_argument("--in-process", action="store_true")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     place = Workplace("distillation", options.folder)
     for name in ("train", "test"):
-        place.add(options.data / "agnews" / f"{name}.jsonl")
+        place.add(options.data / "sick" / f"{name}.jsonl")
     rows = [json.loads(line) for line in (place.folder / "train.jsonl").read_text().splitlines()]
-    place.write("unlabelled.jsonl", "".join(json.dumps({"text": row["text"]}) + "\n" for row in rows[1000:3000]))
-    place.write("spec.toml", SPEC.format(seeds=options.seeds, last=800 + options.items))
+    texts = ({name: row[name] for name in ("premise", "hypothesis")} for row in rows[3000:])
+    place.write("unlabelled.jsonl", "".join(json.dumps(text) + "\n" for text in texts))
+    place.write("spec.toml", SPEC.format(seeds=options.seeds, last=options.items))
     place.run("apply", "spec.toml", *(["--in-process"] if options.in_process else []))
     results, _ = place.run("results")
     reader = Reader(place.folder / ".fewtune")
@@ -114,7 +109,7 @@ def main() -> None:
     plan = reader.plan_of(run.id).plan
     right = {}
     for arm in plan.arms:
-        found = arm_runs(reader, plan, arm.name, 16, "test", "accuracy")
+        found = arm_runs(reader, plan, arm.name, plan.final_n, "test", "accuracy")
         right[arm.name] = np.asarray(found.runs.predicted) == np.asarray(found.labels)
     rng = np.random.default_rng(0)
     lines = ["| student | its share of the gain over | is | interval |", "| --- | --- | --- | --- |"]
@@ -124,8 +119,8 @@ def main() -> None:
     notes = "".join(f"- {note}\n" for note in results["notes"]) or "No gate stayed closed.\n"
     text = f"""# What a student keeps of an in-context teacher's gain
 
-`python tests/bench/distillation.py --data ../shared/data`, {machine()}; AG News, 16 labels, {options.seeds} data seeds,
-{options.items} test rows. The teacher is the arm {TEACHER}; a share of 1 is all of its gain.
+`python tests/bench/distillation.py --data ../shared/data`, {machine()}; SICK, 16 labels a class, {options.seeds}
+data seeds, {options.items} test rows. The teacher is the arm {TEACHER}; a share of 1 is all of its gain.
 
 {chr(10).join(lines)}
 
