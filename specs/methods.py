@@ -13,8 +13,8 @@ Formulation = Literal[
     "unigram", "encoder-head", "setfit",
 ]  # fmt: skip
 """How the task is posed. majority, tfidf, lead, unigram and what reads with an encoder do without the language model.
-encoder: a frozen one. encoder-head: one with a new classification head. setfit: one whose embeddings of equal labels were
-brought together, under a logistic regression."""
+encoder: a frozen one. encoder-head: one with a new classification head. setfit: one whose embeddings of equal labels
+were brought together, under a logistic regression."""
 ENCODED: tuple[Formulation, ...] = ("encoder-head", "setfit")
 """Formulations whose adaptation moves an encoder."""
 Adaptation = Literal[
