@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from fewtune.api.answers import Results, results
+from fewtune.compiler.encoder import EMBEDDED
 from fewtune.compiler.plan import Lora, PreferenceLoss
 from fewtune.runtime.chosen import Chosen
 from fewtune.specs.diagnostic import StoreError
-from fewtune.specs.model import EMBEDDED
+from fewtune.specs.model import EMBEDDED as EMBEDDED_MODEL
 from fewtune.store.reader import LeaderboardRow
 
 PREFERS = "The score says which of two given texts it finds likelier, not how good the texts are that it writes."
@@ -33,11 +34,19 @@ def model_card(workspace: Path, model: Chosen, *, merged: bool, precision: str, 
     return "\n\n".join(section.rstrip() for section in sections) + "\n"
 
 
+def _base(model: Chosen) -> tuple[str, str]:
+    """(name, hash of the weights) of what was tuned."""
+    facts = model.plan.facts
+    if not model.arm.encoded:
+        return facts.model, facts.model_hash
+    return model.plan.experiment.model.encoder_place, facts.encoder_hash or EMBEDDED.weights_hash
+
+
 def _front_matter(model: Chosen, merged: bool) -> str:
-    library = "transformers" if merged else "peft"
+    library = "sentence-transformers" if model.arm.encoded else "transformers" if merged else "peft"
     tags = model.plan.experiment.task.marks == "tags"
     tag = "token-classification" if tags else "text-classification" if model.plan.labels else "text-generation"
-    return f"---\nlibrary_name: {library}\nbase_model: {model.plan.facts.model}\npipeline_tag: {tag}\n---"
+    return f"---\nlibrary_name: {library}\nbase_model: {_base(model)[0]}\npipeline_tag: {tag}\n---"
 
 
 def _what(model: Chosen, merged: bool, precision: str) -> str:
@@ -54,8 +63,10 @@ def _what(model: Chosen, merged: bool, precision: str) -> str:
     labels = ", ".join(f"`{label}`" for label in plan.labels)
     answers = f" with {len(plan.labels)} labels ({labels})" if plan.labels else ""
     return (
-        f"A {plan.experiment.task.type} model{answers}, as {kind}. "
-        f"Base model: `{plan.facts.model}`, weights `{plan.facts.model_hash}`.{four_bit}"
+        f"A {plan.experiment.task.type} model{answers}, as {kind}. Base model: `{{}}`, weights `{{}}`.".format(
+            *_base(model)
+        )
+        + four_bit
     )
 
 
@@ -171,7 +182,7 @@ def _limits(model: Chosen, agreement: str) -> str:
         "`predict.py` computes in fp32; `fewtune predict` computes as trained "
         f"({model.arm.precision}) unless told otherwise. {agreement}".rstrip(),
     ]
-    if model.plan.facts.model == EMBEDDED:
+    if model.plan.facts.model == EMBEDDED_MODEL and not model.arm.encoded:
         said.append(
             "The base is SmolLM2-135M-Instruct (Apache-2.0) dequantised from a Q4_1 file: its weights are not those of "
             "the published model, so the adapter belongs to exactly these weights."

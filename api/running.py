@@ -126,8 +126,9 @@ def _setting(planned: Planned, how: How) -> Setting:
     facts = planned.probed.facts
     workers = 1 if how.in_process else how.workers or workers_for(planned, how)
     model = ModelRef(
-        path=str(planned.probed.model_folder), weights_hash=facts.model.weights_hash, encoder=str(encoder_folder())
-    )
+        path=str(planned.probed.model_folder), weights_hash=facts.model.weights_hash, encoder=str(encoder_folder()),
+        tuned_encoder=str(planned.probed.tuned_encoder),
+    )  # fmt: skip
     threads, steady = threads_each(facts.device.cores, workers)
     return Setting(model, planned.probed.corpus, facts.device.kind, workers, threads, steady)
 
@@ -142,7 +143,8 @@ def workers_for(planned: Planned, how: How) -> int:
     wider = max([1.0, *(min(how.slots or 0, group.fitting) / group.slots for group in estimate.packing)])
     room = int(free / max(1, wider * estimate.peak_memory_bytes.high)) if free else 1
     plan, actions = planned.plan, planned.changes.trials
-    jobs = sum(actions[trial.id] in ("create", "retry") and not plan.arm(trial.arm).plain for trial in plan.trials)
+    reading = {arm.name for arm in plan.arms if arm.encoded or not arm.plain}
+    jobs = sum(actions[trial.id] in ("create", "retry") and trial.arm in reading for trial in plan.trials)
     return max(1, min(device.cores // threads if fixed else device.cores, MOST_WORKERS, room, jobs))
 
 
@@ -167,7 +169,9 @@ def _refuse_without_model(planned: Planned) -> None:
 
 def _needs_encoder(planned: Planned) -> bool:
     stages = [planned.plan.stage_index[stage] for stage in planned.changes.stages]
-    return any(stage.arm and planned.plan.arm(stage.arm).encodes for stage in stages)
+    arms = [planned.plan.arm(stage.arm) for stage in stages if stage.arm]
+    own = planned.probed.facts.encoder is not None
+    return any(arm.encodes or (arm.encoded and not own) for arm in arms)
 
 
 def _unchanged(planned: Planned, workspace: Path) -> str | None:

@@ -13,8 +13,21 @@ from fewtune.specs.diagnostic import Diagnostic
 
 def check_arms(resolution: Resolution) -> Iterator[Diagnostic]:
     """Everything that single arms ask for and cannot have."""
-    for check in (_lacking, _dropout, _teachers, _pretraining, _noise):
+    for check in (_encoder, _lacking, _dropout, _teachers, _pretraining, _noise):
         yield from check(resolution)
+
+
+def _encoder(resolution: Resolution) -> Iterator[Diagnostic]:
+    """An encoder that nothing tunes."""
+    s, model = resolution.situation, resolution.situation.experiment.model
+    if not (model.encoder or model.encoder_path) or any(resolved.arm.encoded for resolved in resolution.arms):
+        return
+    message = f"{model.encoder_place} is named, and no arm tunes an encoder"
+    remedy = 'methods.include = ["encoder+full"], or remove it'
+    if s.writes:
+        remedy = "remove it: an encoder writes no texts"
+    pointer = "/model/encoder" if model.encoder else "/model/encoder_path"
+    yield finding("E-no-effect", message, pointer, remedy=remedy)
 
 
 def _dropout(resolution: Resolution) -> Iterator[Diagnostic]:
@@ -30,7 +43,8 @@ def _lacking(resolution: Resolution) -> Iterator[Diagnostic]:
     """Arms whose adaptation has nothing to move in this base."""
     for resolved in resolution.arms:
         arm = resolved.arm
-        lacking = TRAITS[arm.adaptation].lacks(resolution.situation.facts.model) if arm.trained else ""
+        model = resolution.situation.through(arm.formulation).facts.model
+        lacking = TRAITS[arm.adaptation].lacks(model) if arm.trained else ""
         if lacking:
             yield finding("E-conflict", f"{arm.name}: {lacking}", resolved.idea.place, remedy="another adaptation")
 

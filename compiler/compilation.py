@@ -117,6 +117,8 @@ def _digest(facts: Facts, excluded: int) -> FactsDigest:
         model=facts.model.place,
         model_hash=facts.model.weights_hash,
         parameters=facts.model.parameters,
+        encoder=facts.encoder.place if facts.encoder else "",
+        encoder_hash=facts.encoder.weights_hash if facts.encoder else "",
         device=facts.device.name,
         devices=facts.device.count,
         columns=facts.data.columns,

@@ -127,7 +127,7 @@ def slower(adaptation: Adaptation) -> float:
 
 def step_seconds(
     model: ModelFacts, device: DeviceFacts, precision: Precision, adaptation: Adaptation, *,
-    tokens: float, trainable: int, slots: int = 1, masked: bool = False, depth: float = 1.0,
+    tokens: float, trainable: int, slots: int = 1, masked: bool = False, depth: float = 1.0, recorded: bool = True,
 ) -> float:  # fmt: skip
     """Seconds of one training step.
 
@@ -141,6 +141,7 @@ def step_seconds(
         slots: trainings that share the step.
         masked: whether inputs drop out: then a GPU's step is not recorded.
         depth: share of the blocks that a backward pass goes through.
+        recorded: whether a GPU replays the steps of low-rank updates: an encoder's are launched kernel by kernel.
     """
     backward = (4.0 if adaptation in ("full", "top") else 2.0) * depth
     flops = (2.0 + backward) * model.block_parameters * tokens * PADDING
@@ -150,7 +151,7 @@ def step_seconds(
         fixed, wide = CUDA_BETWEEN
         each = (fixed + wide * (model.hidden + model.intermediate)) * MEASURED_CUDA * 1e9
         work = products + each / rates(device, precision).train * model.layers * tokens * PADDING * slots
-        if adaptation == "lora" and not masked:
+        if adaptation == "lora" and recorded and not masked:
             return model.layers * CUDA_LAYER + work + slots * CUDA_SLOT
         drawn = mask_seconds(model, device, slots * tokens) if masked else 0.0
         return max(work, model.layers * CUDA_LAUNCHED) + drawn + slots * CUDA_LAUNCHED_SLOT

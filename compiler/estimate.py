@@ -15,8 +15,8 @@ from fewtune.compiler.cost import (
     step_seconds,
     writing_seconds,
 )
-from fewtune.compiler.encoder import ENCODER
-from fewtune.compiler.facts import SplitFacts
+from fewtune.compiler.encoder import ENCODER, network
+from fewtune.compiler.facts import ModelFacts, SplitFacts
 from fewtune.compiler.halving import share, spans
 from fewtune.compiler.memory import HEADROOM, Load, element_bytes, limit_bytes, peak_bytes
 from fewtune.compiler.packing import Key, Shape, alone, key, packing
@@ -31,6 +31,15 @@ WRITTEN_BYTES = 400
 """Bytes of a written text with its target and scores."""
 CACHED_PROMPT = 1.35
 """A query token beside cached demonstrations attends to them, too."""
+
+
+def distinct(draws: int, kinds: int) -> float:
+    """How many of so many kinds so many draws are expected to show.
+
+    >>> distinct(2, 2)
+    1.5
+    """
+    return kinds * (1.0 - (1.0 - 1.0 / kinds) ** draws)
 
 
 def new_tokens(arm: Arm) -> int:
@@ -50,9 +59,13 @@ class Costing:
         lengths = self.resolution.situation.lengths
         return sum(lengths) / max(1, len(lengths))
 
+    def _network(self, arm: Arm) -> ModelFacts:
+        """What the arm's answers come from."""
+        return network(self.resolution.situation.facts, arm.formulation)
+
     def _tokens(self, arm: Arm, mean: float) -> float:
         """Mean tokens of one input of this arm."""
-        known = self.resolution.situation.facts.model.pattern_tokens
+        known = self._network(arm).pattern_tokens
         fixed = max(known.get(text, 0) for text in arm.patterns or (arm.pattern or "",))
         return min(float(arm.max_tokens), mean + fixed)
 
@@ -93,14 +106,18 @@ class Costing:
         if arm.formulation == "in-context":
             shown = recipe.demonstrations * (each + 2)
             return searched + scoring_seconds(s.facts.model, s.facts.device, arm.precision, shown)
-        slots = slots or self._slots(arm)
+        slots, texts = slots or self._slots(arm), float(recipe.batch_size)
+        if recipe.pair_iterations:
+            texts = distinct(2 * recipe.batch_size, level.train) / arm.compared  # a text in several pairs is read once
         step = step_seconds(
-            s.facts.model, s.facts.device, arm.precision, arm.adaptation,
-            tokens=recipe.batch_size * each, trainable=self.trainable[arm.name], slots=slots,
-            masked=arm.masked, depth=arm.depth(s.facts.model.layers),
+            self._network(arm), s.facts.device, arm.precision, arm.adaptation,
+            tokens=texts * each, trainable=self.trainable[arm.name], slots=slots,
+            masked=arm.masked, depth=arm.depth(self._network(arm).layers), recorded=not arm.encoded,
         )  # fmt: skip
         steps = recipe.steps + recipe.pretraining_steps  # of which trials on one worker share the latter
         seconds = searched + steps * step / slots + self._teacher_seconds(arm, level)
+        if recipe.penalty:
+            seconds += REGRESSION_SECONDS + self.score_seconds(arm, level.train, self.mean_train)
         if recipe.evaluate_every and level.validation:
             looks = recipe.steps // recipe.evaluate_every
             seconds += looks * self.score_seconds(arm, level.validation, self.mean_train)
@@ -201,13 +218,13 @@ class Costing:
         s = self.resolution.situation
         if arm.formulation == "encoder":
             return encoding_seconds(s.facts.device, rows * min(ENCODER.max_tokens, mean_tokens))
-        if arm.plain:
+        if arm.plain and not arm.encoded:
             return 0.05
         tokens = rows * self._tokens(arm, mean_tokens)
         if self.resolution.situation.preferences is not None:  # both texts, by the arm and by its base
             tokens = 4 * (tokens + rows * self.mean_target)
         tokens = self._asked_tokens(arm, tokens, rows)
-        model, device = s.facts.model, s.facts.device
+        model, device = self._network(arm), s.facts.device
         written = writing_seconds(model, device, arm.precision, rows, self._written(arm))
         return slower(arm.adaptation) * (scoring_seconds(model, device, arm.precision, tokens) + written)
 
@@ -320,14 +337,14 @@ class Costing:
     def peak_bytes(self, resolved: ResolvedArm) -> int:
         """Predicted peak of one trial, or of as many as share its steps."""
         s, arm, slots = self.resolution.situation, resolved.arm, self._slots(resolved.arm)
-        if arm.plain:
+        if arm.plain and not arm.encoded:
             return 0
         micro = max((recipe.micro_batch for recipe in arm.recipes), default=0) or 8
         new = new_tokens(arm)
         micro *= slots * arm.compared
         load = Load(arm.adaptation, arm.precision, slots * resolved.trainable, micro, arm.max_tokens + new, new,
                     arm.depth(s.facts.model.layers))  # fmt: skip
-        return peak_bytes(s.facts.model, s.facts.device, load)
+        return peak_bytes(self._network(arm), s.facts.device, load)
 
     def arm_cost(self, resolved: ResolvedArm) -> ArmCost:
         """One row of the plan's cost table."""

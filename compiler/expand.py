@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
-from fewtune.compiler.encoder import ENCODER
+from fewtune.compiler.encoder import ENCODER, network
 from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.fingerprint import canonical, composed, fingerprint, hashed, seed
 from fewtune.compiler.halving import Rung
 from fewtune.compiler.naming import free
 from fewtune.compiler.noise import noisy
-from fewtune.compiler.plan import PROBES, Arm, Gate, Level, Recipe, Sample, Stage, Trial
+from fewtune.compiler.plan import REGRESSED, Arm, Gate, Level, Recipe, Sample, Stage, Trial
 from fewtune.compiler.resolve import Resolution
 from fewtune.compiler.sample import draw, ordered, parts, pretrained_on, sample_content, stratified, transferred
 from fewtune.specs.evaluation import LABEL_METRICS, Metric, metrics_of
@@ -30,7 +30,7 @@ GEOMETRY = {"adapter", "virtual_tokens", "top_layers", "layer_decay", "preferenc
 PROMPTING = {"pattern_use", "patterns", "verbalizers", "demonstrations_by", "calibration"}
 """Fields of an arm that say how the model is asked, beside the pattern."""
 
-APART = {"n", "micro_batch", "demonstrations", "penalty", "transfer", "pretraining_steps", "replay"}
+APART = {"n", "micro_batch", "demonstrations", "penalty", "transfer", "pretraining_steps", "replay", "pair_iterations"}
 """Fields of a recipe that change nothing, or are named elsewhere."""
 
 
@@ -61,8 +61,11 @@ def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -
         content["marks"] = arm.marks
     if arm.formulation == "encoder":
         content["encoder"] = ENCODER.model_dump(mode="json")
-    if arm.formulation in PROBES:
+    if arm.formulation in REGRESSED:
         content["penalty"] = recipe.penalty
+    if arm.encoded:
+        content |= _encoder_content(facts, arm)
+        content["pairs"] = recipe.pair_iterations
     if not arm.plain:
         content |= _model_content(facts, arm, words)
         content["demonstrations"] = recipe.demonstrations
@@ -79,6 +82,17 @@ def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -
                 del taught["calibration"]  # it came later
             content |= {"objective": arm.objective, "distillation": taught}
     return {name: canonical(value) for name, value in content.items()}
+
+
+def _encoder_content(facts: Facts, arm: Arm) -> dict[str, Any]:
+    """What every use of a tuned encoder depends on."""
+    encoder = network(facts, arm.formulation)
+    return {
+        "adaptation": arm.adaptation,
+        "max_tokens": arm.max_tokens,
+        "precision": arm.precision,
+        "encoder": [encoder.weights_hash, encoder.tokenizer_hash],
+    }
 
 
 def _pretraining(facts: Facts, recipe: Recipe) -> dict[str, Any]:

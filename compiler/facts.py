@@ -122,7 +122,7 @@ class Linear(Frozen):
 
 
 class ModelFacts(Frozen):
-    """A causal language model as its files describe it."""
+    """A causal language model, or an encoder, as its files describe it."""
 
     place: str
     source: Literal["embedded", "hub", "path"]
@@ -209,6 +209,8 @@ class Facts(Frozen):
 
     data: DataFacts
     model: ModelFacts
+    encoder: ModelFacts | None = None
+    """The encoder to be tuned; None: the embedded one."""
     device: DeviceFacts
     weather: Weather = Weather()
     adopted: Adopted = Adopted()
@@ -226,5 +228,6 @@ class Facts(Frozen):
                 "model": self.model.weights_hash,
                 "tokenizer": self.model.tokenizer_hash,
                 "device": self.device.model_dump(mode="json", exclude={"calibration", "pace"}),
+                **({"encoder": [self.encoder.weights_hash, self.encoder.tokenizer_hash]} if self.encoder else {}),
             },
         )

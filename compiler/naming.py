@@ -16,6 +16,7 @@ PLAIN_NAMES = {
     "in-context": "in-context",
     "lead": "first sentence",
     "unigram": "most frequent tag of each word",
+    "setfit": "setfit",
 }
 SET_NAMES = {
     "majority": "most frequent set",
@@ -24,7 +25,8 @@ SET_NAMES = {
 }
 """The same where a text has a set of labels: a logistic regression for each of them."""
 UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs", "batch_size": "batch {}",
-         "demonstrations": "k={}", "penalty": "l2={:g}", "temperature": "T={:g}", "pattern": "pattern {}"}  # fmt: skip
+         "demonstrations": "k={}", "penalty": "l2={:g}", "temperature": "T={:g}", "pattern": "pattern {}",
+         "pair_iterations": "R={}"}  # fmt: skip
 
 
 WORDS = ("demonstrations_by", "calibration", "pattern_use")
@@ -55,7 +57,7 @@ def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
         name += ", calibrated"
     if a.pattern_use != "each":
         name += f", pattern {a.pattern_use}"
-    if a.objective not in ("supervised", "preference"):
+    if a.objective.endswith("-distillation"):
         name += f", {a.objective.replace('-distillation', ' distillation')}" + " by a calibrated teacher" * calibrated
     if any(recipe.pretraining_steps for recipe in recipes):
         name += f", {recipes[-1].pretraining_steps} steps of pre-training"

@@ -49,6 +49,8 @@ class Shape(Frozen):
 
 def alone(arm: Arm) -> str:
     """Why an arm without a key trains alone."""
+    if arm.encoded:
+        return "it moves an encoder, and shared steps are built for the language model"
     if arm.adaptation in OWN_WEIGHTS:
         return "it moves the base's own weights, which nobody else could share"
     if arm.pattern_use == "search":
@@ -69,7 +71,7 @@ def key(arm: Arm) -> Key | None:
     if arm.lora is None or arm.adaptation not in PACKED or arm.lora.lr_ratio != 1.0:
         return None
     apart = arm.distillation is not None or arm.preference is not None or arm.marks is not None
-    if apart or arm.pattern_use == "search":
+    if apart or arm.pattern_use == "search" or arm.encoded:
         return None
     if any(recipe.pretraining_steps for recipe in arm.recipes):
         return None

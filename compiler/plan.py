@@ -16,6 +16,7 @@ from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import DESCRIPTIVE, Experiment
 from fewtune.specs.frozen import Frozen
 from fewtune.specs.methods import (
+    ENCODED,
     Adaptation,
     Calibration,
     DemonstrationsBy,
@@ -30,10 +31,14 @@ from fewtune.specs.methods import (
 from fewtune.specs.task import Marks
 
 PLAN_VERSION = 1
-PLAIN = ("majority", "tfidf", "encoder", "lead", "unigram")
+PLAIN = ("majority", "tfidf", "encoder", "lead", "unigram", *ENCODED)
 """Formulations that do without the language model."""
 PROBES = ("encoder", "probe")
 """Formulations that fit a logistic regression on the frozen features of a network."""
+REGRESSED = (*PROBES, "setfit")
+"""Formulations that end in a logistic regression on a network's features, frozen or not."""
+HEADED = ("head", "encoder-head")
+"""Formulations with a new classification head."""
 PROMPTED = ("in-context", "pattern", "generation")
 """Formulations that ask the language model."""
 
@@ -156,6 +161,8 @@ class Recipe(Frozen):
     """Share of general texts in it."""
     penalty: float = 0.0
     """L2 penalty of a logistic regression on standardised features (scikit-learn's 1 / C)."""
+    pair_iterations: int = 0
+    """Pairs of each kind that are drawn for each labelled text; 0: nothing learns from pairs of texts."""
 
 
 class Arm(Frozen):
@@ -190,7 +197,7 @@ class Arm(Frozen):
     """How the arm writes a text; None: it predicts labels, or copies."""
     marks: Marks | None = None
     """What it answers with where a text has several labels: a set of them, or a tag for each word."""
-    objective: Objective | Literal["preference"] = "supervised"
+    objective: Objective | Literal["preference", "contrastive"] = "supervised"
     """What it learns from."""
     distillation: Distillation | None = None
     """None: it has no teacher."""
@@ -207,8 +214,18 @@ class Arm(Frozen):
 
     @property
     def trained(self) -> bool:
-        """Whether parameters of the language model move."""
+        """Whether parameters of the language model, or of an encoder, move."""
         return self.adaptation != "none"
+
+    @property
+    def encoded(self) -> bool:
+        """Whether they are an encoder's."""
+        return self.formulation in ENCODED
+
+    @property
+    def headed(self) -> bool:
+        """Whether it has a new classification head."""
+        return self.formulation in HEADED
 
     def depth(self, blocks: int) -> float:
         """Share of the blocks that a backward pass goes through, of so many."""
@@ -217,7 +234,7 @@ class Arm(Frozen):
     @property
     def compared(self) -> int:
         """Texts that one training example holds: a pair's two, KTO's own one and a stray one (both of a pair's)."""
-        return 2 if self.preference is not None else 1
+        return 2 if self.preference is not None or self.objective == "contrastive" else 1
 
     @property
     def four_bit(self) -> bool:
@@ -369,6 +386,9 @@ class FactsDigest(Frozen):
     model: str
     model_hash: str
     parameters: int
+    encoder: str = ""
+    """The encoder to be tuned; empty: the embedded one."""
+    encoder_hash: str = ""
     device: str
     devices: int
     rows: dict[str, int]

@@ -5,17 +5,18 @@ from math import ceil
 
 from fewtune.compiler.adaptations import GEOMETRY, felt
 from fewtune.compiler.arm_checks import check_arms
+from fewtune.compiler.encoder import network
 from fewtune.compiler.feasibility import fits, item_seconds
 from fewtune.compiler.finding import finding
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
 from fewtune.compiler.notes import LEFT_OUT
 from fewtune.compiler.pattern_checks import check_patterns
-from fewtune.compiler.plan import PROBES, PROMPTED, Arm
+from fewtune.compiler.plan import PROMPTED, REGRESSED, Arm
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import Situation
 from fewtune.specs.diagnostic import Diagnostic
-from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, Pins, Preference
+from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, ArmPin, Pins, Preference
 
 ROOM_FOR_TEXT = 8
 """Tokens of text below which a pattern leaves nothing to read."""
@@ -110,9 +111,10 @@ def _memory(resolution: Resolution) -> Iterator[Diagnostic]:
     for resolved in resolution.arms:
         arm, idea = resolved.arm, resolved.idea
         message = f"{arm.name} does not fit into {limit / 1e9:.1f} GB"
-        if idea.origin != "rules" and not arm.plain and not fits(s, arm.adaptation):
+        own = s.through(arm.formulation)
+        if idea.origin != "rules" and (arm.encoded or not arm.plain) and not fits(own, arm.adaptation):
             yield finding("E-memory", message, idea.place, remedy="a smaller model or more memory")
-        elif arm.lora and idea.pins.rank and _least_peak(s, resolved) > limit:
+        elif arm.lora and idea.pins.rank and _least_peak(own, resolved) > limit:
             yield finding("E-memory", message, idea.pointer("rank"), remedy="a lower rank, or more memory")
 
 
@@ -131,8 +133,9 @@ def _latency(resolution: Resolution) -> Iterator[Diagnostic]:
     limit = s.experiment.constraints.latency
     for resolved in resolution.arms if limit else ():
         arm = resolved.arm
-        takes = item_seconds(s, CONTEXT if arm.formulation == "in-context" else 0)
-        if limit and resolved.idea.origin != "rules" and not arm.plain and takes > limit.seconds:
+        takes = item_seconds(s.through(arm.formulation), CONTEXT if arm.formulation == "in-context" else 0)
+        reads = arm.encoded or not arm.plain
+        if limit and resolved.idea.origin != "rules" and reads and takes > limit.seconds:
             message = f"{arm.name}: one item takes about {ceil(takes * 1000)} ms, {limit} is the limit"
             yield finding("E-conflict", message, resolved.idea.place, remedy="leave the arm out, or allow more time")
 
@@ -217,7 +220,11 @@ def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
     if pin in ("temperature", "label_weight", "context"):
         return arm.distillation is not None
     if pin == "penalty":
-        return arm.formulation in PROBES
+        return arm.formulation in REGRESSED
+    if pin == "pair_iterations":
+        return arm.objective == "contrastive"
+    if pin in ("pretraining_steps", "early_stopping", "objective") and _apart(pin, arm):
+        return False
     if pin == "max_new_tokens":
         return arm.generation is not None
     if pin == "early_stopping":
@@ -231,12 +238,18 @@ def _felt(pin: str, arm: Arm, resolution: Resolution) -> bool:
     return arm.adaptation in LOW_RANK if pin in OF_LORA else arm.trained
 
 
+def _apart(pin: str, arm: Arm) -> bool:
+    """Whether an arm with an encoder goes without what other trained arms take."""
+    return arm.objective == "contrastive" if pin in ("early_stopping", "objective") else arm.encoded
+
+
 def _pins(resolution: Resolution) -> Iterator[Diagnostic]:
     """Pins that no arm feels, of the common table and of each written arm; targets that the model does not have."""
     wanted = resolution.situation.experiment.methods
     tables: list[tuple[str, Pins]] = [("/methods/pin", wanted.pin)]
     tables += [(f"/methods/arms/{index}", arm) for index, arm in enumerate(wanted.arms)]
-    known = {linear.name for linear in resolution.situation.facts.model.linears}
+    facts = resolution.situation.facts
+    known = {linear.name for linear in facts.model.linears}
     for place, pins in tables:
         common = place == "/methods/pin"
         own = [resolved for resolved in resolution.arms if common or resolved.idea.place == place]
@@ -246,6 +259,8 @@ def _pins(resolution: Resolution) -> Iterator[Diagnostic]:
                 continue
             message = f"{name} is pinned, and " + ("no arm takes it" if common else "this arm does not have it")
             yield finding("E-no-effect", message, f"{place}/{name}", remedy="remove it, or use such a method")
+        if isinstance(pins, ArmPin):
+            known = {linear.name for linear in network(facts, METHODS[pins.method][0]).linears}
         for target in pins.targets if isinstance(pins.targets, tuple) else ():
             if target not in known:
                 message = f"the model has no linear layer {target!r}; it has {', '.join(sorted(known))}"

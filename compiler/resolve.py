@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import ceil
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from fewtune.compiler.adaptations import TRAITS, value_of
 from fewtune.compiler.halving import Rung, rungs
@@ -18,9 +18,11 @@ from fewtune.compiler.naming import arm_name, free
 from fewtune.compiler.noise import with_noise
 from fewtune.compiler.notes import LEFT_OUT, Noted, Notes, cut, pin
 from fewtune.compiler.plan import (
+    HEADED,
     PLAIN,
     PROBES,
     PROMPTED,
+    REGRESSED,
     AdapterShape,
     Arm,
     Choosing,
@@ -58,6 +60,7 @@ from fewtune.compiler.rules.metric import metric
 from fewtune.compiler.rules.model_seeds import model_seeds
 from fewtune.compiler.rules.objective import objective
 from fewtune.compiler.rules.odds_weight import odds_weight
+from fewtune.compiler.rules.pair_iterations import pair_iterations
 from fewtune.compiler.rules.pattern_use import pattern_use
 from fewtune.compiler.rules.patterns import patterns
 from fewtune.compiler.rules.penalty import penalty
@@ -84,7 +87,7 @@ from fewtune.compiler.weighing import weighed
 from fewtune.compiler.wording import in_words
 from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic
-from fewtune.specs.methods import LOW_RANK, MethodName
+from fewtune.specs.methods import LOW_RANK, MethodName, Objective
 
 S = TypeVar("S", bound=Situation)
 
@@ -178,7 +181,7 @@ def resolve(start: Situation, cuts: Cuts | None = None) -> Resolution:
         notes.note(LEFT_OUT, "methods", replace(choice, value=method))
     found = Resolution(
         situation=situation, arms=_with_noise(_unique_names(arms), situation.experiment.data.noise_shares),
-        noted=(*notes.noted, *_noise(situation)), warnings=tuple(notes.warnings),
+        noted=(*notes.noted, *_noise(situation), *_own_encoder(situation)), warnings=tuple(notes.warnings),
     )  # fmt: skip
     factor = situation.experiment.evaluation.halving
     return found if factor is None else replace(found, noted=(*found.noted, _halved(found, factor)))
@@ -191,6 +194,16 @@ def _noise(s: Situation) -> Iterator[Noted]:
         choice = Choice(value=s.experiment.data.model_dump(mode="json")["label_noise"], because=because, rule="pin",
                         flips_when="the spec leaves it out")  # fmt: skip
         yield Noted(pointer="/experiment/data/label_noise", decided_by="label_noise", choice=choice)
+
+
+def _own_encoder(s: Situation) -> Iterator[Noted]:
+    """The encoder that the spec names."""
+    if s.facts.encoder is not None:
+        because = (
+            f"the spec names it ({s.facts.encoder.parameters / 1e6:.1f}M parameters); arms that tune an encoder take it"
+        )
+        choice = Choice(value=s.facts.encoder.place, because=because, rule="pin", flips_when="the spec leaves it out")
+        yield Noted(pointer="/facts/encoder", decided_by="base_model", choice=choice)
 
 
 def _with_noise(arms: tuple[ResolvedArm, ...], shares: Sequence[float]) -> tuple[ResolvedArm, ...]:
@@ -320,15 +333,20 @@ def _verbalizer(s: Situation, notes: Notes) -> Verbalizer | None:
 
 
 def _arm(s: Situation, idea: ArmIdea, cuts: Cuts, outer: Notes) -> ResolvedArm:
-    notes = Notes()
+    notes, s = Notes(), s.through(idea.formulation)
     a = _from(ArmSituation, s, arm=idea)
     notes.note("/method", "methods", replace(idea.choice, value=idea.method))
+    if idea.encoded:
+        because = (
+            f"{a.facts.model.parameters / 1e6:.0f}M parameters are soon computed in fp32, where texts are compared"
+        )
+        notes.note("/precision", "precision", Choice(value=a.precision, because=because, rule="design"))
     lora = generation = distillation = loss = None
     if idea.formulation in PROMPTED:
         a = _prompting(a, notes)
     if idea.generates:
         a, generation = _generation(a, notes)
-    if idea.formulation not in PLAIN:
+    if idea.formulation not in PLAIN or idea.encoded:
         a = replace(a, max_tokens=notes.settle(max_tokens, a, "/max_tokens"))
     if idea.adaptation in LOW_RANK:
         a, lora = _lora(a, notes)
@@ -378,7 +396,7 @@ def _lora(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Lora]:
     a = replace(a, rank=notes.settle(lora_rank, a, "/lora/rank", _first(pins.rank), at("rank")))
     a = replace(a, rslora=notes.settle(rslora, a, "/lora/rslora", pins.rslora, at("rslora")))
     a = replace(a, alpha=notes.settle(lora_alpha, a, "/lora/alpha", pins.alpha, at("alpha")))
-    every = sorted(linear.name for linear in a.facts.model.linears)
+    every = sorted({linear.name for linear in a.facts.model.linears})
     wanted = every if pins.targets == "all-linear" else list(pins.targets) if pins.targets else None
     a = replace(a, targets=tuple(notes.settle(lora_targets, a, "/lora/targets", wanted, at("targets"))))
     asked = pins.dropout if a.arm.preference is None else None  # masks are built for packs
@@ -422,9 +440,9 @@ def _generation(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Generation
 
 def _objective(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Distillation | None]:
     pins, at = a.arm.pins, a.arm.pointer
-    asked = None if a.arm.preference else pins.objective
+    asked = None if a.arm.preference or a.arm.contrastive else pins.objective
     a = replace(a, objective=notes.settle(objective, a, "/objective", asked, at("objective")))
-    if a.objective in ("supervised", "preference"):
+    if a.objective not in get_args(Objective) or a.objective == "supervised":
         return a, None
     heat = notes.settle(temperature, a, "/distillation/temperature", _first(pins.temperature), at("temperature"))
     weight = notes.settle(label_weight, a, "/distillation/label_weight", pins.label_weight, at("label_weight"))
@@ -451,7 +469,7 @@ def _preference(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Preference
 
 def trainable_parameters(a: ArmSituation) -> int:
     """Parameters that move."""
-    head = a.facts.model.hidden * len(a.label_names) if a.arm.formulation == "head" else 0
+    head = a.facts.model.hidden * len(a.label_names) if a.arm.formulation in HEADED else 0
     return TRAITS[a.arm.adaptation].moving(a) + head if a.trained else 0
 
 
@@ -487,6 +505,11 @@ def _trained_recipe(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Re
         value = notes.settle(rule, r, f"{at}/{name}", pinned, r.arm.pointer(name))
         return replace(r, settled={**r.settled, name: value})
 
+    more: dict[str, Any] = {}
+    if r.arm.formulation in REGRESSED:
+        more["penalty"] = _penalty(r, at, notes)
+    if r.arm.contrastive:
+        r = settle(r, pair_iterations, "pair_iterations", _first(pins.pair_iterations))
     r = settle(r, batch_size, "batch_size", _first(pins.batch_size))
     r = _settle_steps(r, at, cuts, notes)
     r = settle(r, learning_rate, "learning_rate", _first(pins.learning_rate))
@@ -495,14 +518,16 @@ def _trained_recipe(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Re
     r = settle(r, warmup_steps, "warmup_steps", None if ratio is None else ceil(round(ratio * r.settled["steps"], 6)))
     r = settle(r, weight_decay, "weight_decay", pins.weight_decay)
     r = settle(r, max_grad_norm, "max_grad_norm", pins.max_grad_norm)
-    r = settle(r, pretraining_steps, "pretraining_steps", pins.pretraining_steps)
-    r = settle(r, replay, "replay", pins.replay)
+    if not r.arm.encoded:
+        r = settle(r, pretraining_steps, "pretraining_steps", pins.pretraining_steps)
+        r = settle(r, replay, "replay", pins.replay)
     stopping = _early_stopping(r, at, notes)
     micro = micro_batch(r, r.settled["batch_size"], trainable_parameters(r))
     because = f"the largest that fits into {limit_bytes(r.experiment, r.facts.device) / 1e9:.1f} GB"
     notes.note(f"{at}/micro_batch", "memory", Choice(value=micro, because=because, rule="fact"))
-    taught = _taught(r, at, notes) if r.objective not in ("supervised", "preference") else {}
-    return Recipe(n=r.level.n, micro_batch=micro, **dict(r.settled), **stopping, **taught)
+    if r.objective in get_args(Objective) and r.objective != "supervised":
+        more |= _taught(r, at, notes)
+    return Recipe(n=r.level.n, micro_batch=micro, **dict(r.settled), **stopping, **more)
 
 
 def _taught(r: RecipeSituation, at: str, notes: Notes) -> dict[str, int]:
@@ -515,7 +540,7 @@ def _settle_steps(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Reci
     pins, ruled = r.arm.pins, weighed(steps(r), ("steps",), r)
     wanted = _first(pins.steps)
     if pins.epochs is not None:
-        wanted = max(1, ceil(pins.epochs[0] * r.level.train / r.settled["batch_size"]))
+        wanted = max(1, ceil(pins.epochs[0] * r.examples / r.settled["batch_size"]))
     if wanted is None and cuts.steps is not None:
         value = min(int(ruled.value), cuts.steps)
         because = f"{ruled.value} updates by the rules; {value} fit the limits"
@@ -540,7 +565,7 @@ def micro_batch(a: ArmSituation, batch: int, trainable: int) -> int:
     """The batch, halved until the predicted peak fits; never below one."""
     limit, micro = limit_bytes(a.experiment, a.facts.device), batch
     while micro > 1:
-        texts = 2 * micro if a.arm.preference else micro
+        texts = 2 * micro if a.arm.preference or a.arm.contrastive else micro
         load = Load(a.arm.adaptation, a.precision, trainable, texts, a.max_tokens + a.max_new_tokens, a.max_new_tokens,
                     a.depth)  # fmt: skip
         if peak_bytes(a.facts.model, a.facts.device, load) <= limit:

@@ -5,10 +5,11 @@ rule's signature says what it can depend on.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 from fewtune.compiler.decision import Alternative, Decision
+from fewtune.compiler.encoder import network
 from fewtune.compiler.evidence import EVIDENCE, GIVEN
 from fewtune.compiler.facts import Facts
 from fewtune.compiler.plan import Choosing, Level, Precision, Verbalizer
@@ -16,6 +17,7 @@ from fewtune.compiler.wording import named_patterns
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import Experiment
 from fewtune.specs.methods import (
+    ENCODED,
     METHODS,
     PREFERENCES,
     Adaptation,
@@ -102,6 +104,13 @@ class Situation:
         """What is known before anything is settled."""
         lengths = tuple(sorted(facts.data.train.tokens[row] for row in pool))
         return cls(experiment=experiment, facts=facts, pool=pool, lengths=lengths)
+
+    def through(self, formulation: Formulation) -> Self:
+        """The same as an arm sees it: where an encoder is tuned, it stands in the language model's place, in fp32."""
+        if formulation not in ENCODED:
+            return self
+        facts = self.facts.model_copy(update={"model": network(self.facts, formulation)})
+        return replace(self, facts=facts, precision="fp32")
 
     @property
     def writes(self) -> bool:
@@ -211,6 +220,16 @@ class ArmIdea:
         return METHODS[self.method][1]
 
     @property
+    def encoded(self) -> bool:
+        """Whether they are an encoder's."""
+        return self.formulation in ENCODED
+
+    @property
+    def contrastive(self) -> bool:
+        """Whether it learns from pairs of texts, by whether their labels are the same."""
+        return self.formulation == "setfit"
+
+    @property
     def preference(self) -> Preference | None:
         """How it learns from preferences; None: it does not."""
         return PREFERENCES.get(self.method)
@@ -237,7 +256,7 @@ class ArmSituation(Situation):
     alpha: float = 0.0
     targets: tuple[str, ...] = ()
     lr_ratio: float = 1.0
-    objective: Objective | Literal["preference"] = "supervised"
+    objective: Objective | Literal["preference", "contrastive"] = "supervised"
     width: int = 0
     placement: Placement = "houlsby"
     virtual_tokens: int = 0
@@ -256,7 +275,7 @@ class ArmSituation(Situation):
 
     @property
     def trained(self) -> bool:
-        """Whether parameters of the language model move."""
+        """Whether parameters of the language model, or of an encoder, move."""
         return self.arm.adaptation != "none"
 
     @property
@@ -272,3 +291,9 @@ class RecipeSituation(ArmSituation):
     level: Level
     settled: Mapping[str, Any] = field(default_factory=dict)
     """Recipe fields that earlier rules decided."""
+
+    @property
+    def examples(self) -> int:
+        """What one pass goes over: the labelled texts, or the pairs that are drawn of them."""
+        pairs = 2 * int(self.settled["pair_iterations"]) if self.arm.contrastive else 1
+        return pairs * self.level.train

@@ -13,7 +13,7 @@ from fewtune.runtime.folders import embedded_folder, encoder_folder
 from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Row, RowRef, Score, Scored
 from fewtune.runtime.lock import read_lock
 from fewtune.runtime.minilm import encoder_is_ready
-from fewtune.runtime.probe.model import model_folder
+from fewtune.runtime.probe.model import encoder_to_tune, model_folder
 from fewtune.specs.diagnostic import Diagnostic, RunError, StoreError
 from fewtune.store.history import Run
 from fewtune.store.reader import Reader
@@ -65,6 +65,19 @@ class Chosen:
         folder = model_folder(self.plan.experiment.model, self.base, read_lock(self.base)) or embedded_folder()
         if not (folder / "config.json").exists():
             message = f"the model {self.plan.facts.model} is not on this machine"
+            raise RunError(Diagnostic(code="E-facts-missing", message=message, remedy="run `fewtune pull SPEC`"))
+        return folder
+
+    @property
+    def encoder_folder(self) -> Path:
+        """Where the files of the encoder that arms tune are.
+
+        Raises:
+            RunError: E-facts-missing where they are not on this machine.
+        """
+        folder = encoder_to_tune(self.plan.experiment.model, self.base, read_lock(self.base)) or encoder_folder()
+        if not (folder / "config.json").exists():
+            message = "the sentence encoder is not on this machine"
             raise RunError(Diagnostic(code="E-facts-missing", message=message, remedy="run `fewtune pull SPEC`"))
         return folder
 
@@ -152,6 +165,8 @@ def ask(model: Chosen, rows: Sequence[dict[str, str]], device: DeviceFacts, *, p
 
 
 def _reference(model: Chosen) -> ModelRef:
+    if model.arm.encoded:
+        return ModelRef(path="", weights_hash="", tuned_encoder=str(model.encoder_folder))
     if model.arm.encodes and not encoder_is_ready():
         message = "the sentence encoder is not on this machine"
         raise RunError(Diagnostic(code="E-facts-missing", message=message, remedy="run `fewtune pull SPEC`"))

@@ -12,6 +12,7 @@ from typing import Any
 from fewtune.compiler.expand import FOUR_BITS
 from fewtune.compiler.plan import Arm
 from fewtune.runtime.chosen import Chosen
+from fewtune.runtime.encoder_export import export_encoder
 from fewtune.runtime.probe.model import linears_of
 from fewtune.runtime.tensors import tensors_of
 from fewtune.runtime.train.prediction import GIVEN
@@ -115,6 +116,8 @@ def export(model: Chosen, folder: Path, *, merged: bool, precision: str) -> list
         message = f"{folder} is not empty"
         raise RunError(Diagnostic(code="E-usage", message=message, remedy="name a new folder"), exit_status=2)
     folder.mkdir(parents=True, exist_ok=True)
+    if model.arm.encoded:
+        return export_encoder(model, folder, precision)
     files = _merged(model, folder, precision) if merged else _adapter(model, folder)
     _write_json(folder / "fewtune.json", _card(model))
     (folder / "predict.py").write_text(_script(model, merged), encoding="utf-8")
@@ -133,6 +136,9 @@ def _check_form(model: Chosen, merged: bool) -> None:
     if arm.pattern_use == "ensemble":
         message = f"{arm.name} answers by the mean of {len(arm.patterns)} patterns, and a script asks one"
         raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="use `fewtune predict`"))
+    if arm.encoded and not merged:
+        message = f"{arm.name}: an encoder goes with its pooling and its last layer, as a whole"
+        raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="export --merged"))
     if kind(arm).own and not merged:
         message = f"{arm.name} moved the base's own weights: there is no adapter"
         raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="export --merged"))

@@ -56,6 +56,8 @@ class ModelRef(Frozen):
     weights_hash: str
     encoder: str = ""
     """A local folder with the sentence encoder; empty where no arm needs it."""
+    tuned_encoder: str = ""
+    """The same of the encoder that arms tune; empty: the sentence encoder."""
 
 
 class Fit(Frozen):

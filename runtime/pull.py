@@ -11,12 +11,13 @@ from fewtune.compiler.encoder import ENCODER
 from fewtune.runtime.folders import cache_folder
 from fewtune.runtime.lock import Lock, LockedData, LockedModel, data_file, data_key, read_lock, write_lock
 from fewtune.runtime.minilm import pull_encoder
-from fewtune.runtime.probe.model import shape_of
+from fewtune.runtime.probe.model import encoder_facts, shape_of
 from fewtune.runtime.smollm2 import pull_embedded
 from fewtune.runtime.wheel import Say
 from fewtune.specs.data import Source
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.specs.experiment import Experiment
+from fewtune.specs.methods import ENCODED, METHODS
 from fewtune.specs.model import EMBEDDED, Model
 
 PATTERNS = ["config.json", "generation_config.json", "*.safetensors", "tokenizer*", "vocab*", "merges.txt", "*.model",
@@ -41,9 +42,11 @@ def pull_spec(experiment: Experiment, base: Path, say: Say) -> dict[str, str]:
         locked = pull_model(model, lock, say)
         lock = lock.model_copy(update={"models": {**lock.models, model.place: locked}})
         pulled[model.place] = locked.folder
-    wanted = experiment.methods
-    nearest = any("nearest" in (pins.demonstrations_by or ()) for pins in (wanted.pin, *wanted.arms))
-    if nearest or ("encoder" not in wanted.exclude and not experiment.task.writes):
+    if model.encoder is not None and not model.embeds_encoder:
+        locked = pull_encoder_model(model, lock, say)
+        lock = lock.model_copy(update={"models": {**lock.models, model.encoder_place: locked}})
+        pulled[model.encoder_place] = locked.folder
+    if _reads_embedded(experiment):
         pulled[ENCODER.name] = str(pull_encoder(say))
     for source in experiment.data.splits.values():
         if source.hub is not None:
@@ -55,6 +58,15 @@ def pull_spec(experiment: Experiment, base: Path, say: Say) -> dict[str, str]:
     return pulled
 
 
+def _reads_embedded(experiment: Experiment) -> bool:
+    """Whether an arm reads with the embedded encoder, frozen or tuned."""
+    wanted = experiment.methods
+    tuned = any(METHODS[name][0] in ENCODED for name in (*wanted.include, *(arm.method for arm in wanted.arms)))
+    frozen = "encoder" not in wanted.exclude and not experiment.task.writes
+    nearest = any("nearest" in (pins.demonstrations_by or ()) for pins in (wanted.pin, *wanted.arms))
+    return frozen or nearest or (tuned and experiment.model.embeds_encoder)
+
+
 def _download_error(what: str, error: Exception) -> RunError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     message = f"{what} could not be fetched: {reason}"
@@ -64,19 +76,31 @@ def _download_error(what: str, error: Exception) -> RunError:
 
 def pull_model(model: Model, lock: Lock, say: Say) -> LockedModel:
     """Fetch a model repository at its locked (or newest) revision and check its files."""
-    from huggingface_hub import snapshot_download
-
     locked = lock.models.get(model.place)
     revision = model.revision or (locked.revision if locked else None)
-    say(f"fetching the model {model.place}")
-    try:
-        folder = Path(snapshot_download(model.place, revision=revision, allow_patterns=PATTERNS))
-    except Exception as error:  # the hub client raises many kinds
-        raise _download_error(f"the model {model.place}", error) from error
-    found = folder.name
-    folder = _with_tokenizer(folder, model.place)
+    found, folder = _fetched(model.place, revision, say)
     shape = shape_of(folder)
     return LockedModel(revision=found, folder=str(folder), weights_hash=shape["weights_hash"])
+
+
+def pull_encoder_model(model: Model, lock: Lock, say: Say) -> LockedModel:
+    """The same of an encoder."""
+    locked = lock.models.get(model.encoder_place)
+    found, folder = _fetched(model.encoder_place, locked.revision if locked else None, say)
+    facts = encoder_facts(model, folder, lock)
+    return LockedModel(revision=found, folder=str(folder), weights_hash=facts.weights_hash)
+
+
+def _fetched(name: str, revision: str | None, say: Say) -> tuple[str, Path]:
+    """(revision, folder) of a model repository."""
+    from huggingface_hub import snapshot_download
+
+    say(f"fetching the model {name}")
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=PATTERNS))
+    except Exception as error:  # the hub client raises many kinds
+        raise _download_error(f"the model {name}", error) from error
+    return folder.name, _with_tokenizer(folder, name)
 
 
 def _with_tokenizer(folder: Path, name: str) -> Path:

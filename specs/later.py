@@ -20,7 +20,6 @@ KEYS: dict[str, str] = {
 
 METHODS: dict[str, str] = {
     "unipelt": "several adaptations in one, with gates between them",
-    "setfit": "contrastive tuning of a sentence encoder",
     "distillation": "context and few-shot distillation",
 }
 """Adaptations and formulations for later -> what they are."""

@@ -9,9 +9,14 @@ from fewtune.specs.frozen import Frozen
 from fewtune.specs.task import MARKED, WRITTEN, TaskType
 
 Formulation = Literal[
-    "majority", "tfidf", "encoder", "probe", "lead", "in-context", "pattern", "head", "generation", "unigram"
+    "majority", "tfidf", "encoder", "probe", "lead", "in-context", "pattern", "head", "generation",
+    "unigram", "encoder-head", "setfit",
 ]  # fmt: skip
-"""How the task is posed. majority, tfidf, encoder, lead and unigram do without the language model."""
+"""How the task is posed. majority, tfidf, lead, unigram and what reads with an encoder do without the language model.
+encoder: a frozen one. encoder-head: one with a new classification head. setfit: one whose embeddings of equal labels
+were brought together, under a logistic regression."""
+ENCODED: tuple[Formulation, ...] = ("encoder-head", "setfit")
+"""Formulations whose adaptation moves an encoder."""
 Adaptation = Literal[
     "none", "full", "lora", "qlora", "dora", "adapter", "prefix", "prompt", "bitfit", "norm", "top", "ia3"
 ]  # fmt: skip
@@ -45,6 +50,7 @@ MethodName = Literal[
     "simpo+lora", "simpo+qlora", "simpo+full", "simpo+dora", "simpo+adapter", "simpo+prefix",
     "simpo+prompt", "simpo+bitfit", "simpo+norm", "simpo+top", "simpo+ia3",
     "unigram",
+    "encoder+lora", "encoder+full", "setfit", "setfit+lora",
 ]  # fmt: skip
 Schedule = Literal["linear", "cosine", "constant"]
 
@@ -62,15 +68,16 @@ NOT_TUNED: dict[MethodName, Formulation] = {
 POSED: dict[str, Formulation] = {
     "pattern": "pattern", "head": "head", "generate": "generation",
     "dpo": "generation", "orpo": "generation", "kto": "generation", "simpo": "generation",
+    "encoder": "encoder-head", "setfit": "setfit",
 }  # fmt: skip
-"""First part of a method's name -> how the task is posed; the second part is its adaptation."""
+"""First part of a method's name -> how the task is posed; the second part is its adaptation: full, if there is none."""
 
 
 def _choices(method: MethodName) -> tuple[Formulation, Adaptation]:
     if method in NOT_TUNED:
         return NOT_TUNED[method], "none"
     posed, _, adaptation = method.partition("+")
-    return POSED[posed], cast(Adaptation, adaptation)
+    return POSED[posed], cast(Adaptation, adaptation or "full")
 
 
 METHODS: dict[MethodName, tuple[Formulation, Adaptation]] = {name: _choices(name) for name in get_args(MethodName)}
@@ -101,6 +108,8 @@ def suits(method: MethodName, task: TaskType) -> bool:
         return method in PREFERENCES or method == "zero-shot" or (method in WRITING and method != "lead")
     if method in PREFERENCES:
         return False
+    if METHODS[method][0] == "setfit":
+        return task == "classification"
     if task not in WRITTEN:
         return method not in WRITING
     if method == "lead":
@@ -117,6 +126,7 @@ Batch = Annotated[int, Field(ge=1, le=4096, strict=True)]
 Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
 Penalty = Annotated[float, Field(gt=0, le=1e9, strict=True)]
 Shots = Annotated[int, Field(ge=1, le=256, strict=True)]
+PairIterations = Annotated[int, Field(ge=1, le=1000, strict=True)]
 NewTokens = Annotated[int, Field(ge=1, le=4096, strict=True)]
 Width = Annotated[int, Field(ge=1, le=8192, strict=True)]
 VirtualTokens = Annotated[int, Field(ge=1, le=1024, strict=True)]
@@ -216,13 +226,16 @@ class Pins(Frozen):
     the verbalizer) on its own training labels, without training, and takes the best. ensemble: one arm is trained on
     all and predicts by the mean of their log-probabilities. Without task.patterns: those by name."""
     penalty: Annotated[tuple[Penalty, ...], Field(min_length=1, max_length=20)] | None = None
-    """L2 penalty of a probe's logistic regression on standardised features."""
+    """L2 penalty of a probe's or setfit's logistic regression on standardised features."""
+    pair_iterations: Annotated[tuple[PairIterations, ...], Field(min_length=1, max_length=20)] | None = None
+    """Pairs of each kind (the same label; another one) that setfit draws for each labelled text."""
     max_new_tokens: NewTokens | None = None
     """Tokens after which a written text ends in any case."""
 
     @field_validator(
         "rank", "width", "virtual_tokens", "top_layers", "learning_rate", "steps", "epochs", "batch_size",
-        "demonstrations", "temperature", "penalty", "demonstrations_by", "calibration", "pattern_use", mode="before",
+        "demonstrations", "temperature", "penalty", "pair_iterations", "demonstrations_by", "calibration",
+        "pattern_use", mode="before",
     )  # fmt: skip
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:

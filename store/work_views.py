@@ -86,14 +86,16 @@ TRIALS = View(
         "nothing to fit.",
         "peak_memory_bytes": "Largest memory use while fitting, bytes, of the device (CPU: of the process, the model "
         "included); null: nothing fitted yet, or nothing to fit.",
-        "trainable_parameters": "Parameters of the language model that moved, a new head included; 0: none.",
+        "trainable_parameters": "Parameters of the language model (or encoder) that moved, a new head included; "
+        "0: none.",
         "adapter_bytes": "Size of what fitting left for use: adapter, moved weights, classifier or demonstrations; 0: "
         "nothing is fitted; null: not yet.",
         "latency_ms": "Milliseconds for one item while test, cv and out-of-domain splits were scored: in batches by "
         "length, 1024 tokens on a CPU and 32768 on a GPU, other workers at work; a single request takes longer. Null: "
         "nothing scored yet.",
         "forgetting": "Loss on neutral text after fitting minus before, nats for each token; above 0: the language "
-        "model reads other text worse. Null: nothing of it moved, or it was fitted by a version that did not measure.",
+        "model reads other text worse. Null: nothing of it moved (an encoder foretells no words), or by a version "
+        "that did not measure.",
         "probe_change": "Share of 20 items whose next word is known, after fitting minus before, -1 to 1; below 0: "
         "general knowledge was lost. Null as forgetting.",
     },

@@ -8,6 +8,7 @@ from typing import Any
 
 from fewtune.compiler.adopted import Adopted, Behind, Win
 from fewtune.compiler.compilation import compile_plan
+from fewtune.compiler.encoder import EMBEDDED
 from fewtune.compiler.facts import DataFacts, DeviceFacts, Facts, Linear, ModelFacts, SplitFacts
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.compiler.plan import Compiled
@@ -165,6 +166,7 @@ def facts(
     replay_rows: int = 0,
     device: DeviceFacts | str = CPU,
     model: ModelFacts | str = SMALL,
+    encoder: str | None = None,
     words: Mapping[str, Sequence[int]] | None = None,
     blurred: bool = False,
     signals: bool = False,
@@ -188,6 +190,7 @@ def facts(
         replay_rows: the same of general texts.
         device: the device or its key in `DEVICES`.
         model: the model or its key in `MODELS`.
+        encoder: name of an encoder of its own, which has the embedded one's shape.
         words: token ids of words that are not one token of their own.
         signals: whether texts are judged one by one, where the task is a preference.
         blurred: whether the labels' names begin with the same token, however they are spelt.
@@ -223,6 +226,7 @@ def facts(
     return Facts(
         data=DataFacts(fields=pattern_fields, columns=columns, labels=names, splits={"train": train, **others}),
         model=measured(MODELS[model] if isinstance(model, str) else model, spec, names, {**shared, **(words or {})}),
+        encoder=EMBEDDED.model_copy(update={"place": encoder, "weights_hash": encoder}) if encoder else None,
         device=DEVICES[device] if isinstance(device, str) else device,
         adopted=Adopted(wins=tuple(map(win, wins))),
     )
@@ -365,6 +369,14 @@ SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "judged texts, held out": (
         {"task": {"type": "preference"}, "data": {"label_budget": 160}},
         {"signals": True},
+    ),
+    "tuned encoders": (
+        {"data": {"label_budget": 32}, "methods": {"arms": [{"method": "setfit"}, {"method": "setfit+lora"}]}},
+        {},
+    ),
+    "an encoder of its own": (
+        {"data": {"label_budget": 160}, "model": {"encoder": "org/tiny"}, "methods": {"include": ["encoder+full"]}},
+        {"encoder": "org/tiny"},
     ),
     "baselines only": (
         {"methods": {"exclude": ["pattern+lora", "pattern+full", "head+lora", "head+full"]}},

@@ -105,6 +105,42 @@ def tiny_model(folder: Path, *, architecture: str = "llama", seed: int = 0) -> P
     return folder
 
 
+def tiny_encoder(folder: Path, *, architecture: str = "bert", seed: int = 0) -> Path:
+    """Write a random two-layer encoder with its tokenizer in the Hugging Face layout.
+
+    Args:
+        folder: where to write.
+        architecture: bert (tells a pair's texts apart), roberta (does not; positions begin behind the padding's id) or
+            deberta-v2 (relative positions).
+        seed: of the weights.
+    """
+    import torch
+    from tokenizers import Tokenizer, processors
+    from transformers import AutoConfig, AutoModel
+
+    tiny_tokenizer(folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_special_tokens(["[CLS]", "[SEP]"])
+    special = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+    second = 1 if architecture == "bert" else 0
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair=f"[CLS] $A [SEP] $B:{second} [SEP]:{second}", special_tokens=special
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    shape: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    shape |= {"intermediate_size": 64, "initializer_range": 0.1, "pad_token_id": 0, "max_position_embeddings": 64}
+    shape |= {"type_vocab_size": {"bert": 2, "roberta": 1}.get(architecture, 0)}
+    if architecture == "deberta-v2":
+        shape |= {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"]}
+        shape |= {"share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False}
+    config = AutoConfig.for_model(architecture, vocab_size=int(tokenizer.get_vocab_size()), **shape)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModel.from_config(config, dtype=torch.float32)
+    model.save_pretrained(folder)
+    return folder
+
+
 def tiny_rows(
     count: int, *, labels: tuple[str, ...] = LABELS, seed: int = 0, noise: float = 0.0, pairs: bool = False
 ) -> tuple[Row, ...]:

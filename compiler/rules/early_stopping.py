@@ -11,6 +11,14 @@ def early_stopping(s: RecipeSituation) -> Choice:
 
     The value is the steps between looks and the patience, or null.
     """
+    if s.arm.contrastive:
+        return Choice(
+            value=None,
+            because="there is no classifier until the pairs are learnt: nothing to look at on the way",
+            rule="design",
+            alternatives=(otherwise("on the pairs' loss", "it falls whether the labels separate or not", "R-128"),),
+            flips_when="another method",
+        )
     if s.level.validation == 0:
         return Choice(
             value=None,

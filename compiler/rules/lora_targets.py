@@ -5,7 +5,7 @@ from fewtune.compiler.situation import ArmSituation, Choice, otherwise
 
 def lora_targets(s: ArmSituation) -> Choice:
     """All linear layers of the blocks; the output layer stays frozen."""
-    names = sorted(linear.name for linear in s.facts.model.linears)
+    names = sorted({linear.name for linear in s.facts.model.linears})
     return Choice(
         value=names,
         because="all linear layers, the MLP included: attention alone is worse even at equal size",

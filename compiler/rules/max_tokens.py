@@ -11,6 +11,10 @@ CEILING = 512
 CEILING_WRITING = 1024
 """The same where a text is to be written: what it needs may stand anywhere."""
 STEP = 8
+OWN_TOKENS = 2
+"""Tokens of an encoder for one of the language model."""
+SPECIAL = 4
+"""Tokens that an encoder puts around a text or a pair."""
 
 
 def max_tokens(s: ArmSituation) -> Choice:
@@ -18,6 +22,8 @@ def max_tokens(s: ArmSituation) -> Choice:
 
     Where each word has a tag: for the longest text of all splits, for a word that is cut off gets none.
     """
+    if s.arm.encoded:
+        return _of_encoder(s)
     fixed = s.fixed_tokens
     count = len(s.lengths)
     most = s.facts.model.max_positions - s.max_new_tokens
@@ -48,4 +54,21 @@ def _of_words(s: ArmSituation, fixed: int, most: int) -> Choice:
         + ("" if longest + fixed <= value else "; what is behind the model's last position is outside of all spans"),
         rule="fact",
         flips_when="longer texts",
+    )
+
+
+def _of_encoder(s: ArmSituation) -> Choice:
+    """Lengths are known in the language model's tokens; an encoder's own tokenizer may need more, hardly twice as many.
+
+    A batch is only as long as its longest text, so room that is not needed costs nothing.
+    """
+    most = min(CEILING, s.facts.model.max_positions)
+    value = min(most, -(-(OWN_TOKENS * s.lengths[-1] + SPECIAL) // STEP) * STEP)
+    return Choice(
+        value=value,
+        because=f"{s.facts.model.place} reads {s.facts.model.max_positions} tokens; texts have {s.lengths[-1]} of the "
+        "language model's at most, and are given twice as many",
+        rule="fact",
+        alternatives=(otherwise(most, "the most that is read"),) if value != most else (),
+        flips_when="longer training texts",
     )

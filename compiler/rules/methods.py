@@ -9,12 +9,13 @@ from fewtune.compiler.adaptations import GEOMETRY, TRAITS, felt
 from fewtune.compiler.cost import encoding_seconds
 from fewtune.compiler.feasibility import LATENCY_OVERHEAD, fits, item_seconds, least_bytes
 from fewtune.compiler.memory import limit_bytes
-from fewtune.compiler.plan import PROBES, PROMPTED
+from fewtune.compiler.plan import PROMPTED, REGRESSED
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import ArmIdea, Choice, Situation, cited, otherwise
 from fewtune.compiler.weighing import fires, first, weighed
 from fewtune.compiler.wording import fields, head_pattern
 from fewtune.specs.methods import (
+    ENCODED,
     LOW_RANK,
     METHODS,
     PREFERENCES,
@@ -42,6 +43,7 @@ SWEPT = (
     "demonstrations_by",
     "calibration",
     "pattern_use",
+    "pair_iterations",
 )
 """Pins whose lists make an arm of each value."""
 TRAINED: tuple[MethodName, ...] = (
@@ -52,8 +54,8 @@ LEARNERS: tuple[MethodName, ...] = ("dpo+lora", "dpo+qlora", "orpo+lora", "kto+l
 """Trained methods in the rules' order: for labels, for texts, and for preferences."""
 UNASKED = tuple(
     name
-    for name, (_, moves) in METHODS.items()
-    if moves != "none" and (TRAITS[moves].unasked or (name in PREFERENCES and name not in LEARNERS))
+    for name, (posed, moves) in METHODS.items()
+    if moves != "none" and (TRAITS[moves].unasked or posed in ENCODED or (name in PREFERENCES and name not in LEARNERS))
 )
 """Trained methods that no rule wants: arms where the spec names them."""
 FEW_PAIRS = 5_000
@@ -94,17 +96,23 @@ def left_out(s: Situation, present: Collection[MethodName]) -> dict[MethodName, 
     """Methods that are no arm, with the reason."""
     wanted = s.experiment.methods
     absent: dict[MethodName, Choice] = {}
-    told = {METHODS[method][1] for method in present}
-    # what no rule wants is named once for each adaptation
+    told = {_told(method) for method in present}
+    # what no rule wants is named once for each adaptation, of an encoder once for each formulation
     for method, ruled in _weighed(s).items():
         if method in wanted.exclude:
             absent[method] = Choice(value=False, because="methods.exclude names it", rule="pin")
         elif method not in present and ruled.value:
             absent[method] = Choice(value=False, because="methods.arms writes the arms out", rule="pin")
-        elif method not in present and not (method in UNASKED and METHODS[method][1] in told):
+        elif method not in present and not (method in UNASKED and _told(method) in told):
             absent[method] = ruled
-            told.add(METHODS[method][1])
+            told.add(_told(method))
     return absent
+
+
+def _told(method: MethodName) -> str:
+    """What is said of a method that no rule wants, and not again of the next one."""
+    formulation, adaptation = METHODS[method]
+    return formulation if formulation in ENCODED else adaptation
 
 
 def _weighed(s: Situation) -> dict[MethodName, Choice]:
@@ -256,8 +264,29 @@ def _in_context(s: Situation) -> Choice:
     return _yes("the same labels in the prompt instead of in the weights", first(s, "R-003"))
 
 
+def _tuned_encoder(s: Situation, method: MethodName) -> Choice:
+    """Arms where they are named: the frozen encoder stands in every table already."""
+    formulation, adaptation = METHODS[method]
+    own = s.through(formulation)
+    impossible = _impossible(own, adaptation)
+    if impossible is not None:
+        return impossible
+    if formulation == "setfit" and fires(s, "R-022"):
+        each = s.largest_n / len(s.label_names)
+        because = f"{each:g} labels a class on a processor are its case; it takes minutes where the frozen encoder, "
+        because += "which stands in the table, takes seconds"
+        return _no(because, "R-022", flips_when="methods.include names it")
+    if formulation == "setfit":
+        because = "published for 2 to 16 labels a class on a processor; the frozen encoder stands in the table"
+        return _no(because, "design", flips_when="methods.include names it")
+    return _no("the frozen encoder is the row of its kind; tuning it is an experiment",
+               first(s, "R-001"), flips_when="methods.include names it")  # fmt: skip
+
+
 def _trained(s: Situation, method: MethodName) -> Choice:
     formulation, adaptation = METHODS[method]
+    if formulation in ENCODED:
+        return _tuned_encoder(s, method)
     if formulation == "pattern" and s.verbalizer is None:
         return _no("there is no verbalizer", "R-072")
     lacking = TRAITS[adaptation].lacks(s.facts.model)
@@ -367,7 +396,9 @@ def applies(pin: str, method: MethodName, pins: Pins) -> bool:
     if pin in ("demonstrations", "temperature"):
         return taught or (pin == "demonstrations" and formulation == "in-context")
     if pin == "penalty":
-        return formulation in PROBES
+        return formulation in REGRESSED
+    if pin == "pair_iterations":
+        return formulation == "setfit"
     if pin in GEOMETRY:
         return felt(pin, adaptation)
     if pin == "demonstrations_by":
@@ -419,6 +450,8 @@ def _variants(
 ) -> list[ArmIdea]:
     """One arm for each combination of listed pins and patterns."""
     formulation = METHODS[method][0]
+    if formulation in ENCODED and "targets" not in own:
+        pins = pins.model_copy(update={"targets": None})  # names of the language model's layers
     prompted = formulation in PROMPTED
     known = tuple(use for use in pins.pattern_use or () if use in uses(s, method))
     pins = pins.model_copy(update={"pattern_use": known or None, **({"calibration": None} if s.writes else {})})

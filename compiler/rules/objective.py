@@ -1,7 +1,7 @@
 """What a trained arm learns from: the labels, a teacher, or preferences."""
 
 from fewtune.compiler.situation import ArmSituation, Choice, otherwise
-from fewtune.compiler.weighing import fires
+from fewtune.compiler.weighing import fires, first
 
 ASKS = {
     "R-074": ("soft labels", "an ensemble of patterns would label the texts without labels; not to be had yet"),
@@ -19,6 +19,14 @@ def objective(s: ArmSituation) -> Choice:
             because="the method compares texts: which are preferred is what it learns",
             rule="design",
             alternatives=(otherwise("supervised", "the preferred texts alone; an arm of its own"),),
+            flips_when="another method",
+        )
+    if s.arm.contrastive:
+        return Choice(
+            value="contrastive",
+            because="pairs of texts: whether their labels are the same is what the embeddings learn",
+            rule=first(s, "R-022"),
+            alternatives=(otherwise("supervised", "a classification head on the same encoder; an arm of its own"),),
             flips_when="another method",
         )
     asked = [row for row in ASKS if fires(s, row)]

@@ -16,6 +16,8 @@ def steps(s: RecipeSituation) -> Choice:
     batch = int(s.settled["batch_size"])
     if s.arm.preference is not None:
         return _preferring(s, batch)
+    if s.arm.contrastive:
+        return _pairs(s, batch)
     three = -(-EPOCHS * s.level.train // batch)
     value = max(LEAST, three)
     epochs = value * batch / s.level.train
@@ -47,4 +49,15 @@ def _preferring(s: RecipeSituation, batch: int) -> Choice:
         rule=first(s, "R-121") if value == one else "design",
         alternatives=(otherwise(one, "as published for tens of thousands of pairs"),) if value != one else (),
         flips_when=f"more than {PREFERRING * batch} training examples" if value != one else "fewer examples",
+    )
+
+
+def _pairs(s: RecipeSituation, batch: int) -> Choice:
+    one = -(-s.examples // batch)
+    return Choice(
+        value=one,
+        because=f"one pass over {s.examples} pairs is {one} updates of {batch}",
+        rule=first(s, "R-022"),
+        alternatives=(otherwise(2 * one, "two passes: the same texts in the same pairs once more"),),
+        flips_when="methods.pin.pair_iterations is given, or more labels",
     )

@@ -24,6 +24,21 @@ NOT_LINEAR = frozenset({"gpt2", "gpt_bigcode", "imagegpt"})
 """Architectures whose projections are Conv1D modules."""
 
 
+ENCODERS = frozenset({
+    "bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "mpnet", "deberta-v2",
+})  # fmt: skip
+"""Architectures of encoders that are known to be read as `runtime/train/encoder.py` reads them."""
+ROBERTA = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet"})
+"""Those of them whose positions begin behind the padding's id."""
+ENCODER_BLOCK = re.compile(r"\.layer\.\d+\.")
+HEADS = re.compile(
+    r"(^|\.)(pooler|cls|lm_head|lm_predictions|mask_predictions|discriminator_predictions|generator_\w+|classifier|pre_classifier|"
+    r"vocab_\w+|qa_outputs)\."
+)
+"""Tensors of a checkpoint that are no part of its encoder."""
+POSITION_IDS = "position_ids"
+
+
 def model_folder(model: Model, base: Path, lock: Lock) -> Path | None:
     """Where the model's files are; None for the embedded one, whose facts need no files.
 
@@ -33,29 +48,42 @@ def model_folder(model: Model, base: Path, lock: Lock) -> Path | None:
     if model.is_embedded:
         return None
     if model.path is not None:
-        return _local_folder(model.path, base)
-    locked = lock.models.get(model.place)
+        return _local_folder(model.path, base, "/model/path")
+    return _pulled_folder(f"the model {model.place}", model.place, lock, "/model/name")
+
+
+def encoder_to_tune(model: Model, base: Path, lock: Lock) -> Path | None:
+    """The same of the encoder that arms tune; None for the embedded one.
+
+    Raises:
+        PlanError: as `model_folder`.
+    """
+    if model.embeds_encoder:
+        return None
+    if model.encoder_path is not None:
+        return _local_folder(model.encoder_path, base, "/model/encoder_path")
+    return _pulled_folder(f"the encoder {model.encoder_place}", model.encoder_place, lock, "/model/encoder")
+
+
+def _pulled_folder(what: str, place: str, lock: Lock, pointer: str) -> Path:
+    locked = lock.models.get(place)
     if locked is None or not Path(locked.folder).is_dir():
-        message = f"the model {model.place} is not on this machine"
+        message = f"{what} is not on this machine"
         raise PlanError(
-            Diagnostic(code="E-facts-missing", message=message, pointer="/model/name", remedy="run `fewtune pull SPEC`")
+            Diagnostic(code="E-facts-missing", message=message, pointer=pointer, remedy="run `fewtune pull SPEC`")
         )
     return Path(locked.folder)
 
 
-def _local_folder(text: str, base: Path) -> Path:
+def _local_folder(text: str, base: Path, pointer: str) -> Path:
     folder = (base / text).resolve()
     if not folder.is_dir():
         message = f"there is no folder {text}"
-        raise PlanError(
-            Diagnostic(code="E-file-missing", message=message, pointer="/model/path", remedy="check the path")
-        )
+        raise PlanError(Diagnostic(code="E-file-missing", message=message, pointer=pointer, remedy="check the path"))
     for name in ("config.json", "tokenizer.json"):
         if not (folder / name).is_file():
             remedy = "a model folder has config.json, tokenizer.json and *.safetensors"
-            raise PlanError(
-                Diagnostic(code="E-model", message=f"{text} has no {name}", pointer="/model/path", remedy=remedy)
-            )
+            raise PlanError(Diagnostic(code="E-model", message=f"{text} has no {name}", pointer=pointer, remedy=remedy))
     return folder
 
 
@@ -161,11 +189,69 @@ def _has_template(folder: Path) -> bool:
     return path.exists() and "chat_template" in path.read_text(encoding="utf-8")
 
 
-def linears_of(tensors: dict[str, Tensor]) -> list[Linear]:
+def encoder_facts(model: Model, folder: Path, lock: Lock) -> ModelFacts:
+    """What the compiler asks about an encoder that is to be tuned.
+
+    Raises:
+        PlanError: E-model for what is no encoder of a known architecture, or has damaged weights.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kind = str(config.get("model_type", "unknown"))
+    pointer = "/model/encoder_path" if model.encoder_path else "/model/encoder"
+    if kind not in ENCODERS or "auto_map" in config:
+        known = ", ".join(sorted(ENCODERS))
+        message = f"{model.encoder_place} is no encoder that fewtune tunes ({kind}); known are {known}"
+        remedy = "a decoder goes into model.name or model.path"
+        raise PlanError(Diagnostic(code="E-model", message=message, pointer=pointer, remedy=remedy))
+    tensors = {name: one for name, one in tensors_of(folder).items() if not HEADS.search(name)}
+    tensors = {name: one for name, one in tensors.items() if not name.endswith(POSITION_IDS)}
+    linears = linears_of(tensors, ENCODER_BLOCK)
+    if not linears:
+        raise unreadable(folder, "its blocks have no linear layers that are known by name")
+    hidden, layers, heads = (_size_of(config, *names) for names in (
+        ("hidden_size", "dim"), ("num_hidden_layers", "n_layers"), ("num_attention_heads", "n_heads")))  # fmt: skip
+    positions = _size_of(config, "max_position_embeddings")
+    locked = lock.models.get(model.encoder_place)
+    _, tokenizer_hash = tokenizer_of(folder)
+    return ModelFacts(
+        place=model.encoder_place,
+        source="path" if model.encoder_path else "hub",
+        revision=locked.revision if locked else None,
+        architecture=kind,
+        weights_hash=weights_hash(folder),
+        tokenizer_hash=tokenizer_hash,
+        parameters=sum(_size(tensor) for tensor in tensors.values()),
+        embedding_parameters=sum(
+            _size(one) for name, one in tensors.items() if "embeddings" in name and len(one.shape) == 2
+        ),
+        hidden=hidden,
+        layers=layers,
+        heads=heads,
+        kv_heads=heads,
+        intermediate=_size_of(config, "intermediate_size", "hidden_dim"),
+        vocabulary=_size_of(config, "vocab_size"),
+        max_positions=positions - (int(config.get("pad_token_id") or 0) + 1 if kind in ROBERTA else 0),
+        biases=sum(_size(one) for name, one in tensors.items() if name.endswith(".bias")),
+        norms=sum(_size(one) for name, one in tensors.items() if NORM.search(name)),
+        tied=True,
+        instruct=False,
+        linears=tuple(linears),
+        stored_bytes=sum(tensor.end - tensor.start for tensor in tensors.values()),
+        word_tokens={},
+        pattern_tokens={},
+    )  # fmt: skip
+
+
+def _size_of(config: dict[str, Any], *names: str) -> int:
+    """A size by the first of its names that a configuration has."""
+    return int(next(config[name] for name in names if name in config))
+
+
+def linears_of(tensors: dict[str, Tensor], block: re.Pattern[str] = BLOCK) -> list[Linear]:
     """The linear layers of the blocks, by their own names; (d_out, d_in) is their stored shape."""
     found: dict[tuple[str, int, int], int] = defaultdict(int)
     for name, tensor in tensors.items():
-        if BLOCK.search(name) and name.endswith(".weight") and len(tensor.shape) == 2:
+        if block.search(name) and name.endswith(".weight") and len(tensor.shape) == 2:
             found[name.split(".")[-2], tensor.shape[1], tensor.shape[0]] += 1
     return [
         Linear(name=name, d_in=d_in, d_out=d_out, count=count) for (name, d_in, d_out), count in sorted(found.items())

@@ -10,13 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from fewtune.compiler.facts import DataFacts, Facts, ModelFacts
-from fewtune.runtime.folders import embedded_folder
+from fewtune.runtime.folders import embedded_folder, encoder_folder
 from fewtune.runtime.job import Corpus
 from fewtune.runtime.lock import Lock, read_lock
 from fewtune.runtime.memo import keep, recall, stamp
 from fewtune.runtime.probe.data import corpus, data_facts, files, read
 from fewtune.runtime.probe.device import device_facts, weather
-from fewtune.runtime.probe.model import embedded_shape, model_facts, model_folder
+from fewtune.runtime.probe.model import embedded_shape, encoder_facts, encoder_to_tune, model_facts, model_folder
 from fewtune.runtime.tokens import counter, tokenizer_of
 from fewtune.specs.data import pointer_of
 from fewtune.specs.diagnostic import Diagnostic, PlanError
@@ -38,6 +38,8 @@ class Probed:
     """Split -> hash of its data file."""
     model_folder: Path
     """Where the model's files are (or, for the embedded one, will be once it is pulled)."""
+    tuned_encoder: Path
+    """The same of the encoder that arms tune."""
     lock: Lock
 
     @cached_property
@@ -75,10 +77,29 @@ def probe(experiment: Experiment, base: Path, workspace: Path) -> Probed:
     folder = model_folder(experiment.model, base, lock)
     contents = _contents(paths)
     data, model = _measured(experiment, paths, contents, folder, lock)
+    own = encoder_to_tune(experiment.model, base, lock)
+    encoder = None if own is None else _encoder(experiment, own, lock)
     device = device_facts()
     device = device.model_copy(update={"pace": lock.evidence.pace(device.name)})
-    facts = Facts(data=data, model=model, device=device, weather=weather(workspace), adopted=lock.evidence)
-    return Probed(facts, experiment, paths, contents, folder or embedded_folder(), lock)
+    facts = Facts(
+        data=data, model=model, encoder=encoder, device=device, weather=weather(workspace), adopted=lock.evidence
+    )  # fmt: skip
+    return Probed(facts, experiment, paths, contents, folder or embedded_folder(), own or encoder_folder(), lock)
+
+
+def _encoder(experiment: Experiment, folder: Path, lock: Lock) -> ModelFacts:
+    """The facts of the encoder to be tuned: recalled where its files are as they were."""
+    files = stamp(sorted(path for path in folder.iterdir() if path.is_file()))
+    key = [MEASURES, experiment.model.model_dump(mode="json"), files, lock.model_dump(mode="json", include={"models"})]
+    known = recall("encoder", key)
+    if known is not None:
+        try:
+            return ModelFacts.model_validate_json(known)
+        except ValidationError:
+            pass  # of another version, or damaged: measured again
+    found = encoder_facts(experiment.model, folder, lock)
+    keep("encoder", key, found.model_dump_json())
+    return found
 
 
 def _contents(paths: dict[str, Path]) -> dict[str, str]:

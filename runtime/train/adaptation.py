@@ -64,10 +64,9 @@ def initial(base: Base, arm: Arm, labels: int, seed: int) -> dict[str, Tensor]:
     """The tensors that training starts from: a new head first, then the adaptation's, all from one generator."""
     generator = torch.Generator().manual_seed(seed)
     values: dict[str, Tensor] = {}
-    if arm.formulation == "head":
-        width = base.model.get_output_embeddings().weight.shape[1]
+    if arm.headed:
         deviation = getattr(base.model.config, "initializer_range", STANDARD_DEVIATION)
-        values[score_key(arm)] = torch.empty(labels, width).normal_(0.0, deviation, generator=generator)
+        values[score_key(arm)] = torch.empty(labels, base.width).normal_(0.0, deviation, generator=generator)
     return values | kind(arm).initial(base, arm, generator)
 
 
@@ -96,8 +95,10 @@ def tuned(base: Base, arm: Arm, tokens: Sequence[int], tensors: Mapping[str, Ten
         tensors: what `moving` made or `restored` read; empty for an arm that moves nothing.
     """
     placed = kind(arm).placed(base, arm, tensors) if arm.trained else Placed(base.model, base.reader(base.model))
-    if arm.formulation == "head":
+    if arm.headed:
         readout = head_readout(tensors[score_key(arm)])
+    elif arm.encoded:
+        readout = embedding_readout
     else:
         readout = word_readout(placed.model, arm, tokens, base.device)
     return Tuned(placed.reader, readout, base.shares_beginnings)
@@ -106,6 +107,11 @@ def tuned(base: Base, arm: Arm, tokens: Sequence[int], tensors: Mapping[str, Ten
 def head_readout(head: Tensor) -> Readout:
     """Hidden state times a new head."""
     return lambda hidden: nn.functional.linear(hidden.to(_wide(hidden)), head.to(_wide(hidden)))
+
+
+def embedding_readout(hidden: Tensor) -> Tensor:
+    """The representation itself, for what compares texts."""
+    return hidden
 
 
 def word_readout(model: Any, arm: Arm, tokens: Sequence[int], device: torch.device) -> Readout:
@@ -143,8 +149,12 @@ def saved(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
 
 def restored(base: Base, arm: Arm, state: bytes) -> dict[str, nn.Parameter]:
     """The tensors of a state, in the precision in which they were evaluated."""
+    return placed_on(base, arm, load(state))
+
+
+def placed_on(base: Base, arm: Arm, tensors: Mapping[str, Tensor]) -> dict[str, nn.Parameter]:
+    """Tensors of a state where the base is, in its precision; a head in its own."""
     score = score_key(arm)
-    tensors: dict[str, Tensor] = load(state)
     return {
         name: nn.Parameter(value.to(base.device, None if name == score else base.dtype), requires_grad=False)
         for name, value in tensors.items()

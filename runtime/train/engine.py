@@ -26,8 +26,10 @@ THREAD_SETTINGS = {"GOMP_SPINCOUNT": "1000000", "TOKENIZERS_PARALLELISM": "false
 halves the rate on virtual machines, where waking is slow; spinning beside a busy neighbour is what `Threads` avoids."""
 
 
-KINDS = {"majority": "words", "tfidf": "words", "lead": "lead", "encoder": "encoder", "probe": "probe",
-         "unigram": "unigram"}  # fmt: skip
+KINDS = {
+    "majority": "words", "tfidf": "words", "lead": "lead", "encoder": "encoder", "probe": "probe",
+    "unigram": "unigram", "encoder-head": "encoder-tuner", "setfit": "encoder-tuner",
+}  # fmt: skip
 """Formulation -> the method that fits it, where it is not the tuner."""
 
 
@@ -121,7 +123,7 @@ class Engine:
 
     def _measured(self, fitted: Fitted, job: Job, pulse: Pulse) -> Fitted:
         """The fit with what the language model can still do beside the task, in the state as saved."""
-        if job.fit is None or not job.fit.general or not job.arm.trained:
+        if job.fit is None or not job.fit.general or not job.arm.trained or job.arm.encoded:
             return fitted
         return replace(fitted, general=self._tuner.general(job, fitted.state, pulse))
 
@@ -163,6 +165,8 @@ class Engine:
             return self._lead()
         if kind == "unigram":
             return self._unigram()
+        if kind == "encoder-tuner":
+            return self._encoder_tuner()
         return self._encoder() if kind == "encoder" else self._probe()
 
     def _bag_of_words(self) -> Method:
@@ -185,6 +189,12 @@ class Engine:
         from fewtune.runtime.train.sentences import Sentences
 
         return Probe(self.corpus, lambda: Sentences(Path(self.model.encoder), self.corpus, self.device, self._threads))
+
+    def _encoder_tuner(self) -> Method:
+        from fewtune.runtime.train.encoder_tuner import EncoderTuner
+
+        folder = Path(self.model.tuned_encoder or self.model.encoder)
+        return EncoderTuner(folder, self.corpus, self.device, self._threads)
 
     def _probe(self) -> Method:
         from fewtune.runtime.train.probe import Probe

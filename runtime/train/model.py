@@ -60,6 +60,11 @@ class Base:
     shares_beginnings: bool
     """A beginning that rows share may be read once."""
 
+    @property
+    def width(self) -> int:
+        """Numbers of what a head reads."""
+        return int(self.model.get_output_embeddings().weight.shape[1])
+
     def view(self, moved: Mapping[str, Tensor]) -> Any:
         """A second tree of modules over the same tensors; parameters named in `moved` are replaced.
 

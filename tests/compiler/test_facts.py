@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from situations import CPU, LLAMA_7B, OPT_125M, SMALL, facts, relabelled, with_model, with_split
 
+from fewtune.compiler.encoder import EMBEDDED
 from fewtune.compiler.facts import Facts, ModelFacts, Weather
 from fewtune.compiler.fingerprint import canonical, fingerprint, seed
 
@@ -43,6 +44,7 @@ IDENTITY: dict[str, Callable[[Facts], Facts]] = {
         data=f.data.model_copy(update={"labels": ("a", "b", "c", "d")}), model=f.model, device=f.device
     ),
     "the device": lambda f: Facts(data=f.data, model=f.model, device=CPU.model_copy(update={"cores": 64})),
+    "an encoder of one's own": lambda f: Facts(data=f.data, model=f.model, encoder=EMBEDDED, device=f.device),
 }
 
 

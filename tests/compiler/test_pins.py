@@ -48,6 +48,7 @@ PINNED: dict[str, tuple[Any, str, Any]] = {
     "pattern_use": ("search", "/pattern_use", "search"),
     "penalty": (1.0, "/recipes/0/penalty", 1.0),
     "max_new_tokens": (40, "/generation/max_new_tokens", 40),
+    "pair_iterations": (5, "/recipes/0/pair_iterations", 5),
 }
 
 SPECIAL = {
@@ -55,6 +56,7 @@ SPECIAL = {
     "demonstrations": "in-context", "penalty": "probe", "max_new_tokens": "generate+lora", "width": "pattern+adapter",
     "placement": "pattern+adapter", "virtual_tokens": "pattern+prefix", "top_layers": "head+top",
     "layer_decay": "head+top", "beta": "dpo+lora", "reward_margin": "simpo+lora", "odds_weight": "orpo+lora",
+    "pair_iterations": "setfit",
 }  # fmt: skip
 """Pin -> a method that takes it, where LoRA does not."""
 

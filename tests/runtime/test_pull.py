@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from project import fewtune, write_csv
-from tiny import tiny_model, tiny_rows
+from tiny import tiny_encoder, tiny_model, tiny_rows
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -58,6 +58,30 @@ def test_plan_asks_for_pull_and_pull_writes_the_lock(place: Path) -> None:
     plan = run(place, "plan", "spec.json")
     assert plan["status"] == 0, plan
     assert plan["data"]["facts"]["rows"] == {"test": 10, "train": 40}  # type: ignore[index]
+
+
+def test_an_encoder_is_pulled_and_locked_beside_the_model(place: Path) -> None:
+    snapshot = place / "hub" / "models--org--encoder" / "snapshots" / REVISION
+    tiny_encoder(snapshot, architecture="roberta")
+    (place / "hub" / "models--org--encoder" / "refs").mkdir()
+    (place / "hub" / "models--org--encoder" / "refs" / "main").write_text(REVISION)
+    spec = json.loads((place / "spec.json").read_text())
+    spec["model"]["encoder"], spec["methods"]["arms"] = "org/encoder", [{"method": "setfit"}]
+    spec["methods"]["exclude"] = ["encoder", "probe"]
+    (place / "spec.json").write_text(json.dumps(spec))
+    assert run(place, "pull", "spec.json")["status"] == 0
+    lock = json.loads((place / "fewtune.lock").read_text())
+    assert {name: entry["revision"] for name, entry in lock["models"].items()} == dict.fromkeys(
+        ("org/tiny", "org/encoder"), REVISION
+    )
+    assert not (place / "cache" / "models" / "all-minilm-l6-v2").exists()  # no arm reads with it
+    plan = run(place, "plan", "spec.json")
+    assert plan["status"] == 0, plan
+    assert plan["data"]["facts"]["encoder"] == "org/encoder"  # type: ignore[index]
+    spec["model"]["encoder"] = "org/tiny"
+    (place / "spec.json").write_text(json.dumps(spec))
+    pulled = run(place, "pull", "spec.json")
+    assert pulled["diagnostics"][0]["code"] == "E-model"  # type: ignore[index]
 
 
 def test_pulled_things_need_no_network_and_no_library(place: Path) -> None:

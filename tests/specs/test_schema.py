@@ -49,7 +49,7 @@ FULL: dict[str, Any] = {
         "label_budget": {"per_class": [8, 16]},
         "ood": {"mail": {"path": "m.csv"}},
     },
-    "model": {"name": "facebook/opt-125m", "revision": "abc", "precision": "fp32"},
+    "model": {"name": "facebook/opt-125m", "revision": "abc", "precision": "fp32", "encoder": "roberta-base"},
     "constraints": {
         "gpu_memory": "24 GB", "gpu_hours": "2 h", "wall_time": "300 s", "trials": 100, "disk": "5 GB",
         "latency": "50 ms", "deployments": 3, "forgetting": 0.1, "ood": True,
@@ -60,7 +60,8 @@ FULL: dict[str, Any] = {
         "pin": {
             "rank": [4, 8], "alpha": 16, "targets": ["q_proj"], "schedule": "cosine", "warmup_ratio": 0.1,
             "weight_decay": 0.1, "max_grad_norm": 1, "batch_size": 8, "steps": 100, "demonstrations": [4],
-            "early_stopping": False, "demonstrations_by": ["balanced", "nearest"], "calibration": "contextual",
+            "pair_iterations": [5], "early_stopping": False, "demonstrations_by": ["balanced", "nearest"],
+            "calibration": "contextual",
             "pattern_use": ["each", "search", "ensemble"],
         },
         "arms": [{"name": "mine", "method": "pattern+lora", "learning_rate": 1e-4, "epochs": 3}],

@@ -73,7 +73,8 @@ class Own:
 def _used(model: Any, arm: Arm) -> Iterator[tuple[str, nn.Parameter]]:
     """All parameters that the arm's answer depends on: with a head, an untied output embedding is none of them."""
     output, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    idle = {id(parameter) for parameter in output.parameters() if parameter is not embedding.weight}
+    last = () if output is None else output.parameters()  # an encoder has none
+    idle = {id(parameter) for parameter in last if parameter is not embedding.weight}
     for name, parameter in model.named_parameters():
         if arm.formulation != "head" or id(parameter) not in idle:
             yield name, parameter
