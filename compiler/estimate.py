@@ -19,7 +19,7 @@ from fewtune.compiler.encoder import ENCODER, network
 from fewtune.compiler.facts import ModelFacts, SplitFacts
 from fewtune.compiler.halving import share, spans
 from fewtune.compiler.memory import HEADROOM, Load, element_bytes, limit_bytes, peak_bytes
-from fewtune.compiler.packing import Key, Shape, alone, key, packing
+from fewtune.compiler.packing import Key, Shape, alone, key, packing, workers
 from fewtune.compiler.plan import PROBES, Arm, ArmCost, Level, Packing, Range
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 from fewtune.compiler.wording import CONTENT_FREE
@@ -114,7 +114,9 @@ class Costing:
             tokens=texts * each, trainable=self.trainable[arm.name], slots=slots,
             masked=arm.masked, depth=arm.depth(self._network(arm).layers), recorded=not arm.encoded,
         )  # fmt: skip
-        steps = recipe.steps + recipe.pretraining_steps  # of which trials on one worker share the latter
+        trainings = self.runs(arm) * (s.folds or 1)
+        once = min(1.0, workers(s.facts.device) / trainings)  # what comes before is done once on each worker
+        steps = recipe.steps + once * recipe.pretraining_steps
         seconds = searched + steps * step / slots + self._teacher_seconds(arm, level)
         if recipe.penalty:
             seconds += REGRESSION_SECONDS + self.score_seconds(arm, level.train, self.mean_train)

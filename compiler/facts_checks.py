@@ -276,11 +276,21 @@ def _across(s: Situation) -> Iterator[Diagnostic]:
     train, facts = s.facts.data.train, s.facts
     own = set(train.groups)
     for name, split in facts.data.splits.items():
-        shared = [number for number, group in enumerate(split.groups, 1) if group in own]
-        if shared and name != "train":
-            message = f"{len(shared)} text(s) of {split.place} are in {train.place}, too ({_rows(shared)})"
-            remedy = "these are not sampled for training" if name not in WITHOUT_LABELS else None
-            yield finding("W-duplicate-across-splits", message, pointer_of(name), remedy=remedy)
+        if name == "train":
+            continue
+        apart = {name: other for name, other in facts.data.splits.items() if name not in ("train", *WITHOUT_LABELS)}
+        others = (
+            apart if name in WITHOUT_LABELS else {"train": train}
+        )  # texts of the task may be the labelled ones, too
+        for other in others.values():
+            known = own if other is train else set(other.groups)
+            shared = [number for number, group in enumerate(split.groups, 1) if group in known]
+            if shared:
+                message = f"{len(shared)} text(s) of {split.place} are in {other.place}, too ({_rows(shared)})"
+                remedy = (
+                    "these are left out (R-095)" if name in WITHOUT_LABELS else "these are not sampled for training"
+                )
+                yield finding("W-duplicate-across-splits", message, pointer_of(name), remedy=remedy)
     validation = facts.data.splits.get("validation")
     if validation is not None:
         yield from _looks_ahead(validation, facts)

@@ -15,6 +15,7 @@ from fewtune.compiler.plan import PROMPTED, REGRESSED, Arm
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import Situation
+from fewtune.specs.data import pointer_of
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, ArmPin, Pins, Preference
 
@@ -63,6 +64,14 @@ def _truncation(resolution: Resolution) -> Iterator[Diagnostic]:
         if long > 0.05 * len(facts.data.train):
             message = f"{long} of {len(facts.data.train)} training texts are cut to {limit} tokens"
             yield finding("W-truncated", message, "/data/train", remedy="shorter texts say the same, if you have them")
+        for split in facts.data.evaluated:
+            long = sum(tokens + fixed > limit for tokens in split.tokens)
+            if long > 0.05 * len(split):
+                message = (
+                    f"{long} of {len(split)} texts of {split.place} are cut to {limit} tokens, which training needs"
+                )
+                remedy = "training texts as long as these, or shorter ones here"
+                yield finding("W-truncated", message, pointer_of(split.name), remedy=remedy)
         yield from _cut_targets(resolution.situation, resolved.arm)
 
 

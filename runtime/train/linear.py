@@ -42,6 +42,7 @@ class Linear:
 def separate(features: Any, sets: Sequence[Sequence[int]], kinds: int, penalty: float = 1.0) -> Linear:
     """A logistic regression for each label against all others (one-vs-rest); logits are each label's by itself.
 
+    Rows weigh as much as they are rare: with few rows a label would else stay below a probability of 0.5 everywhere.
     A label that no row has, or every row, is never given, or always.
 
     Args:
@@ -56,7 +57,7 @@ def separate(features: Any, sets: Sequence[Sequence[int]], kinds: int, penalty: 
         if len(set(own)) < 2:
             intercept[label] = np.inf if own[0] else -np.inf
             continue
-        both = logistic(features, own, 2, penalty)  # the first one's logit is 0
+        both = logistic(features, own, 2, penalty, balanced=True)  # the first one's logit is 0
         coefficients[label], intercept[label] = both.coefficients[1], both.intercept[1]
     return Linear(coefficients, intercept)
 
@@ -92,7 +93,9 @@ def frequencies(labels: Sequence[int], kinds: int, features: int) -> Linear:
     return Linear(np.zeros((kinds, features)), intercept)
 
 
-def logistic(features: Any, labels: Sequence[int], kinds: int, penalty: float = 1.0) -> Linear:
+def logistic(
+    features: Any, labels: Sequence[int], kinds: int, penalty: float = 1.0, *, balanced: bool = False
+) -> Linear:
     """Logistic regression with an L2 penalty (scikit-learn's, lbfgs); label frequencies where there is one label.
 
     Args:
@@ -100,12 +103,14 @@ def logistic(features: Any, labels: Sequence[int], kinds: int, penalty: float = 
         labels: of each row.
         kinds: how many labels the task has.
         penalty: scikit-learn's 1 / C.
+        balanced: whether rows weigh as much as their label is rare.
     """
     if len(set(labels)) < 2:
         return frequencies(labels, kinds, features.shape[1])
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=1.0 / penalty, max_iter=ITERATIONS).fit(features, labels)
+    weight = "balanced" if balanced else None
+    fitted = LogisticRegression(C=1.0 / penalty, max_iter=ITERATIONS, class_weight=weight).fit(features, labels)
     weights, bias = fitted.coef_, fitted.intercept_
     if len(fitted.classes_) == 2:  # scikit-learn keeps one row: the second label's logit, the first one's being 0
         weights, bias = np.vstack([np.zeros_like(weights), weights]), np.array([0.0, bias[0]])

@@ -162,10 +162,10 @@ def clash(given: Facts, row: int, original: int, *, same_label: bool = False) ->
     return twins(torn, "train", {row: original})
 
 
-def shared(given: Facts, name: str, row: int = 3) -> Facts:
-    """A row of the split has the text of a training row."""
+def shared(given: Facts, name: str, row: int = 3, of: str = "train") -> Facts:
+    """A row of the split has the text of a training row, or of another split's."""
     groups = list(given.data.splits[name].groups)
-    groups[row] = given.data.train.groups[5]
+    groups[row] = given.data.splits[of].groups[5]
     return with_split(given, name, groups=tuple(groups))
 
 
@@ -190,7 +190,9 @@ BY_FACTS: list[tuple[str, Callable[[Facts], Facts], Callable[[Facts], Facts]]] =
     ("W-label-conflict", lambda f: clash(f, 8, 3), lambda f: clash(f, 8, 3, same_label=True)),
     ("W-duplicate-across-splits", lambda f: shared(f, "test"), lambda f: f),
     ("W-duplicate-across-splits", lambda f: shared(f, "blogs"), lambda f: f),
-    ("W-duplicate-across-splits", lambda f: shared(f, "unlabelled"), lambda f: f),
+    ("W-duplicate-across-splits", lambda f: shared(f, "unlabelled", of="test"), lambda f: shared(f, "unlabelled")),
+    ("W-duplicate-across-splits", lambda f: shared(f, "unlabelled", of="blogs"), lambda f: f),
+    ("W-truncated", lambda f: with_split(f, "blogs", tokens=(600,) * 40), lambda f: f),
     ("E-validation-is-test", lambda f: validated(f, 1.0), lambda f: validated(f, 0.5)),
     ("W-duplicate-across-splits", lambda f: validated(f, 0.5), lambda f: validated(f, 0.0)),
 ]  # fmt: skip

@@ -88,7 +88,9 @@ def test_one_against_the_rest_is_scikit_learns() -> None:
     features = rng.normal(size=(40, 5))
     sets = [[label for label in range(3) if features[row, label] + rng.normal() > 0] for row in range(40)]
     wanted = np.array([[int(label in each) for label in range(3)] for each in sets])
-    oracle = OneVsRestClassifier(LogisticRegression(C=0.5, max_iter=1000)).fit(features, wanted)
+    oracle = OneVsRestClassifier(LogisticRegression(C=0.5, max_iter=1000, class_weight="balanced")).fit(
+        features, wanted
+    )
     np.testing.assert_allclose(
         separate(features, sets, 3, 2.0).shares(features), oracle.predict_proba(features), atol=1e-6
     )
