@@ -180,11 +180,13 @@ def _ruled_writing(s: Situation) -> dict[MethodName, Choice]:
 
 
 def _ruled_preferring(s: Situation) -> dict[MethodName, Choice]:
-    """The same where preferences are learnt: the base as the measure, then DPO and ORPO on pairs, KTO on signals."""
+    """The same where preferences are learnt: the base as the measure, then by pairs, or KTO on signals."""
     ruled: dict[MethodName, Choice] = {"zero-shot": _zero_shot(s)}
-    for method in LEARNERS:
-        ruled[method] = _preferring(s, method)
-    ruled["generate+lora"] = _impossible(s, "lora") or _imitating(s)
+    for method in learners(s):
+        if method == "generate+lora":
+            ruled[method] = _impossible(s, "lora") or _imitating(s)
+        else:
+            ruled[method] = _preferring(s, method)
     for method in METHODS:
         if method not in ruled and suits(method, "preference"):
             because = "a low-rank update leaves the base as the reference that it is held to"
@@ -217,9 +219,19 @@ def _preferring(s: Situation, method: MethodName) -> Choice:
                "methods.include names it")  # fmt: skip
 
 
+def learners(s: Situation) -> tuple[MethodName, ...]:
+    """What preferences are learnt by, in the rules' order: of few pairs supervision teaches most."""
+    if s.preferences == "pairs" and fires(s, "M-005"):
+        return ("generate+lora", *LEARNERS)
+    return (*LEARNERS, "generate+lora")
+
+
 def _imitating(s: Situation) -> Choice:
     if s.preferences == "signals":
         return _no("it would learn the texts that were not liked, too", "fact", "pairs")
+    if fires(s, "M-005"):
+        because = f"{s.largest_n} pairs: their better texts, learnt as they are, taught more than comparing both did"
+        return _yes(because, "M-005")
     return _yes("supervised on the preferred texts alone: what preferences must beat", "design")
 
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from fewtune.compiler.adopted import Behind, Win
-from fewtune.compiler.rules.methods import LEARNERS, TRAINED, WRITERS
+from fewtune.compiler.rules.methods import TRAINED, WRITERS, learners
 from fewtune.compiler.situation import Choice, Situation, otherwise
 from fewtune.specs.methods import METHODS, MethodName
 
@@ -21,7 +21,7 @@ def preferred(s: Situation) -> Choice:
     """
     wins = defaultdict[MethodName, list[Win]](list)
     for win in s.facts.adopted.wins:
-        if _speaks(win, s) and _overturned(win):
+        if _speaks(win, s) and _overturned(win, s):
             wins[win.method].append(win)
     if not wins:
         adopted = "nothing that was adopted overturns it" if s.facts.adopted.wins else "nothing was adopted"
@@ -30,8 +30,8 @@ def preferred(s: Situation) -> Choice:
             flips_when="`fewtune evidence adopt`, after runs with a later method of the order ahead of an earlier one",
         )  # fmt: skip
     method = max(wins, key=lambda name: (len(wins[name]), max(win.mean for win in wins[name])))
-    best = max(wins[method], key=lambda win: max(other.low for other in _overturned(win)))
-    over = max(_overturned(best), key=lambda other: other.low)
+    best = max(wins[method], key=lambda win: max(other.low for other in _overturned(win, s)))
+    over = max(_overturned(best, s), key=lambda other: other.low)
     open_still = f"; undecided against {', '.join(best.undecided)}" if best.undecided else ""
     return Choice(
         value=method,
@@ -49,15 +49,15 @@ def _speaks(win: Win, s: Situation) -> bool:
     return same and win.n / NEAR <= s.largest_n <= win.n * NEAR and win.method not in s.experiment.methods.exclude
 
 
-def _overturned(win: Win) -> list[Behind]:
+def _overturned(win: Win, s: Situation) -> list[Behind]:
     """What the rules would put before the winner."""
     if win.method in MEASURES:
         return []
-    place = _place(win.method)
-    return [other for other in win.behind if other.method not in MEASURES and _place(other.method) < place]
+    place = _place(win.method, s)
+    return [other for other in win.behind if other.method not in MEASURES and _place(other.method, s) < place]
 
 
-def _place(method: MethodName) -> int:
+def _place(method: MethodName, s: Situation) -> int:
     """A method's place in the rules' order: what is trained first, then what trains nothing, the last ones before."""
-    trained = (*LEARNERS, *TRAINED, *WRITERS)
+    trained = tuple(dict.fromkeys((*learners(s), *TRAINED, *WRITERS)))
     return [*trained, *(name for name in reversed(METHODS) if name not in trained)].index(method)

@@ -47,6 +47,9 @@ def make_preferring(folder: Path, *, signals: bool = False, test: int = 10, n: i
     return Project(folder, {**spec, **tables})
 
 
+DPO = "dpo + LoRA r=8"
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     methods = {"include": ["simpo+lora", "kto+lora"], "pin": {"steps": 10, "learning_rate": 1e-2}}
@@ -64,9 +67,9 @@ def test_columns_arms_and_metric_are_found(project: Project) -> None:
     assert plan.facts.columns == {"text": "prompt", "target": "chosen", "rejected": "rejected"}
     assert plan.facts.fields == {"text": "prompt"}
     assert plan.metric == "preference_accuracy"
-    methods = ["zero-shot", "dpo+lora", "orpo+lora", "kto+lora", "simpo+lora", "generate+lora"]
+    methods = ["zero-shot", "generate+lora", "dpo+lora", "orpo+lora", "kto+lora", "simpo+lora"]
     assert [arm.method for arm in plan.arms] == methods
-    assert [arm.objective for arm in plan.arms] == ["supervised", *["preference"] * 4, "supervised"]
+    assert [arm.objective for arm in plan.arms] == ["supervised"] * 2 + ["preference"] * 4
 
 
 def test_every_way_learns_what_is_preferred(project: Project) -> None:
@@ -84,7 +87,7 @@ def test_every_way_learns_what_is_preferred(project: Project) -> None:
     assert board["zero-shot", "margin"] == (0.0, pytest.approx(0, abs=1e-6), pytest.approx(0, abs=1e-6))
     found = results(project.workspace)
     assert found.verdict is not None
-    assert found.verdict.chosen == "dpo + LoRA r=8"
+    assert found.verdict.chosen == "generate + LoRA r=8"
 
 
 def test_each_item_has_its_scores(project: Project) -> None:
@@ -126,12 +129,12 @@ def test_a_second_apply_starts_nothing_and_another_worse_text_trains_again(tmp_p
 
 @pytest.mark.parametrize("merged", [False, True])
 def test_predict_and_the_exported_script_write_the_same(project: Project, merged: bool, tmp_path: Path) -> None:
-    found = predict_source(project.workspace, str(project.folder / "test.csv"), precision="fp32")
+    found = predict_source(project.workspace, str(project.folder / "test.csv"), arm=DPO, precision="fp32")
     texts = [row[-1] for row in found.rows(probabilities=True)]
     assert len(texts) == 10
     assert any(texts)
     folder = tmp_path / "model"
-    made = export_folder(project.workspace, folder, merged=merged)
+    made = export_folder(project.workspace, folder, merged=merged, arm=DPO)
     assert "predict.py" in made["files"]
     card = (folder / "README.md").read_text()
     assert "preference_accuracy" in card
