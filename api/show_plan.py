@@ -33,7 +33,8 @@ GENERAL = (
 )
 """Decisions of the whole experiment, in the order of reading."""
 QUIET = ("method", "micro_batch", "patience", "max_grad_norm", "weight_decay", "model_seeds", "folds",
-         "objective", "regularisation", "sampling", "model")  # fmt: skip
+         "objective", "regularisation", "sampling", "model", "pattern_use", "demonstrations_by",
+         "calibration")  # fmt: skip
 """Shown by `explain`, or elsewhere in the plan, and left out of the short table unless they are pinned or cut."""
 MOST_ARMS, FEW_ARMS = 40, 8
 """Arms that the table lists; arms that a line names."""

@@ -181,10 +181,10 @@ def _stage_seconds(costing: Costing, expanded: Expanded) -> dict[str, float]:
     sizes = {trial.id: trial.n for trial in expanded.trials}
 
     @cache
-    def seconds(kind: StageKind, name: str, n: int, split: str | None) -> float:
+    def seconds(kind: StageKind, name: str, n: int, split: str | None, first: bool) -> float:
         arm, level = arms[name], levels.get(n, s.levels[-1])
         if kind != "evaluate":
-            return round(costing.fit_seconds(arm, level), 3)
+            return round(costing.fit_seconds(arm, level) + (costing.general_seconds(arm) if first else 0.0), 3)
         own = s.facts.data.splits.get(split or "")
         if own is not None and split != "validation":
             return round(costing.split_seconds(arm, own), 3)
@@ -194,7 +194,13 @@ def _stage_seconds(costing: Costing, expanded: Expanded) -> dict[str, float]:
         return round(costing.score_seconds(arm, rows, costing.mean_train), 3)
 
     return {
-        stage.id: seconds(stage.kind, stage.arm, sizes.get(stage.trial or "", 0), stage.split)
+        stage.id: seconds(
+            stage.kind,
+            stage.arm,
+            sizes.get(stage.trial or "", 0),
+            stage.split,
+            stage.fold is None or (s.folds is not None and stage.fold == 0),
+        )
         for stage in expanded.stages
         if stage.arm is not None
     }

@@ -67,6 +67,11 @@ PADDING = 1.12
 """Tokens computed for each real one in a training batch."""
 FOUR_BITS = 1.4
 """Times as long as on a base in 16 bit, for dequantising at each pass: 1.29 and 1.39 are published (R-145)."""
+DECOMPOSED = 10.0
+"""Times that DoRA reads the blocks' weights in a step, for the length of each output's weights: LoRA took 2.6 s and it
+3.1 s a step with 135M in fp32 and AVX2 (tests/bench/methods_agnews.md)."""
+GENERAL_TOKENS = 700
+"""Tokens of the fixed text by which forgetting is measured after each training."""
 LOWEST, HIGHEST = 0.1, 1e7
 """GFLOP/s that a device may have."""
 START = {"in-process": 7.0, "ray": 16.0}
@@ -146,6 +151,9 @@ def step_seconds(
     backward = (4.0 if adaptation in ("full", "top") else 2.0) * depth
     flops = (2.0 + backward) * model.block_parameters * tokens * PADDING
     alone = flops / rates(device, precision).train * slower(adaptation)
+    if adaptation == "dora":
+        width = 2 if precision == "bf16" else 4
+        alone += DECOMPOSED * width * model.block_parameters / BYTES_A_SECOND[device.kind]
     if device.kind == "cuda":
         products = alone * slots
         fixed, wide = CUDA_BETWEEN
@@ -201,6 +209,12 @@ def rate_of(
 def scoring_seconds(model: ModelFacts, device: DeviceFacts, precision: Precision, tokens: float) -> float:
     """Seconds of forward passes over so many tokens, sorted by length."""
     return forward_flops(model, tokens * 1.03) / rates(device, precision).forward + 0.05
+
+
+def general_seconds(model: ModelFacts, device: DeviceFacts, precision: Precision) -> float:
+    """Seconds of reading the fixed text of general ability, with the logits of the whole vocabulary."""
+    logits = 2.0 * model.hidden * model.vocabulary * GENERAL_TOKENS
+    return (forward_flops(model, GENERAL_TOKENS) + logits) / rates(device, precision).forward
 
 
 def encoding_seconds(device: DeviceFacts, tokens: float) -> float:

@@ -10,6 +10,7 @@ from fewtune.compiler.cost import (
     TFIDF_SECONDS,
     around,
     encoding_seconds,
+    general_seconds,
     scoring_seconds,
     slower,
     step_seconds,
@@ -276,10 +277,17 @@ class Costing:
     def _trial_seconds(self, arm: Arm, level: Level) -> float:
         s = self.resolution.situation
         folds = s.folds or 1
-        seconds = folds * self.fit_seconds(arm, level)
+        seconds = folds * self.fit_seconds(arm, level) + self.general_seconds(arm)
         if level.validation:
             seconds += folds * self.score_seconds(arm, level.validation, self.mean_train)
         return seconds
+
+    def general_seconds(self, arm: Arm) -> float:
+        """Seconds of measuring what a training forgot, once a trial; an encoder writes no text to measure it by."""
+        s = self.resolution.situation
+        if not arm.trained or arm.encoded:
+            return 0.0
+        return slower(arm.adaptation) * general_seconds(s.facts.model, s.facts.device, arm.precision)
 
     def _report_seconds(self, arm: Arm) -> float:
         s = self.resolution.situation

@@ -12,7 +12,6 @@ TASKS: dict[str, str] = {
 KEYS: dict[str, str] = {
     "augmentation": "synthetic examples from a teacher model",
     "teacher": "synthetic examples from a teacher model",
-    "distillation": "context and few-shot distillation",
     "quantization": "a quantised base for every arm; today: the methods with qlora",
     "target": "planning for another machine's device profile",
 }
@@ -20,6 +19,5 @@ KEYS: dict[str, str] = {
 
 METHODS: dict[str, str] = {
     "unipelt": "several adaptations in one, with gates between them",
-    "distillation": "context and few-shot distillation",
 }
 """Adaptations and formulations for later -> what they are."""
