@@ -387,7 +387,9 @@ def predict(
         from fewtune.api.using import predict_source
 
         _one_of("--format", form, "csv", "jsonl")
-        predicted = predict_source(_folder(workspace), source, run=run, arm=arm, precision=precision)
+        predicted = predict_source(
+            _folder(workspace), source, run=run, arm=arm, precision=precision, probabilities=probabilities
+        )
         data = {"arm": predicted.arm, "run": predicted.run, "columns": predicted.columns(probabilities),
                 "rows": predicted.rows(probabilities)}  # fmt: skip
         return Envelope(ok=True, verb="predict", data=data), lambda: predicted.write(form, probabilities)

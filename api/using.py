@@ -93,8 +93,9 @@ class Predicted:
 
 
 def predict_source(
-    workspace: Path, source: str, *, run: str | None = None, arm: str | None = None, precision: str | None = None
-) -> Predicted:
+    workspace: Path, source: str, *, run: str | None = None, arm: str | None = None, precision: str | None = None,
+    probabilities: bool = False,
+) -> Predicted:  # fmt: skip
     """Predict the rows of a file, or of standard input.
 
     Args:
@@ -103,6 +104,7 @@ def predict_source(
         run: omitted: the latest.
         arm: omitted: the chosen one.
         precision: bf16 or fp32; omitted: as trained.
+        probabilities: whether they are asked for.
 
     Raises:
         FewtuneError: nothing is fitted, the file cannot be read, or a column is missing.
@@ -112,6 +114,10 @@ def predict_source(
             Diagnostic(code="E-usage", message=f"--precision {precision}: expected bf16 or fp32"), exit_status=2
         )
     model = chosen(Reader(workspace), run=run, arm=arm)
+    task = model.plan.experiment.task
+    if probabilities and (task.writes or task.marks == "tags"):
+        message = f"--probabilities: {task.type} has none to show"
+        raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="leave it out"), exit_status=2)
     if model.arm.formulation not in ("majority", "lead", "unigram"):
         refuse_without_libraries([model.arm])
     inputs = _from_lines(model.plan, sys.stdin.read()) if source == "-" else _from_file(model.plan, Path(source))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from fewtune.compiler import packing
 from fewtune.compiler.adaptations import TRAITS
+from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.finding import finding
 from fewtune.compiler.noise import flips
 from fewtune.compiler.resolve import Resolution
@@ -13,7 +14,7 @@ from fewtune.specs.diagnostic import Diagnostic
 
 def check_arms(resolution: Resolution) -> Iterator[Diagnostic]:
     """Everything that single arms ask for and cannot have."""
-    for check in (_encoder, _lacking, _dropout, _teachers, _pretraining, _noise):
+    for check in (_encoder, _lacking, _dropout, _top, _contrasts, _teachers, _pretraining, _noise):
         yield from check(resolution)
 
 
@@ -34,7 +35,9 @@ def _dropout(resolution: Resolution) -> Iterator[Diagnostic]:
     """Dropout where it is not built: masks are drawn for labels that LoRA learns with one rate."""
     for resolved in resolution.arms:
         if resolved.arm.masked and packing.key(resolved.arm) is None:
-            message = f"{resolved.arm.name}: inputs drop out in plain LoRA that learns from labels only"
+            message = (
+                f"{resolved.arm.name}: inputs drop out only in plain LoRA that learns one label or one target a text"
+            )
             remedy = "no dropout for this arm: pin it for others in methods.arms"
             yield finding("E-conflict", message, resolved.idea.pointer("dropout"), remedy=remedy)
 
@@ -60,8 +63,9 @@ def _teachers(resolution: Resolution) -> Iterator[Diagnostic]:
             message = f"{arm.name}: a teacher answers with label words, and the student has to answer with them, too"
             yield finding("E-conflict", message, at, remedy="a method with a pattern, on a task with labels")
         elif arm.objective == "context-distillation" and not transferable(s.facts.data):
-            message = f"{arm.name}: there are no texts without labels for the teacher to answer"
-            yield finding("E-conflict", message, at, remedy="data.unlabelled, or few-shot-distillation")
+            message = f"{arm.name}: {_none(s.facts.data, 'unlabelled')} for the teacher to answer"
+            remedy = f"{_other(s.facts.data, 'unlabelled')}, or few-shot-distillation"
+            yield finding("E-conflict", message, at, remedy=remedy)
 
 
 def _pretraining(resolution: Resolution) -> Iterator[Diagnostic]:
@@ -70,12 +74,43 @@ def _pretraining(resolution: Resolution) -> Iterator[Diagnostic]:
     for resolved in resolution.arms:
         recipes = resolved.arm.recipes
         if any(recipe.pretraining_steps for recipe in recipes) and not transferable(data):
-            message = f"{resolved.arm.name}: there are no texts without labels to go on with"
+            message = f"{resolved.arm.name}: {_none(data, 'unlabelled')} to go on with"
             at = resolved.idea.pointer("pretraining_steps")
-            yield finding("E-conflict", message, at, remedy="data.unlabelled")
+            yield finding("E-conflict", message, at, remedy=_other(data, "unlabelled"))
         elif any(recipe.replay for recipe in recipes) and not untested(data, "replay"):
-            message = f"{resolved.arm.name}: there are no general texts to replay"
-            yield finding("E-conflict", message, resolved.idea.pointer("replay"), remedy="data.replay")
+            message = f"{resolved.arm.name}: {_none(data, 'replay')} to replay"
+            yield finding("E-conflict", message, resolved.idea.pointer("replay"), remedy=_other(data, "replay"))
+
+
+def _none(data: DataFacts, split: str) -> str:
+    """What is missing: the texts, or texts that no evaluation split has."""
+    if split in data.splits:
+        return f"every text of {data.splits[split].place} is in an evaluation split, too, and none is left"
+    return "there are no general texts" if split == "replay" else "there are no texts without labels"
+
+
+def _other(data: DataFacts, split: str) -> str:
+    return f"other texts in data.{split}" if split in data.splits else f"data.{split}"
+
+
+def _top(resolution: Resolution) -> Iterator[Diagnostic]:
+    """More blocks than the base has."""
+    for resolved in resolution.arms:
+        arm, facts = resolved.arm, resolution.situation.through(resolved.arm.formulation).facts.model
+        if arm.top_layers > facts.layers:
+            message = f"{arm.name}: {facts.place} has {facts.layers} blocks"
+            remedy = f"at most {facts.layers}, or full fine-tuning"
+            yield finding("E-conflict", message, resolved.idea.pointer("top_layers"), remedy=remedy)
+
+
+def _contrasts(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Contrastive tuning without pairs of the same label."""
+    s = resolution.situation
+    smallest = min(level.train for level in s.levels)
+    for resolved in resolution.arms:
+        if resolved.arm.formulation == "setfit" and smallest < 2 * len(s.label_names):
+            message = f"{resolved.arm.name}: {smallest} labels are too few for two of each, which a pair is made of"
+            yield finding("E-conflict", message, resolved.idea.place, remedy="more labels, or leave the arm out")
 
 
 def _noise(resolution: Resolution) -> Iterator[Diagnostic]:

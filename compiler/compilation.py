@@ -68,7 +68,7 @@ def compile_plan(experiment: Experiment, facts: Facts, name: str = "experiment")
         stages=expanded.stages,
         gates=expanded.gates,
         decisions=_decisions(resolution),
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=tuple({(one.code, one.pointer, one.message): one for one in warnings}.values()),
     )
     refit = refit_sample(resolution, expansion.samples[s.levels[-1].n, 0])
     return Compiled(plan=plan, estimate=_estimate(plan, resolution, expanded), samples=(*expanded.samples, refit))

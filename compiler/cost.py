@@ -70,7 +70,7 @@ FOUR_BITS = 1.4
 DECOMPOSED = 10.0
 """Times that DoRA reads the blocks' weights in a step, for the length of each output's weights: LoRA took 2.6 s and it
 3.1 s a step with 135M in fp32 and AVX2 (tests/bench/methods_agnews.md)."""
-GENERAL_TOKENS = 700
+GENERAL_TOKENS = 560
 """Tokens of the fixed text by which forgetting is measured after each training."""
 LOWEST, HIGHEST = 0.1, 1e7
 """GFLOP/s that a device may have."""

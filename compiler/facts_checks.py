@@ -160,7 +160,7 @@ def _budgets(s: Situation) -> Iterator[Diagnostic]:
             rarest = s.facts.data.labels[min(room, key=lambda index: room[index])]
             message = f"{per_class} of each label are asked for; {rarest!r} has {min(room.values())} {where}"
             yield finding("E-too-few-rows", message, "/data/label_budget/per_class", remedy="ask for fewer")
-        elif n > most and not (cut and n == len(s.pool) and most not in sizes):
+        elif s.pool and n > most and not (cut and n == len(s.pool) and most not in sizes):
             message = f"the label budget is {n}; {most} rows are usable {where}"
             remedy = f'label_budget = "all" uses the {len(s.pool)} there are'
             yield finding("E-too-few-rows", message, "/data/label_budget", remedy=remedy)
@@ -178,7 +178,9 @@ def _splits(s: Situation) -> Iterator[Diagnostic]:
         message = "validation has no effect: there is a validation split"
         yield finding("E-no-effect", message, "/evaluation/validation", remedy="remove it, or data.validation")
     if asked.validation == "cross-validation" and s.facts.data.test is None:
-        message = "it has no effect: without a test split the folds score the arms, and the rules' order chooses"
+        message = (
+            "validation has no effect: without a test split the folds score the arms, and the rules' order chooses"
+        )
         yield finding("E-no-effect", message, "/evaluation/validation", remedy="remove it, or give data.test")
     if asked.validation == "cross-validation" and max(dict(budgets(s)), default=0) < 2 * FOLDS:
         message = f"fewer than {2 * FOLDS} labels cannot be cut into {FOLDS} parts"

@@ -29,6 +29,8 @@ UNITS = {"learning_rate": "lr={:g}", "steps": "{} steps", "epochs": "{:g} epochs
          "pair_iterations": "R={}"}  # fmt: skip
 
 
+LEARNT = ("learning_rate", "steps", "epochs", "batch_size", "temperature")
+"""Pins that only a trained arm has."""
 WORDS = ("demonstrations_by", "calibration", "pattern_use")
 """Pins whose values speak for themselves."""
 SIZES = {"rank": "r={}", "width": "m={}", "virtual_tokens": "l={}", "top_layers": "{} blocks"}
@@ -70,7 +72,9 @@ def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
         shown = [
             UNITS[pin].format(values[0])
             for pin in UNITS
-            if pin != "demonstrations" and (values := getattr(a.arm.pins, pin, None))
+            if pin != "demonstrations"
+            and (a.trained or pin not in LEARNT)
+            and (values := getattr(a.arm.pins, pin, None))
         ]
     return ", ".join([name, *shown])
 

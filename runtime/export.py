@@ -139,13 +139,15 @@ def _check_form(model: Chosen, merged: bool) -> None:
     if arm.encoded and not merged:
         message = f"{arm.name}: an encoder goes with its pooling and its last layer, as a whole"
         raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="export --merged"))
+    unread = kind(arm).config(arm, ()) is None or bool(arm.virtual_tokens and arm.formulation == "head")
     if kind(arm).own and not merged:
         message = f"{arm.name} moved the base's own weights: there is no adapter"
         raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="export --merged"))
     if merged and kind(arm).merged({}, {}, arm) is None:
         message = f"what {arm.name} adds is no weight of the base: it cannot be merged"
-        raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="export without --merged"))
-    if not merged and (kind(arm).config(arm, ()) is None or (arm.virtual_tokens and arm.formulation == "head")):
+        remedy = "use `fewtune predict`" if unread else "export without --merged"
+        raise RunError(Diagnostic(code="E-no-effect", message=message, remedy=remedy))
+    if not merged and unread:
         message = f"no library reads what {arm.name} adds"
         raise RunError(Diagnostic(code="E-no-effect", message=message, remedy="use `fewtune predict`"))
 

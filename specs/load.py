@@ -148,7 +148,7 @@ def _answers(experiment: Experiment) -> list[Diagnostic]:
                                 remedy=f"O, and B-name with I-name for each name: B-{strange[0]}"))  # fmt: skip
     metric, known = experiment.evaluation.metric, metrics_of(task.type)
     if metric is not None and metric not in known:
-        message = f"{metric} does not measure {task.type}: {what}"
+        message = f"{metric} does not measure {task.type}" + ("" if task.marks else f": {what}")
         remedy = f"the metrics are {', '.join(known)}"
         found.append(Diagnostic(code="E-conflict", message=message, pointer="/evaluation/metric", remedy=remedy))
     several = task.writes or task.marks is not None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from fewtune.specs.frozen import Frozen
@@ -101,9 +101,9 @@ class Task(Frozen):
         """The patterns that are written out."""
         return tuple(text for text in self.patterns or () if text not in PATTERN_NAMES)
 
-    @field_validator("labels")
+    @field_validator("labels", "patterns")
     @classmethod
-    def _distinct(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    def _distinct(cls, value: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
         if value is not None and len(set(value)) < len(value):
-            raise PydanticCustomError("conflict", "a label is given twice", {})
+            raise PydanticCustomError("conflict", "a {what} is given twice", {"what": str(info.field_name)[:-1]})
         return value

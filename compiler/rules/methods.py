@@ -54,7 +54,7 @@ LEARNERS: tuple[MethodName, ...] = ("dpo+lora", "dpo+qlora", "orpo+lora", "kto+l
 """Trained methods in the rules' order: for labels, for texts, and for preferences."""
 UNASKED = tuple(
     name
-    for name, (posed, moves) in METHODS.items()
+    for name, (posed, moves) in sorted(METHODS.items(), key=lambda item: item[1][0] == "encoder-head")
     if moves != "none" and (TRAITS[moves].unasked or posed in ENCODED or (name in PREFERENCES and name not in LEARNERS))
 )
 """Trained methods that no rule wants: arms where the spec names them."""
@@ -189,7 +189,7 @@ def _ruled_preferring(s: Situation) -> dict[MethodName, Choice]:
             ruled[method] = _preferring(s, method)
     for method in METHODS:
         if method not in ruled and suits(method, "preference"):
-            because = "a low-rank update leaves the base as the reference that it is held to"
+            because = "low-rank updates learn the same; nothing is known of others at so few preferences"
             ruled[method] = _no(because, "design", flips_when="methods.include names it")
     return ruled
 

@@ -86,4 +86,4 @@ def test_the_papers_own_models_and_data_are_named(path: Path) -> None:
     assert experiment.model.name == "facebook/opt-125m"
     assert all(source.hub for source in experiment.data.splits.values())
     named = {arm.name for arm in experiment.methods.arms}
-    assert {"vanilla", "PBFT", "adaptive", "LoRA", "few-shot distillation"} <= named
+    assert {"vanilla", "PBFT", "adaptive", "LoRA", "context distillation", "few-shot distillation"} <= named

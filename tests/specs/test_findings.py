@@ -93,6 +93,8 @@ TABLE: dict[str, tuple[str, list[Fault]]] = {
         [(VALUE, "/evaluation/confidence", 7, None)]),
     "one fold": (at_line_7("evaluation", "folds = 1"), [(VALUE, "/evaluation/folds", 7, None)]),
     "one label": (HEAD.replace("[data]", 'labels = ["a"]\n[data]'), [(VALUE, "/task/labels", 4, None)]),
+    "a pattern twice": (HEAD.replace("[data]", 'patterns = ["minimal", "minimal"]\n[data]'),
+        [(CONFLICT, "/task/patterns", 4, None)]),
     "a label word that is a number": (HEAD.replace("[data]", "verbalizer = {a = 1}\n[data]"),
         [(VALUE, "/task/verbalizer/a", 4, None)]),
     "a name with a slash": (HEAD.replace("[task]", 'name = "/etc"\n[task]'), [(VALUE, "/name", 2, None)]),
