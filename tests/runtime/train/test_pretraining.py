@@ -57,7 +57,7 @@ def test_trials_share_it(formulation: str, moves: str, job: Any, engine: Any) ->
         seen.clear()
         answer = subject.run(work.model_copy(update={"fit": fit}), notify=seen.append)
         assert answer.failure is None, answer.message
-        return answer.outcomes[0], {sign.total for sign in seen if sign.phase == "training"}
+        return answer.outcomes[0], {sign.total for sign in seen if sign.phase.endswith("training")}
 
     first, lengths = run(1, texts)
     assert lengths == {20, 3}
