@@ -4,9 +4,10 @@ python tests/bench/encoders.py --data ../shared/data [--output tests/bench/encod
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from workplace import Workplace, leaderboard_table, machine
+from workplace import Workplace, machine
 
 SPEC = """\
 spec_version = 1
@@ -28,9 +29,12 @@ validation = "fixed-schedule"
 arms = [{ method = "setfit" }, { method = "encoder+lora" }, { method = "encoder+full" }]
 exclude = ["tfidf", "probe", "zero-shot"]
 """
+FOUND = """
+SELECT n, arm, round(mean, 3) AS accuracy, round(ci_low, 3) AS low, round(ci_high, 3) AS high, seeds, items
+FROM leaderboard WHERE split = 'test' AND metric = 'accuracy' ORDER BY n, accuracy DESC"""
 COSTS = """
-SELECT arm, n, round(avg(training_seconds)) AS seconds, max(peak_memory_bytes) / 1e9 AS gb,
-    max(trainable_parameters) AS moved, max(adapter_bytes) / 1e6 AS mb, round(avg(latency_ms)) AS ms
+SELECT arm, n, round(avg(training_seconds)) AS seconds, round(max(peak_memory_bytes) / 1e9, 2) AS gb,
+    max(trainable_parameters) AS moved, round(max(adapter_bytes) / 1e6, 1) AS mb, round(avg(latency_ms)) AS ms
 FROM trials GROUP BY arm, n ORDER BY n, arm"""
 
 
@@ -44,19 +48,23 @@ def main() -> None:
         place.add(options.data / "agnews" / f"{split}.jsonl")
     place.write("spec.toml", SPEC)
     applied, seconds = place.run("apply", "spec.toml", "--in-process")
-    found, _ = place.run("results")
-    costs, _ = place.run("sql", COSTS)
+    found, costs = (place.run("sql", query)[0]["rows"] for query in (FOUND, COSTS))
     parts = [
         f"# Tuned encoders\n\n`python tests/bench/encoders.py --data ../shared/data`, {machine()}.",
-        leaderboard_table(found, "test"),
-        "\n".join(["| arm | n | seconds | GB | moved | MB | ms |", "| --- | --- | --- | --- | --- | --- | --- |",
-                   *(f"| {' | '.join(map(str, row))} |" for row in costs["rows"])]),
+        table(("n", "arm", "accuracy", "low", "high", "seeds", "items"), found),
+        table(("arm", "n", "seconds", "GB", "moved", "MB", "ms"), costs),
         f"{applied['started']} jobs in {seconds:.0f} s.",
     ]  # fmt: skip
     text = "\n\n".join(parts) + "\n"
     print(text)
     if options.output:
         options.output.write_text(text)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table in Markdown; nothing is an empty cell."""
+    lines = [heads, ["---"] * len(heads), *(["" if cell is None else str(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":
