@@ -1,6 +1,6 @@
 """Tuned encoders beside the frozen one: AG News with 8 and 32 labels, two data seeds, 150 test rows.
 
-python tests/bench/encoders.py --data ../shared/data [--output tests/bench/encoders.md]
+python tests/bench/encoders.py --data ../shared/data [--sizes 8 32] [--output tests/bench/encoders.md]
 """
 
 import argparse
@@ -18,15 +18,15 @@ type = "classification"
 
 [data]
 train = "train.jsonl"
-test = { path = "test.jsonl", rows = "1-150" }
-label_budget = [8, 32]
+test = {{ path = "test.jsonl", rows = "1-150" }}
+label_budget = [{sizes}]
 
 [evaluation]
 data_seeds = 2
 validation = "fixed-schedule"
 
 [methods]
-arms = [{ method = "setfit" }, { method = "encoder+lora" }, { method = "encoder+full" }]
+arms = [{{ method = "setfit" }}, {{ method = "encoder+lora" }}, {{ method = "encoder+full" }}]
 exclude = ["tfidf", "probe", "zero-shot"]
 """
 FOUND = """
@@ -41,16 +41,18 @@ FROM trials GROUP BY arm, n ORDER BY n, arm"""
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[8, 32])
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     place = Workplace("encoders")
     for split in ("train", "test"):
         place.add(options.data / "agnews" / f"{split}.jsonl")
-    place.write("spec.toml", SPEC)
+    given = " ".join(map(str, options.sizes))
+    place.write("spec.toml", SPEC.format(sizes=given.replace(" ", ", ")))
     applied, seconds = place.run("apply", "spec.toml", "--in-process")
     found, costs = (place.run("sql", query)[0]["rows"] for query in (FOUND, COSTS))
     parts = [
-        f"# Tuned encoders\n\n`python tests/bench/encoders.py --data ../shared/data`, {machine()}.",
+        f"# Tuned encoders\n\n`python tests/bench/encoders.py --data ../shared/data --sizes {given}`, {machine()}.",
         table(("n", "arm", "accuracy", "low", "high", "seeds", "items"), found),
         table(("arm", "n", "seconds", "GB", "moved", "MB", "ms"), costs),
         f"{applied['started']} jobs in {seconds:.0f} s.",
