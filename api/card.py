@@ -62,11 +62,9 @@ def _what(model: Chosen, merged: bool, precision: str) -> str:
         )
     labels = ", ".join(f"`{label}`" for label in plan.labels)
     answers = f" with {len(plan.labels)} labels ({labels})" if plan.labels else ""
+    base, weights = _base(model)
     return (
-        f"A {plan.experiment.task.type} model{answers}, as {kind}. Base model: `{{}}`, weights `{{}}`.".format(
-            *_base(model)
-        )
-        + four_bit
+        f"A {plan.experiment.task.type} model{answers}, as {kind}. Base model: `{base}`, weights `{weights}`.{four_bit}"
     )
 
 

@@ -143,7 +143,7 @@ def workers_for(planned: Planned, how: How) -> int:
     wider = max([1.0, *(min(how.slots or 0, group.fitting) / group.slots for group in estimate.packing)])
     room = int(free / max(1, wider * estimate.peak_memory_bytes.high)) if free else 1
     plan, actions = planned.plan, planned.changes.trials
-    reading = {arm.name for arm in plan.arms if arm.encoded or not arm.plain}
+    reading = {arm.name for arm in plan.arms if arm.reads}
     jobs = sum(actions[trial.id] in ("create", "retry") and trial.arm in reading for trial in plan.trials)
     return max(1, min(device.cores // threads if fixed else device.cores, MOST_WORKERS, room, jobs))
 

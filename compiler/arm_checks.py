@@ -117,6 +117,13 @@ def _noise(resolution: Resolution) -> Iterator[Diagnostic]:
     """Whether each share of label noise turns labels, and more than the one before."""
     s, at = resolution.situation, "/data/label_noise"
     shares = s.experiment.data.noise_shares
+    kinds = len(s.label_names)
+    if shares and shares[-1] > 1 - 1 / kinds:
+        message = (
+            f"{100 * shares[-1]:g} % wrong labels of {kinds} kinds: above {100 * (1 - 1 / kinds):.0f} % each text's "
+        )
+        message += "own label is its rarest, and what is learnt is what it is not"
+        yield finding("W-label-noise", message, at, remedy="smaller shares measure what clean labels are worth")
     for level in s.levels if shares else ():
         counts = [0, *(flips(share, level.train) for share in shares)]
         idle = [share for share, few, many in zip(shares, counts, counts[1:], strict=False) if few == many]

@@ -221,7 +221,7 @@ class Costing:
         s = self.resolution.situation
         if arm.formulation == "encoder":
             return encoding_seconds(s.facts.device, rows * min(ENCODER.max_tokens, mean_tokens))
-        if arm.plain and not arm.encoded:
+        if not arm.reads:
             return 0.05
         tokens = rows * self._tokens(arm, mean_tokens)
         if self.resolution.situation.preferences is not None:  # both texts, by the arm and by its base
@@ -347,7 +347,7 @@ class Costing:
     def peak_bytes(self, resolved: ResolvedArm) -> int:
         """Predicted peak of one trial, or of as many as share its steps."""
         s, arm, slots = self.resolution.situation, resolved.arm, self._slots(resolved.arm)
-        if arm.plain and not arm.encoded:
+        if not arm.reads:
             return 0
         micro = max((recipe.micro_batch for recipe in arm.recipes), default=0) or 8
         new = new_tokens(arm)

@@ -275,24 +275,20 @@ def _conflicts(s: Situation) -> Iterator[Diagnostic]:
 
 
 def _across(s: Situation) -> Iterator[Diagnostic]:
-    train, facts = s.facts.data.train, s.facts
-    own = set(train.groups)
+    facts = s.facts
+    known = {name: set(split.groups) for name, split in facts.data.splits.items()}
+    evaluated = [name for name in known if name not in ("train", *WITHOUT_LABELS)]
     for name, split in facts.data.splits.items():
         if name == "train":
             continue
-        apart = {name: other for name, other in facts.data.splits.items() if name not in ("train", *WITHOUT_LABELS)}
-        others = (
-            apart if name in WITHOUT_LABELS else {"train": train}
-        )  # texts of the task may be the labelled ones, too
-        for other in others.values():
-            known = own if other is train else set(other.groups)
-            shared = [number for number, group in enumerate(split.groups, 1) if group in known]
+        # texts without labels may be those of the task
+        for other in evaluated if name in WITHOUT_LABELS else ["train"]:
+            shared = [number for number, group in enumerate(split.groups, 1) if group in known[other]]
             if shared:
-                message = f"{len(shared)} text(s) of {split.place} are in {other.place}, too ({_rows(shared)})"
-                remedy = (
-                    "these are left out (R-095)" if name in WITHOUT_LABELS else "these are not sampled for training"
-                )
-                yield finding("W-duplicate-across-splits", message, pointer_of(name), remedy=remedy)
+                place = facts.data.splits[other].place
+                message = f"{len(shared)} text(s) of {split.place} are in {place}, too ({_rows(shared)})"
+                done = "left out (R-095)" if name in WITHOUT_LABELS else "not sampled for training"
+                yield finding("W-duplicate-across-splits", message, pointer_of(name), remedy=f"these are {done}")
     validation = facts.data.splits.get("validation")
     if validation is not None:
         yield from _looks_ahead(validation, facts)

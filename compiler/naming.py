@@ -59,7 +59,7 @@ def arm_name(a: ArmSituation, recipes: tuple[Recipe, ...]) -> str:
         name += ", calibrated"
     if a.pattern_use != "each":
         name += f", pattern {a.pattern_use}"
-    if a.objective.endswith("-distillation"):
+    if a.taught:
         name += f", {a.objective.replace('-distillation', ' distillation')}" + " by a calibrated teacher" * calibrated
     if any(recipe.pretraining_steps for recipe in recipes):
         name += f", {recipes[-1].pretraining_steps} steps of pre-training"

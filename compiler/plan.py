@@ -257,6 +257,11 @@ class Arm(Frozen):
         return self.formulation in PLAIN
 
     @property
+    def reads(self) -> bool:
+        """Whether a network that the plan sizes reads its texts: the language model, or an encoder that is tuned."""
+        return self.encoded or not self.plain
+
+    @property
     def encodes(self) -> bool:
         """Whether it needs the sentence encoder."""
         return self.formulation == "encoder" or self.demonstrations_by == "nearest"

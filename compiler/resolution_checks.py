@@ -121,7 +121,7 @@ def _memory(resolution: Resolution) -> Iterator[Diagnostic]:
         arm, idea = resolved.arm, resolved.idea
         message = f"{arm.name} does not fit into {limit / 1e9:.1f} GB"
         own = s.through(arm.formulation)
-        if idea.origin != "rules" and (arm.encoded or not arm.plain) and not fits(own, arm.adaptation):
+        if idea.origin != "rules" and arm.reads and not fits(own, arm.adaptation):
             yield finding("E-memory", message, idea.place, remedy="a smaller model or more memory")
         elif arm.lora and idea.pins.rank and _least_peak(own, resolved) > limit:
             yield finding("E-memory", message, idea.pointer("rank"), remedy="a lower rank, or more memory")
@@ -143,8 +143,7 @@ def _latency(resolution: Resolution) -> Iterator[Diagnostic]:
     for resolved in resolution.arms if limit else ():
         arm = resolved.arm
         takes = item_seconds(s.through(arm.formulation), CONTEXT if arm.formulation == "in-context" else 0)
-        reads = arm.encoded or not arm.plain
-        if limit and resolved.idea.origin != "rules" and reads and takes > limit.seconds:
+        if limit and resolved.idea.origin != "rules" and arm.reads and takes > limit.seconds:
             message = f"{arm.name}: one item takes about {ceil(takes * 1000)} ms, {limit} is the limit"
             yield finding("E-conflict", message, resolved.idea.place, remedy="leave the arm out, or allow more time")
 

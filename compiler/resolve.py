@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import ceil
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from fewtune.compiler.adaptations import TRAITS, value_of
 from fewtune.compiler.halving import Rung, rungs
@@ -87,7 +87,7 @@ from fewtune.compiler.weighing import weighed
 from fewtune.compiler.wording import in_words
 from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic
-from fewtune.specs.methods import LOW_RANK, MethodName, Objective
+from fewtune.specs.methods import LOW_RANK, MethodName
 
 S = TypeVar("S", bound=Situation)
 
@@ -442,7 +442,7 @@ def _objective(a: ArmSituation, notes: Notes) -> tuple[ArmSituation, Distillatio
     pins, at = a.arm.pins, a.arm.pointer
     asked = None if a.arm.preference or a.arm.contrastive else pins.objective
     a = replace(a, objective=notes.settle(objective, a, "/objective", asked, at("objective")))
-    if a.objective not in get_args(Objective) or a.objective == "supervised":
+    if not a.taught:
         return a, None
     heat = notes.settle(temperature, a, "/distillation/temperature", _first(pins.temperature), at("temperature"))
     weight = notes.settle(label_weight, a, "/distillation/label_weight", pins.label_weight, at("label_weight"))
@@ -525,7 +525,7 @@ def _trained_recipe(r: RecipeSituation, at: str, cuts: Cuts, notes: Notes) -> Re
     micro = micro_batch(r, r.settled["batch_size"], trainable_parameters(r))
     because = f"the largest that fits into {limit_bytes(r.experiment, r.facts.device) / 1e9:.1f} GB"
     notes.note(f"{at}/micro_batch", "memory", Choice(value=micro, because=because, rule="fact"))
-    if r.objective in get_args(Objective) and r.objective != "supervised":
+    if r.taught:
         more |= _taught(r, at, notes)
     return Recipe(n=r.level.n, micro_batch=micro, **dict(r.settled), **stopping, **more)
 

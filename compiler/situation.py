@@ -268,6 +268,11 @@ class ArmSituation(Situation):
     calibration: Calibration = "none"
 
     @property
+    def taught(self) -> bool:
+        """Whether it learns what a teacher says."""
+        return self.objective.endswith("-distillation")
+
+    @property
     def fixed_tokens(self) -> int:
         """Tokens of the pattern's own text, of several the longest's."""
         known = self.facts.model.pattern_tokens

@@ -44,16 +44,11 @@ class Chosen:
     @cached_property
     def wording(self) -> Wording:
         """How the model is asked; of a search what the fit found."""
-        words = self.plan.verbalizer
         if self.arm.pattern_use != "search" or not self.state:
-            return Wording(self.arm.pattern, words)
-        from fewtune.runtime.train.state import about
+            return Wording(self.arm.pattern, self.plan.verbalizer)
+        from fewtune.runtime.train.state import about, searched
 
-        facts = about(self.state)
-        if words is not None:
-            named, tokens = (dict(zip(facts["labels"], facts[name], strict=True)) for name in ("words", "tokens"))
-            words = Verbalizer(words=named, tokens=tokens)
-        return Wording(facts["pattern"], words)
+        return Wording(*searched(about(self.state)))
 
     @property
     def model_folder(self) -> Path:

@@ -104,19 +104,17 @@ class Asking:
             return limit
         return min(self.room(base, job), len(self.encoder.ids(template.opening)) + limit)
 
-    def free(self, base: Base, job: Job, opening: str) -> list[Tokens]:
-        """Texts without content behind an opening."""
-        template = self.template(job, opening)
-        empty = [dict.fromkeys(set(FIELD.findall(template.pattern)) - {"labels"}, text) for text in CONTENT_FREE]
-        return [self.encoder.fitting(template, each, self.long(base, job, template))[1] for each in empty]
-
     def calibrated(
         self, base: Base, job: Job, tuned: Tuned, asked: Sequence[Template], rows: Sequence[Tokens], pulse: Pulse,
         phase: Phase,
     ) -> Prediction:  # fmt: skip
         """Probabilities beside what texts without content get in the same prompt."""
         distinct = list(dict.fromkeys(asked))
-        free = [ids for template in distinct for ids in self.free(base, job, template.opening)]
+        names = set(FIELD.findall(job.arm.pattern or "")) - {"labels"}
+        free = [
+            self.encoder.fitting(template, dict.fromkeys(names, text), self.long(base, job, template))[1]
+            for template in distinct for text in CONTENT_FREE
+        ]  # fmt: skip
         said = predict(tuned, [*rows, *free], pulse, phase)
         found, empty = said.probabilities[: len(rows)], said.probabilities[len(rows) :]
         each = len(CONTENT_FREE)

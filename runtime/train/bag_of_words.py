@@ -6,7 +6,7 @@ empty and the intercept is the logarithm of the label frequencies.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,24 +77,28 @@ def majority(labels: Sequence[int], kinds: int) -> WordModel:
 
 def tfidf(texts: Sequence[str], labels: Sequence[int], kinds: int, penalty: float = 1.0) -> WordModel:
     """Logistic regression on TF-IDF of words and pairs of words (scikit-learn's defaults otherwise)."""
-    vectorizer = _vectorizer()
-    analyze = vectorizer.build_analyzer()
-    if len(set(labels)) < 2 or not any(analyze(text) for text in texts):
-        return majority(labels, kinds)
-    features = vectorizer.fit_transform(texts)
-    terms = tuple(vectorizer.get_feature_names_out().tolist())
-    return WordModel(terms, vectorizer.idf_, logistic(features, labels, kinds, penalty))
+    found = None if len(set(labels)) < 2 else _on_words(texts, lambda words: logistic(words, labels, kinds, penalty))
+    return found or majority(labels, kinds)
 
 
 def tfidf_sets(texts: Sequence[str], sets: Sequence[Sequence[int]], kinds: int, penalty: float = 1.0) -> WordModel:
     """A logistic regression for each label on the same features; the most frequent set where no word is usable."""
+    return _on_words(texts, lambda words: separate(words, sets, kinds, penalty)) or usual(sets, kinds)
+
+
+def usual(sets: Sequence[Sequence[int]], kinds: int) -> WordModel:
+    """Gives the most frequent set of labels, whatever the text."""
+    return WordModel((), np.zeros(0), usual_set(sets, kinds, 0))
+
+
+def _on_words(texts: Sequence[str], fit: Callable[[Any], Linear]) -> WordModel | None:
+    """What is fitted to the features of the texts; None where no word is usable."""
     vectorizer = _vectorizer()
     analyze = vectorizer.build_analyzer()
     if not any(analyze(text) for text in texts):
-        return WordModel((), np.zeros(0), usual_set(sets, kinds, 0))
+        return None
     features = vectorizer.fit_transform(texts)
-    terms = tuple(vectorizer.get_feature_names_out().tolist())
-    return WordModel(terms, vectorizer.idf_, separate(features, sets, kinds, penalty))
+    return WordModel(tuple(vectorizer.get_feature_names_out().tolist()), vectorizer.idf_, fit(features))
 
 
 def joined(row: Row) -> str:
@@ -122,8 +126,7 @@ class BagOfWords:
             known = job.arm.formulation == "tfidf"
             if job.arm.marks is not None:
                 sets = [row.marks for row in rows]
-                plain = WordModel((), np.zeros(0), usual_set(sets, kinds, 0))
-                model = tfidf_sets([joined(row) for row in rows], sets, kinds) if known else plain
+                model = tfidf_sets([joined(row) for row in rows], sets, kinds) if known else usual(sets, kinds)
             else:
                 model = tfidf([joined(row) for row in rows], labels, kinds) if known else majority(labels, kinds)
             state = model.saved({"formulation": job.arm.formulation, "labels": self.corpus.labels})

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,11 @@ from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.adaptations import kind
 from fewtune.runtime.train.encoder import EncoderBase, Rows, load
 from fewtune.runtime.train.linear import Linear, standardised
-from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, train
+from fewtune.runtime.train.loop import Example, Learner, Training, Validation, train
 from fewtune.runtime.train.memory import PeakMemory
 from fewtune.runtime.train.model import DTYPES
-from fewtune.runtime.train.prediction import Prediction, Predictor
+from fewtune.runtime.train.outcome import Seen, fitted, seen
+from fewtune.runtime.train.prediction import Prediction, Predictor, Said
 from fewtune.runtime.train.pulse import Phase, Pulse
 from fewtune.runtime.train.reading import Tokens
 from fewtune.runtime.train.scoring import BUDGET, batched, in_halves, predict
@@ -30,15 +30,6 @@ from fewtune.runtime.train.threads import Threads
 
 LINEAR = ("coefficients", "intercept")
 """The tensors of a logistic regression in a state."""
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """The last fit's best validation, whose rows need no second prediction."""
-
-    state: bytes
-    rows: RowRef
-    prediction: Any
 
 
 class EncoderTuner:
@@ -57,7 +48,7 @@ class EncoderTuner:
         """
         self._folder, self._corpus, self._device, self._threads = folder, corpus, device, threads
         self._loaded: dict[Precision, EncoderBase] = {}
-        self._seen: _Seen | None = None
+        self._seen: Seen | None = None
 
     @cached_property
     def rows(self) -> Rows:
@@ -101,29 +92,8 @@ class EncoderTuner:
             if job.arm.objective == "contrastive":
                 tensors = tensors | self._regressed(job, fit, learner.tuned, pulse)
             state = adaptation.saved(tensors, self._facts(job))
-        if course.prediction is not None and fit.validation is not None:
-            self._seen = _Seen(state, fit.validation, course.prediction)
-        return self._fitted(job, fit, course, state, weights.count, time.perf_counter() - start, peak.bytes)
-
-    def _fitted(
-        self, job: Job, fit: Fit, course: Course, state: bytes, moved: int, seconds: float, peak: int
-    ) -> Fitted:
-        return Fitted(
-            stage=fit.stage,
-            fingerprint=fit.fingerprint,
-            state=state,
-            steps=course.steps,
-            best_step=course.best_step,
-            diverged=course.diverged,
-            losses=tuple(course.losses),
-            validation=tuple(course.validation),
-            seconds=seconds,
-            tokens=course.tokens,
-            trainable_parameters=moved,
-            peak_memory_bytes=peak,
-            micro_batch=job.recipe.micro_batch,
-            note=course.note,
-        )
+        self._seen = seen(fit, course, state)
+        return fitted(job, fit, course, state, weights.count, seconds=time.perf_counter() - start, peak=peak.bytes)
 
     def _training(self, job: Job, fit: Fit, learner: Learner, pulse: Pulse) -> Training:
         """A training that is ready for its first step."""
@@ -159,12 +129,11 @@ class EncoderTuner:
         base, tensors = self.base(job, pulse), load_tensors(state)
         head = {name: tensors.pop(name).numpy() for name in LINEAR if name in tensors}
         tuned = adaptation.tuned(base, job.arm, (), adaptation.placed_on(base, job.arm, tensors))
-        seen, self._seen = self._seen, None
+        last, self._seen = self._seen, None
 
-        def predict_rows(ref: RowRef) -> Prediction:
-            if seen is not None and seen.state is state and seen.rows == ref:
-                known: Prediction = seen.prediction
-                return known
+        def predict_rows(ref: RowRef) -> Said:
+            if last is not None and last.state is state and last.rows == ref:
+                return last.prediction
             start, rows = time.perf_counter(), self.rows.of(ref, job.arm.max_tokens)
             if not head:
                 return predict(tuned, rows, pulse)

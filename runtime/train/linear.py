@@ -1,7 +1,7 @@
 """Logistic regression as plain arrays: what every arm ends in that moves no weight of a network."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,10 +64,7 @@ def separate(features: Any, sets: Sequence[Sequence[int]], kinds: int, penalty: 
 
 def separate_standardised(features: Floats, sets: Sequence[Sequence[int]], kinds: int, penalty: float) -> Linear:
     """The same on features of mean 0 and deviation 1, written as one on the features themselves."""
-    mean, scale = _scales(features)
-    found = separate((features - mean) / scale, sets, kinds, penalty)
-    coefficients = found.coefficients / scale
-    return Linear(coefficients, found.intercept - coefficients @ mean)
+    return _on_standardised(features, lambda scaled: separate(scaled, sets, kinds, penalty))
 
 
 def usual_set(sets: Sequence[Sequence[int]], kinds: int, features: int) -> Linear:
@@ -79,10 +76,13 @@ def usual_set(sets: Sequence[Sequence[int]], kinds: int, features: int) -> Linea
     return Linear(np.zeros((kinds, features)), intercept)
 
 
-def _scales(features: Floats) -> tuple[Floats, Floats]:
-    """Mean and deviation of each feature; a constant one says nothing."""
+def _on_standardised(features: Floats, fit: Callable[[Floats], Linear]) -> Linear:
+    """What is fitted to features of mean 0 and deviation 1, written as one on the features themselves."""
     mean, deviation = features.mean(axis=0), features.std(axis=0)
-    return mean, np.where(deviation > NARROW * (1 + np.abs(mean)), deviation, np.inf)
+    scale = np.where(deviation > NARROW * (1 + np.abs(mean)), deviation, np.inf)  # a constant feature says nothing
+    found = fit((features - mean) / scale)
+    coefficients = found.coefficients / scale
+    return Linear(coefficients, found.intercept - coefficients @ mean)
 
 
 def frequencies(labels: Sequence[int], kinds: int, features: int) -> Linear:
@@ -121,7 +121,4 @@ def logistic(
 
 def standardised(features: Floats, labels: Sequence[int], kinds: int, penalty: float) -> Linear:
     """Logistic regression on features of mean 0 and deviation 1, written as one on the features themselves."""
-    mean, scale = _scales(features)
-    found = logistic((features - mean) / scale, labels, kinds, penalty)
-    coefficients = found.coefficients / scale
-    return Linear(coefficients, found.intercept - coefficients @ mean)
+    return _on_standardised(features, lambda scaled: logistic(scaled, labels, kinds, penalty))

@@ -21,6 +21,7 @@ from fewtune.runtime.train.prediction import LEAST, Prediction
 from fewtune.runtime.train.prompt import Template
 from fewtune.runtime.train.pulse import Pulse
 from fewtune.runtime.train.scoring import predict
+from fewtune.runtime.train.state import searched
 
 SHOWN = 3
 """Candidates that a note names beside the chosen one."""
@@ -115,12 +116,7 @@ def as_fitted(job: Job, facts: Mapping[str, Any]) -> Job:
     """
     if job.arm.pattern_use != "search":
         return job
-    names = facts["labels"]
-    words = None
-    if job.arm.verbalizers:
-        named, numbers = (dict(zip(names, facts[key], strict=True)) for key in ("words", "tokens"))
-        words = Verbalizer(words=named, tokens=numbers)
-    return Candidate(facts["pattern"], words).of(job)
+    return Candidate(*searched(facts)).of(job)
 
 
 Rate = Callable[[Candidate], Rated]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
+from fewtune.compiler.plan import Verbalizer
+
 KEY = "fewtune"
 """Name of the only metadata entry: safetensors writes several in random order, and equal states have equal bytes."""
 
@@ -32,6 +34,18 @@ def about(state: bytes) -> dict[str, Any]:
         raise ValueError("the state has no fewtune metadata")
     facts: dict[str, Any] = json.loads(text)
     return facts
+
+
+def searched(facts: Mapping[str, Any]) -> tuple[str, Verbalizer | None]:
+    """(pattern, label words) that a search found; no words where texts are written.
+
+    Args:
+        facts: of the state that it left.
+    """
+    if not facts["tokens"]:
+        return facts["pattern"], None
+    words, tokens = (dict(zip(facts["labels"], facts[name], strict=True)) for name in ("words", "tokens"))
+    return facts["pattern"], Verbalizer(words=words, tokens=tokens)
 
 
 def facts_only(facts: Mapping[str, Any], **arrays: np.ndarray[Any, Any]) -> bytes:

@@ -11,18 +11,14 @@ from dataclasses import dataclass, replace
 
 from fewtune.compiler.plan import Distillation
 from fewtune.runtime.job import Fit, RowRef
-from fewtune.runtime.train.contextual import calibrated
 from fewtune.runtime.train.demonstrations import BLANK, Demonstrations
 from fewtune.runtime.train.loop import Backward, Example
 from fewtune.runtime.train.loss import NO_LABEL, Soft
 from fewtune.runtime.train.prediction import Prediction
 from fewtune.runtime.train.reading import Tokens
 
-Asking = Callable[[str, Sequence[int]], Sequence[Tokens]]
-"""(text before the query, places of rows) -> the rows' prompts."""
-Free = Callable[[str], Sequence[Tokens]]
-"""text before the query -> prompts of texts without content."""
-Answering = Callable[[Sequence[Tokens]], Prediction]
+Answering = Callable[[str, Sequence[int]], Prediction]
+"""(text before the query, places of rows) -> what the base says of the rows."""
 
 
 @dataclass(frozen=True)
@@ -75,17 +71,13 @@ class Context:
         return replace(known, texts=kept).opening
 
 
-def answers(
-    context: Context, shown: Sequence[str], ask: Asking, answer: Answering, free: Free | None = None
-) -> Prediction:
+def answers(context: Context, shown: Sequence[str], answer: Answering) -> Prediction:
     """What the teacher says of rows.
 
     Args:
         context: what it sees.
         shown: each row's filled pattern, by which a demonstration of the same row is known.
-        ask: encodes rows after an opening.
-        answer: predicts encoded rows.
-        free: encodes texts without content after an opening, by which the answers are calibrated; None: they are not.
+        answer: asks the base about rows behind an opening.
     """
     groups: dict[str, list[int]] = {}
     for place, text in enumerate(shown):
@@ -93,11 +85,8 @@ def answers(
     found: dict[int, tuple[float, ...]] = {}
     seconds = 0.0
     for opening, places in groups.items():
-        rows, empty = ask(opening, places), free(opening) if free else []
-        said = answer([*rows, *empty])
-        leaning = said.probabilities[len(rows) :]
-        each = said.probabilities[: len(rows)]
-        found.update(zip(places, (calibrated(row, leaning) for row in each) if empty else each, strict=True))
+        said = answer(opening, places)
+        found.update(zip(places, said.probabilities, strict=True))
         seconds += said.seconds
     return Prediction(probabilities=tuple(found[place] for place in range(len(shown))), seconds=seconds)
 

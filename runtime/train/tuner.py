@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from fewtune.runtime.train.loop import Course, Example, Learner, Training, Valid
 from fewtune.runtime.train.marking import Laid, laid, predict_sets, predict_tags
 from fewtune.runtime.train.memory import PeakMemory, free_bytes, release
 from fewtune.runtime.train.model import Base, load
+from fewtune.runtime.train.outcome import Seen, fitted, seen
 from fewtune.runtime.train.pack import Pack, train_packed
 from fewtune.runtime.train.patterns import Rated
 from fewtune.runtime.train.prediction import Compared, Marked, Prediction, Predictor, Said, Written, pooled
@@ -52,15 +53,6 @@ ROOM = 4
 on it some more."""
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """The last fit's best validation, whose rows need no second prediction."""
-
-    state: bytes
-    rows: RowRef
-    prediction: Said
-
-
 class Tuner:
     """Fits and applies arms on one device, with a resident base for each precision and quantisation."""
 
@@ -76,7 +68,7 @@ class Tuner:
         self.asking = Asking(self.encoder, corpus, lambda: self.sentences)
         self._bases: dict[tuple[Precision, bool], Base] = {}
         """By precision, and whether it is held in four bits."""
-        self._seen: _Seen | None = None
+        self._seen: Seen | None = None
         self._begun: tuple[Hashable, Mapping[str, Tensor]] | None = None
         """The last continued pre-training, by what it was asked for."""
         self._before: dict[Hashable, Ability] = {}
@@ -121,9 +113,9 @@ class Tuner:
                 state = adaptation.saved(course.result, self._facts(job) | _search_facts(searched))
             elif job.arm.formulation == "in-context":
                 state = self._shown(base, job, fit, pulse, _search_facts(searched))
-        fitted = self._fitted(job, course, state, moved, seconds=time.perf_counter() - start, peak=peak.bytes)
-        notes = [patterns.note(searched, len(fit.train.rows)) if searched else "", fitted.note]
-        return replace(fitted, note="; ".join(filter(None, notes)))
+        left = self._fitted(job, course, state, moved, seconds=time.perf_counter() - start, peak=peak.bytes)
+        notes = [patterns.note(searched, len(fit.train.rows)) if searched else "", left.note]
+        return replace(left, note="; ".join(filter(None, notes)))
 
     def _searched(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> tuple[Job, list[Rated]]:
         """The job under the pattern and words that the base understands best, and how all did; itself, if it has none.
@@ -159,30 +151,13 @@ class Tuner:
         with closing(pack), PeakMemory(self.device) as peak:
             for job, course, seconds in train_packed(pack, jobs, start):
                 state = adaptation.saved(course.result, self._facts(job))
-                fitted = self._fitted(job, course, state, counts[job.id], seconds=seconds, peak=peak.read())
-                yield job, replace(fitted, slots=slots)
+                left = self._fitted(job, course, state, counts[job.id], seconds=seconds, peak=peak.read())
+                yield job, replace(left, slots=slots)
 
     def _fitted(self, job: Job, course: Course, state: bytes, moved: int, *, seconds: float, peak: int) -> Fitted:
         fit = _fit_of(job)
-        self._seen = None
-        if course.prediction is not None and fit.validation is not None:
-            self._seen = _Seen(state, fit.validation, course.prediction)
-        return Fitted(
-            stage=fit.stage,
-            fingerprint=fit.fingerprint,
-            state=state,
-            steps=course.steps,
-            best_step=course.best_step,
-            diverged=course.diverged,
-            losses=tuple(course.losses),
-            validation=tuple(course.validation),
-            seconds=seconds,
-            tokens=course.tokens,
-            trainable_parameters=moved,
-            peak_memory_bytes=peak,
-            micro_batch=job.recipe.micro_batch,
-            note=course.note,
-        )
+        self._seen = seen(fit, course, state)
+        return fitted(job, fit, course, state, moved, seconds=seconds, peak=peak)
 
     def _course(self, base: Base, job: Job, fit: Fit, pulse: Pulse) -> tuple[Course, int]:
         """Train: (what came of it, how many parameters moved). What only training needs is gone afterwards."""
@@ -248,15 +223,17 @@ class Tuner:
         plain = adaptation.tuned(base, job.arm.model_copy(update={"adaptation": "none"}), self.asking.tokens(job), {})
 
         def said(context: Context, ref: RowRef) -> Prediction:
-            def ask(opening: str, places: Sequence[int]) -> Sequence[Tokens]:
-                room = min(self.asking.room(base, job), len(self.encoder.ids(opening)) + limit) if opening else limit
+            def answer(opening: str, places: Sequence[int]) -> Prediction:
                 part = RowRef(split=ref.split, rows=tuple(ref.rows[place] for place in places))
-                return self.encoder.rows(self.asking.template(job, opening), room, self.corpus, part)
+                asked = [self.asking.template(job, opening)] * len(places)
+                rows = self.asking.encoded(base, job, asked, part)
+                if how.calibration == "none":
+                    return predict(plain, rows, pulse)
+                return self.asking.calibrated(base, job, plain, asked, rows, pulse, "scoring")
 
             fields = [self.corpus.splits[ref.split][row].fields for row in ref.rows]
             texts = [template.filled(self.encoder.fitting(template, each, limit)[0]) for each in fields]
-            free = partial(self.asking.free, base, job) if how.calibration == "contextual" else None
-            return answers(context, texts, ask, lambda rows: predict(plain, rows, pulse), free)
+            return answers(context, texts, answer)
 
         def rows_of(ref: RowRef) -> Sequence[Tokens]:
             return self.encoder.rows(template, limit, self.corpus, ref)
@@ -337,12 +314,12 @@ class Tuner:
         job = patterns.as_fitted(job, about(state or b""))
         tensors = adaptation.restored(base, arm, state) if arm.trained and state else {}
         tuned = adaptation.tuned(base, arm, self.asking.tokens(job), tensors)
-        seen, self._seen = self._seen, None
+        last, self._seen = self._seen, None
         say = self._teller(base, job, tuned, state, pulse)
 
         def predict_rows(ref: RowRef) -> Said:
-            if seen is not None and seen.state is state and seen.rows == ref:
-                return seen.prediction
+            if last is not None and last.state is state and last.rows == ref:
+                return last.prediction
             return say(ref, "scoring")
 
         return predict_rows

@@ -21,7 +21,11 @@ def test_one_spec_runs_them_all(tmp_path: Path) -> None:
         tmp_path,
         train=24,
         test=12,
-        methods={"arms": arms, "exclude": ["encoder", "probe", "in-context"], "pin": {"steps": 8}},
+        methods={
+            "arms": arms,
+            "exclude": ["encoder", "probe", "in-context"],
+            "pin": {"steps": 16, "learning_rate": 0.02},
+        },
         evaluation={"data_seeds": 1},
     )
     planned = project.plan()
@@ -37,7 +41,9 @@ def test_one_spec_runs_them_all(tmp_path: Path) -> None:
     costs = {cost.arm: cost for cost in planned.compiled.estimate.arms}
     for row in trained:
         assert row[4] == costs[row[0]].trainable_parameters, row[0]
-    assert all(event.losses for event in fitted.values() if event.steps)
+    losses = [[loss for _, loss in event.losses if loss is not None] for event in fitted.values() if event.steps]
+    assert len(losses) == len(arms)
+    assert all(sum(each[-4:]) < sum(each[:4]) for each in losses), "each of them learns"
 
 
 def test_what_the_base_does_not_have_is_refused_by_name(tmp_path: Path) -> None:

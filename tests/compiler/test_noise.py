@@ -143,6 +143,13 @@ def test_a_share_that_turns_no_more_labels_is_refused(budget: Any, shares: Any, 
     assert ("E-no-effect" in said(asked, facts(asked))) is (code is not None)
 
 
+@pytest.mark.parametrize(("beyond", "warned"), [(0.0, False), (0.02, True)])
+def test_more_wrong_labels_than_chance_has_are_named(beyond: float, warned: bool) -> None:
+    chance = 1 - 1 / len(facts().data.labels)
+    asked = experiment(data={"label_budget": 60, "label_noise": [0.3, chance + beyond]})
+    assert ("W-label-noise" in said(asked, facts(asked))) is warned
+
+
 HEAD = 'spec_version = 1\n[task]\ntype = "{}"\n[data]\ntrain = "a.csv"\nlabel_noise = {}\n'
 
 

@@ -1,7 +1,6 @@
 """Distillation: the loss by hand, a teacher without the text's own label, the gate, and what a student learns."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ import torch
 from tiny import KEYWORDS, LABELS
 
 from fewtune.compiler.plan import Distillation
-from fewtune.runtime.job import Corpus, RowRef
+from fewtune.runtime.job import Corpus, RowRef, Score
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.demonstrations import Demonstrations
 from fewtune.runtime.train.loop import Example, Learner, Training, backward
@@ -49,30 +48,6 @@ def test_a_teacher_does_not_see_the_texts_own_label() -> None:
     assert context.before("a goal\nTopic:") == texts[1] + "\n\n" + texts[2] + "\n\n"
     assert Context(text="Label it.").before("a goal\nTopic:") == "Label it.\n\n"
     assert Context().before("a goal\nTopic:") == ""
-
-
-def test_a_calibrated_teacher_is_asked_about_nothing_in_each_of_its_contexts() -> None:
-    """Two labels; a prompt's first token is the chance of the first one, in per cent."""
-
-    def ask(opening: str, places: Sequence[int]) -> list[list[int]]:
-        return [[60 + 10 * place - len(opening)] for place in places]
-
-    def answer(rows: Sequence[Sequence[int]]) -> Prediction:
-        return Prediction(probabilities=tuple((row[0] / 100, 1 - row[0] / 100) for row in rows), seconds=0.0)
-
-    def free(opening: str) -> list[list[int]]:
-        return [[80 + len(opening)], [60 + len(opening)]]
-
-    shown = Context(Demonstrations(("x\nTopic: a", "y\nTopic: b"), (0, 1), 2))
-    texts, openings = ("x\nTopic:", "z\nTopic:"), ("", "x\nTopic: a\n\ny\nTopic: b\n\n")
-    assert [shown.before(text) for text in texts] == list(openings)
-    found = answers(shown, texts, ask, answer, free)
-    for place, opening in enumerate(openings):
-        p, empty = (60 + 10 * place - len(opening)) / 100, (70 + len(opening)) / 100
-        odds = (p / empty) / ((1 - p) / (1 - empty))
-        assert found.probabilities[place][0] == pytest.approx(odds / (1 + odds), abs=1e-12)
-    plain = answers(shown, texts, ask, answer)
-    assert plain.probabilities[0][0] == 0.6
 
 
 @pytest.mark.parametrize(("teacher", "zero_shot", "leads"), [(3, 2, True), (2, 2, False), (2, 3, False), (1, 0, False)])
@@ -126,13 +101,50 @@ def test_a_closed_gate_leaves_the_base_as_it_is(job: Any, engine: Any) -> None:
         assert row == pytest.approx(other, abs=1e-6)
 
 
+@pytest.mark.parametrize("calibration", ["none", "contextual"])
+def test_a_teacher_says_what_the_in_context_arm_says(
+    calibration: str, job: Any, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And zero-shot what that arm says, either calibrated in each of its contexts or not."""
+    from fewtune.runtime.train import teacher, tuner
+
+    heard: list[tuple[bool, Prediction]] = []
+
+    def hear(context: Context, shown: Any, answer: Any) -> Prediction:
+        heard.append((context.demonstrations is not None, answers(context, shown, answer)))
+        return heard[-1][1]
+
+    monkeypatch.setattr(tuner, "answers", hear)
+    monkeypatch.setattr(teacher, "verdict", lambda *_: Verdict(1.0, 0.0, 0.0, 8))
+    how = Distillation(temperature=1.0, label_weight=0.0, calibration=calibration)  # type: ignore[arg-type]
+    work = distilling(job, how, "context-distillation", rows=range(8))
+    rows = RowRef(split="test", rows=tuple(range(7)))
+    answer = engine().run(work.model_copy(update={"fit": work.fit.model_copy(update={"transfer": rows})}))
+    assert answer.failure is None, answer.message
+    for shown, said in heard:
+        if len(said.probabilities) == len(rows.rows):
+            assert shown
+            arm = job("in-context", demonstrations=8, rows=range(8), scored=rows.rows)
+        elif not shown:
+            scored = RowRef(split="train", rows=tuple(range(8)))
+            score = Score(stage="score", fingerprint="s", split="train", rows=scored)
+            arm = job("pattern", fit=None, scores=(score,))
+        else:
+            continue  # each labelled text without its own demonstration
+        arm = arm.model_copy(update={"arm": arm.arm.model_copy(update={"calibration": calibration})})
+        alone = engine().run(arm).outcomes[-1]
+        for row, other in zip(said.probabilities, alone.probabilities, strict=True):
+            assert row == pytest.approx(other, abs=1e-5)
+    assert len(heard) == 3
+
+
 def test_a_student_learns_what_its_teacher_says(
     job: Any, engine: Any, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a teacher that is right in 8 of 10, on texts without labels: the student comes to agree with it."""
     from fewtune.runtime.train import tuner
 
-    def taught(context: Any, shown: list[str], ask: Any, answer: Any, free: Any) -> Prediction:
+    def taught(context: Any, shown: list[str], answer: Any) -> Prediction:
         known = {text: label for label, name in enumerate(LABELS) for text in KEYWORDS[name]}
         best = [next(label for word, label in known.items() if word in text) for text in shown]
         right = 0.8 if context.demonstrations else 0.1
