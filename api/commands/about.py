@@ -1,0 +1,108 @@
+"""The verbs about fewtune itself and this machine."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from fewtune.api.commands.answering import Answered, answer, one_of, write
+from fewtune.api.commands.options import Json, Workspace, workspace_of
+from fewtune.api.envelope import Envelope
+from fewtune.specs.diagnostic import Diagnostic, RunError
+
+
+def schema(as_json: Json = False) -> None:
+    """Print the JSON Schema of the spec language."""
+
+    def work() -> Answered:
+        from fewtune.specs.schema import json_schema
+
+        found = json_schema()
+        envelope = Envelope(ok=True, verb="schema", data=found)
+        return envelope, lambda: write(json.dumps(found, indent=2))
+
+    answer("schema", as_json, work)
+
+
+def describe(
+    topic: Annotated[str | None, typer.Argument(help="A topic [lists them], or: rule R-035.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Of a rule.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Explain how fewtune works: one page a topic, or one rule."""
+
+    def work() -> Answered:
+        from fewtune.api.describing import page, topics
+
+        if (topic == "rule") is not (name is not None):
+            message = "describe takes a topic, or: rule R-035 (`fewtune rules` lists them)"
+            raise RunError(Diagnostic(code="E-usage", message=message), exit_status=2)
+        if name is not None:
+            from fewtune.api.ruling import rule_page
+
+            rule = rule_page(name)
+            return Envelope(ok=True, verb="describe", data=rule), lambda: write(rule["text"])
+        if topic is None:
+            known = topics()
+            lines = "\n".join(f"{name:<{max(map(len, known))}}    {title}" for name, title in known.items())
+            return Envelope(ok=True, verb="describe", data={"topics": known}), lambda: write(lines)
+        found = page(topic)
+        return Envelope(ok=True, verb="describe", data=found), lambda: write(found["text"].rstrip())
+
+    answer("describe", as_json, work)
+
+
+def rules(
+    about: Annotated[str | None, typer.Argument(help="A decision, a method, or a word of the text [all].")] = None,
+    strength: Annotated[str | None, typer.Option(help="strong, mixed, folklore or local.")] = None,
+    state: Annotated[str | None, typer.Option(help="active (decisions weigh it) or waiting.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the evidence behind decisions: condition, effect, strength, source."""
+
+    def work() -> Answered:
+        from fewtune.api.ruling import STATES, rule_data, rule_rows, show_rules
+
+        one_of("--strength", strength, "strong", "mixed", "folklore", "local")
+        one_of("--state", state, *STATES)
+        rows = rule_rows(about, strength, state)
+        data = {"rules": [rule_data(row) for row in rows]}
+        return Envelope(ok=True, verb="rules", data=data), lambda: show_rules(rows)
+
+    answer("rules", as_json, work)
+
+
+def models(as_json: Json = False) -> None:
+    """List the models that can be used without fetching anything, with their facts."""
+
+    def work() -> Answered:
+        from fewtune.api.machine import model_rows, show_models
+
+        rows = model_rows()
+        return Envelope(ok=True, verb="models", data={"models": rows}), lambda: show_models(rows)
+
+    answer("models", as_json, work)
+
+
+def doctor(
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate", help="Measure this machine's rates first (half a minute); plans then rest on them."
+        ),
+    ] = False,
+    workspace: Workspace = None,
+    as_json: Json = False,
+) -> None:
+    """Show what planning will assume about this machine, which libraries are there, and the workspace's health."""
+
+    def work() -> Answered:
+        from fewtune.api import machine
+
+        if calibrate:
+            machine.calibrate()
+        health = machine.examine(workspace_of(workspace))
+        envelope = Envelope(ok=health["ok"], verb="doctor", data=health)
+        return envelope, lambda: machine.show_health(health)
+
+    answer("doctor", as_json, work)
