@@ -17,6 +17,7 @@ EXIT = {
 EXIT_OF_CODE = {
     "E-plan-stale": 4, "E-plan-edited": 4, "E-not-found": 7, "E-nothing-to-show": 7, "E-busy": 8, "E-interrupted": 12,
     "E-store-too-new": 15, "E-usage": 2, "E-budget": 6,
+    "E-approval": 5, "E-ceiling": 6, "E-policy": 13,
 }  # fmt: skip
 """Diagnostic code -> exit status, where it is not its error class's."""
 

@@ -23,6 +23,11 @@ from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store.reader import Reader
 from fewtune.store.writer import Store
 
+Engine = Callable[[Setting], Executor]
+"""Starts what executes jobs."""
+Permit = Callable[[Planned], Callable[[], None]]
+"""Lets a plan run or raises; returns a watch that raises once the run has taken more than it may."""
+
 
 @dataclass(frozen=True)
 class How:
@@ -52,7 +57,16 @@ class Applied:
     overrun: Diagnostic | None = None
 
 
-def apply(path: Path, workspace: Path, how: How, reporter: Reporter, *, within: str | None = None) -> Applied:
+def apply(
+    path: Path,
+    workspace: Path,
+    how: How,
+    reporter: Reporter,
+    *,
+    within: str | None = None,
+    permit: Permit | None = None,
+    engine: Engine | None = None,
+) -> Applied:
     """Plan again, compare, and run what is missing.
 
     Args:
@@ -61,6 +75,8 @@ def apply(path: Path, workspace: Path, how: How, reporter: Reporter, *, within: 
         how: engine and workers.
         reporter: is told what happens.
         within: a limit on the clock that replaces the spec's.
+        permit: whose word lets the plan run; omitted: the caller's.
+        engine: what executes; omitted: Ray, or this process, as `how` says.
 
     Raises:
         FewtuneError: the plan is refused, stale or edited; the workspace is busy; the run was interrupted.
@@ -70,17 +86,16 @@ def apply(path: Path, workspace: Path, how: How, reporter: Reporter, *, within: 
     unchanged = _unchanged(planned, workspace)
     if unchanged is not None:
         return Applied(planned, unchanged, "succeeded", 0, time.monotonic() - began)
+    watch = permit(planned) if permit else lambda: None
+    start = engine or _engine(planned, how)
     with Store.open(workspace, wait_seconds=how.wait_seconds) as store, interruptible() as interrupted:
-        return _run(store, planned, how, reporter, began, interrupted)
+        return _run(store, planned, how, reporter, began, interrupted, start, watch)
 
 
-def _run(
-    store: Store, planned: Planned, how: How, reporter: Reporter, began: float, interrupted: Callable[[], bool]
-) -> Applied:
-    facts = planned.probed.facts
-    setting = _setting(planned, how)
+def _engine(planned: Planned, how: How) -> Engine:
+    """Ray, or this process."""
 
-    def start() -> Executor:
+    def start(setting: Setting) -> Executor:
         refuse_without_libraries(planned.plan.arms)
         _refuse_without_model(planned)
         if how.in_process:
@@ -89,7 +104,24 @@ def _run(
 
         return RayCluster(setting, address=how.cluster)
 
-    application = Application(store, planned.compiled, facts.data, planned.probed.corpus, reporter, start)
+    return start
+
+
+def _run(
+    store: Store,
+    planned: Planned,
+    how: How,
+    reporter: Reporter,
+    began: float,
+    interrupted: Callable[[], bool],
+    start: Engine,
+    watch: Callable[[], None],
+) -> Applied:
+    facts = planned.probed.facts
+    setting = _setting(planned, how)
+    application = Application(
+        store, planned.compiled, facts.data, planned.probed.corpus, reporter, lambda: start(setting), watch
+    )
     if application.changes().stages:
         refuse_without_libraries(planned.plan.arms)
         _refuse_without_model(planned)

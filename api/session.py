@@ -89,10 +89,12 @@ def known_work(plan: Plan, workspace: Path) -> KnownWork:
     return Reader(workspace).known({stage.fingerprint for stage in plan.stages}, deep=False).work(plan)
 
 
-def saved_bytes(planned: Planned) -> bytes:
+def saved_bytes(planned: Planned, base: str | None = None) -> bytes:
     """The file that `plan --save` writes: the same bytes for the same spec, facts and rules.
 
-    `base` is the spec's folder, seen from the current one: where apply finds the data again.
+    Args:
+        planned: the plan.
+        base: the spec's folder, where apply finds the data again; omitted: as seen from the current one.
     """
-    content: dict[str, Any] = {**planned.compiled.saved(), "base": os.path.relpath(planned.base)}
+    content: dict[str, Any] = {**planned.compiled.saved(), "base": base or os.path.relpath(planned.base)}
     return (json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False) + "\n").encode()

@@ -85,6 +85,8 @@ class Application:
     corpus: Corpus
     reporter: Reporter
     start_executor: Callable[[], Executor]
+    watch: Callable[[], None] = lambda: None
+    """Raises where the run has taken more than it may; asked between two waits."""
     done: dict[str, bool] = field(default_factory=dict)
     kept: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Halvings that are decided, by fingerprint -> the arms that go on."""
@@ -187,6 +189,7 @@ class Application:
                     self._take(outcome)
                     self._decide(run)
                 self.store.publish()
+                self.watch()
         finally:
             if executor is not None:
                 executor.close()

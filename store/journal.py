@@ -39,6 +39,8 @@ class Page(NamedTuple):
     end: Position
     tail: bytes
     """Bytes after `end` that are no sound record: a write that is going on or was torn."""
+    ends: tuple[Position, ...] = ()
+    """Where each record ends."""
 
 
 def read(path: Path, start: Position = START) -> Page:
@@ -56,7 +58,8 @@ def read(path: Path, start: Position = START) -> Page:
 def continues(path: Path, position: Position) -> bool:
     """Whether this journal still has the record that ended at `position`."""
     seal = f'"{position.checksum}"}}\n'.encode()
-    return not position.offset or _bytes(path, position.offset - len(seal), len(seal)) == seal
+    before = position.offset - len(seal)
+    return not position.offset or (before >= 0 and _bytes(path, before, len(seal)) == seal)
 
 
 class JournalWriter:
@@ -147,7 +150,7 @@ class JournalWriter:
 
 
 def _parse(path: Path, content: bytes, start: Position) -> Page:
-    records, position = [], start
+    records, ends, position = [], [], start
     *lines, _ = content.split(b"\n")
     for line in lines:
         try:
@@ -159,10 +162,11 @@ def _parse(path: Path, content: bytes, start: Position) -> Page:
                 raise _damaged(path, position.offset, str(error)) from error
             break
         records.append(record)
+        ends.append(position)
     tail = content[position.offset - start.offset :]
     if not could_be_torn(tail):
         raise _damaged(path, position.offset, "the checksum does not fit")
-    return Page(tuple(records), position, tail)
+    return Page(tuple(records), position, tail, tuple(ends))
 
 
 def _bytes(path: Path, offset: int, size: int = -1) -> bytes:

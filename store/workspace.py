@@ -34,3 +34,8 @@ class Workspace:
     def results(self) -> Path:
         """The folder of published copies of the database, for readers."""
         return self.root / "results"
+
+    @property
+    def submissions(self) -> Path:
+        """The folder of plans that were handed in to run without waiting."""
+        return self.root / "submissions"

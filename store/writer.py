@@ -192,7 +192,8 @@ class Store:
         A finished file that no event names stays: it is overwritten when its stage runs again, and it may belong to
         a kind of event that only a later version knows.
         """
-        found = list(durable.leftovers(self.workspace.root))
+        submissions = self.workspace.submissions  # these files are written by others, who need no lease
+        found = [path for path in durable.leftovers(self.workspace.root) if submissions not in path.parents]
         for path in found:
             durable.remove(path)
         return len(found)
