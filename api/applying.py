@@ -1,16 +1,24 @@
 """apply's answer: what was run, and the verdict."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from fewtune.api.answers import Results, results
 from fewtune.api.console import clock, console, diagnostics
 from fewtune.api.envelope import Envelope
+from fewtune.api.following import status
+from fewtune.api.permission import operators_policy, permit
 from fewtune.api.progress import reporter
-from fewtune.api.running import Applied, How, apply
+from fewtune.api.running import Applied, How, Permit, apply
+from fewtune.api.saved import plan_any
+from fewtune.api.session import Planned
 from fewtune.api.show_results import show_results
-from fewtune.specs.diagnostic import StoreError
+from fewtune.api.submitting import submit
+from fewtune.specs.diagnostic import Diagnostic, RunError, StoreError
+from fewtune.store.submission import Asked
 
 EXIT_OF_STATE = {"succeeded": 0, "partial": 10, "failed": 11}
 
@@ -20,7 +28,7 @@ def applied(spec: Path, workspace: Path, how: How, within: str | None) -> tuple[
     talk = console(talk=True)
     told = reporter(talk)
     try:
-        done = apply(spec, workspace, how, told, within=within)
+        done = apply(spec, workspace, how, told, within=within, permit=_operators(workspace, how))
     finally:
         told.close()
     found = _results(done, workspace)
@@ -47,6 +55,37 @@ def applied(spec: Path, workspace: Path, how: How, within: str | None) -> tuple[
     following = ("fewtune results", 'fewtune sql "SELECT * FROM leaderboard"', "fewtune predict FILE")
     envelope = Envelope(ok=done.state == "succeeded", verb="apply", data=data, diagnostics=warnings, next=following)
     return envelope, show
+
+
+def detached(
+    spec: Path, workspace: Path, how: How, within: str | None, *, again: bool
+) -> tuple[Envelope, Callable[[], None]]:
+    """Hand the plan in, and say how to follow it."""
+    planned = plan_any(spec, workspace, within=within)
+    asked = Asked(in_process=how.in_process, workers=how.workers, slots=how.slots)
+    sent = submit(planned, workspace, operators_policy(), "terminal", asked=asked, again=again, client="fewtune apply")
+    waits = sent.state == "awaiting_approval"
+    following = (f"fewtune {'approve' if waits else 'watch'} {sent.handle}", f"fewtune status {sent.handle}")
+    data = {**status(workspace, sent.handle).model_dump(mode="json"), "changed": sent.changed}
+
+    def show() -> None:
+        sys.stdout.write(f"{sent.handle}: {sent.state}{'' if sent.changed else ' (it was handed in before)'}\n")
+        console(talk=True).print(f"follow it: {following[0]}")
+
+    return Envelope(ok=True, verb="apply", data=data, next=following), show
+
+
+def _operators(workspace: Path, how: How) -> Permit:
+    """The operator's policy at the terminal."""
+
+    def let(planned: Planned) -> Callable[[], None]:
+        policy = operators_policy()
+        if how.cluster and not any(fnmatchcase(how.cluster, pattern) for pattern in policy.clusters):
+            message = f"the operator's policy has no cluster {how.cluster!r}"
+            raise RunError(Diagnostic(code="E-policy", message=message), exit_status=13)
+        return permit(planned, workspace, policy).check
+
+    return let
 
 
 def _results(done: Applied, workspace: Path) -> Results | None:

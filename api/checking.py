@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.api.envelope import Envelope
+from fewtune.api.given import Given
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, Patch, SpecError
-from fewtune.specs.load import Loaded, load_file
-from fewtune.specs.parse import Document, format_of, parse
+from fewtune.specs.load import Loaded
+from fewtune.specs.parse import Document, parse
 from fewtune.specs.patch import apply_patches, parts_of
 
 
@@ -42,38 +43,37 @@ class Checked:
             sys.stdout.write(f"{self.name}: valid\n")
 
 
-def check(path: Path, *, fix: bool) -> Checked:
+def check(spec: Given, *, fix: bool) -> Checked:
     """Check a spec: its text, its types, and, where these are right, the data and model that it names.
 
     Args:
-        path: the spec.
+        spec: as it was given.
         fix: apply the safe and likely fixes and return the mended text.
     """
     try:
-        loaded = load_file(path)
+        loaded = spec.loaded()
     except SpecError as error:
-        return Checked(path.name, error.diagnostics, _mended(path, error.diagnostics) if fix else None)
+        return Checked(spec.name, error.diagnostics, _mended(spec, error.diagnostics) if fix else None)
     text = loaded.document.text if fix else None
-    return Checked(path.name, _facts_findings(loaded, path), text)
+    return Checked(spec.name, _facts_findings(loaded, spec.base), text)
 
 
-def _facts_findings(loaded: Loaded, path: Path) -> tuple[Diagnostic, ...]:
+def _facts_findings(loaded: Loaded, base: Path) -> tuple[Diagnostic, ...]:
     """What planning finds, without keeping the plan."""
     from fewtune.compiler.compilation import compile_plan
     from fewtune.runtime.probe.probing import probe
 
     try:
-        probed = probe(loaded.experiment, path.resolve().parent, path.parent)
+        probed = probe(loaded.experiment, base, base)
         compiled = compile_plan(loaded.experiment, probed.facts, loaded.stem)
     except FewtuneError as error:
         return loaded.located(error.diagnostics)
     return loaded.located(compiled.plan.warnings)
 
 
-def _mended(path: Path, found: tuple[Diagnostic, ...]) -> str | None:
+def _mended(spec: Given, found: tuple[Diagnostic, ...]) -> str | None:
     """The document with its fixes applied, comments kept; None where it cannot be read as a document."""
-    content = path.read_bytes()
-    document = parse(content, format_of(path.name))
+    document = parse(spec.content, spec.format)
     if not isinstance(document, Document):
         return None
     patches = tuple(

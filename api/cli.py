@@ -24,7 +24,7 @@ app = typer.Typer(
 
 VERBS: tuple[Callable[..., None], ...] = (
     spec.init, spec.validate, spec.pull, spec.plan, spec.explain,
-    run.apply,
+    run.apply, run.status, run.watch, run.cancel, run.approve,
     result.results, result.compare, result.sql, result.errors, result.evidence,
     use.predict, use.export,
     about.describe, about.rules, about.schema, about.models, about.doctor,

@@ -79,13 +79,12 @@ def looks(planned: Planned, workspace: Path) -> dict[str, int]:
     return {split.name: len(known.get(split.digest, set()) | {planned.plan.hash}) for split in evaluated}
 
 
-def permit(planned: Planned, workspace: Path) -> "Ceiling":
+def permit(planned: Planned, workspace: Path, policy: Policy) -> "Ceiling":
     """Let a plan run at the terminal, or say whose word it needs.
 
     Raises:
         RunError: E-approval, E-policy.
     """
-    policy = operators_policy()
     found = admission(planned, workspace, policy, "terminal")
     if found.refused:
         raise RunError(found.refused, exit_status=13)

@@ -30,15 +30,20 @@ def is_saved(path: Path) -> bool:
         return b'"plan_hash"' in handle.read(20_000_000)
 
 
-def plan_file(path: Path, workspace: Path) -> Planned:
+def plan_file(path: Path, workspace: Path, where: Path = Path()) -> Planned:
     """Plan the spec that a saved plan holds, and refuse the file if the result is not the same.
+
+    Args:
+        path: the file.
+        workspace: where results are kept.
+        where: the folder from which the file names the spec's.
 
     Raises:
         PlanError: E-plan-edited where the file contradicts itself, E-plan-stale where facts or rules have changed.
     """
     saved = _read_saved(path)
     spec = saved["plan"]["experiment"]
-    base = Path(saved.get("base", ".")).resolve()
+    base = (where / saved.get("base", ".")).resolve()
     planned = _plan_experiment(spec, saved["plan"]["experiment_name"], base, workspace)
     if saved["plan"] != planned.plan.model_dump(mode="json"):
         raise PlanError(_stale(saved, planned.compiled), exit_status=4)

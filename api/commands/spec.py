@@ -52,8 +52,9 @@ def validate(
 
     def work() -> Answered:
         from fewtune.api.checking import check
+        from fewtune.api.given import given
 
-        checked = check(spec, fix=fix)
+        checked = check(given(spec, Path()), fix=fix)
         return checked.envelope(), checked.show
 
     answer("validate", as_json, work, spec.name)
@@ -64,9 +65,13 @@ def pull(spec: Spec, as_json: Json = False) -> None:
 
     def work() -> Answered:
         from fewtune.api.console import console
+        from fewtune.api.permission import operators_policy
         from fewtune.runtime.pull import pull_spec
         from fewtune.specs.load import load_file
 
+        if not operators_policy().network:
+            message = "the operator's policy allows no network: models and data must be here already"
+            raise RunError(Diagnostic(code="E-policy", message=message), exit_status=13)
         talk = console(talk=True)
         pulled = pull_spec(load_file(spec).experiment, spec.resolve().parent, talk.print)
 

@@ -1,0 +1,255 @@
+"""The verbs as methods, for programs: typed frozen results, nothing printed, no state but where it works.
+
+A client can be made anew at any time from a folder alone; handles of runs are on the disk. Faults are raised as one
+exception type, `FewtuneError`, which carries the same diagnostics as the command line; `validate` alone never raises.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fewtune.api import following, submitting
+from fewtune.api.answers import Results, results
+from fewtune.api.checking import Checked, check
+from fewtune.api.comparing import Compared, compare_arms
+from fewtune.api.following import Page, Status
+from fewtune.api.given import Given, SpecInput, given, inside
+from fewtune.api.permission import admission, check_place, operators_policy, permit
+from fewtune.api.planning import explained
+from fewtune.api.querying import ask
+from fewtune.api.running import Applied, How, apply
+from fewtune.api.session import Planned, plan_loaded
+from fewtune.api.starting import Made, start
+from fewtune.api.submitting import Cancelled, Launch, Launched, supervisor_command
+from fewtune.api.what_if import with_changes
+from fewtune.compiler.admission import Admission
+from fewtune.compiler.decision import Decision
+from fewtune.runtime.applying import Reporter
+from fewtune.runtime.folders import workspace_folder
+from fewtune.runtime.job import Progress
+from fewtune.specs.diagnostic import Diagnostic, PlanError, RunError
+from fewtune.specs.evaluation import Metric
+from fewtune.specs.policy import Channel, Policy
+from fewtune.store.query import Answer
+from fewtune.store.submission import Asked
+from fewtune.store.submissions import Submitted
+
+LONGEST_WAIT = 25.0
+"""Seconds that a call waits at most for an agent: many clients give up after a minute."""
+POLL_SECONDS = 0.2
+
+
+class Quiet:
+    """A reporter that says nothing."""
+
+    def began(self, run: str, jobs: int, seconds: float) -> None:
+        """A run began."""
+
+    def progress(self, progress: Progress) -> None:
+        """A sign of life."""
+
+    def ended(self, job: str, outcome: str, done: int, jobs: int, left: float) -> None:
+        """A job ended."""
+
+    def said(self, text: str) -> None:
+        """Something worth a line."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """A folder with specs and data, and a workspace with results.
+
+    Attributes:
+        root: the folder that paths are relative to. An agent's paths may not leave it or the policy's roots.
+        workspace: where results are kept; omitted: $FEWTUNE_WORKSPACE, else .fewtune below the root.
+        channel: terminal, or agent: what the operator's policy grants to whom.
+        policy: the operator's; omitted: the one in force on this machine, read at each call.
+        name: who calls, for the record.
+        launch: the command that supervises a submitted plan.
+    """
+
+    root: Path = field(default_factory=Path.cwd)
+    workspace: Path | None = None
+    channel: Channel = "terminal"
+    policy: Policy | None = None
+    name: str = "python"
+    launch: Launch = supervisor_command
+
+    @property
+    def folder(self) -> Path:
+        """The workspace that is meant."""
+        return (self.root / workspace_folder(self.workspace)).absolute()
+
+    @property
+    def rules(self) -> Policy:
+        """The operator's policy in force; PlanError E-policy where its file cannot be read."""
+        return self.policy or operators_policy()
+
+    def read(self, spec: SpecInput) -> Given:
+        """A spec as given.
+
+        Raises:
+            FewtuneError: E-file-missing, E-path, or E-policy for a folder outside the policy's roots.
+        """
+        found = given(spec, self.root)
+        if self.channel == "agent" and found.path is not None:
+            inside(found.path, self._roots())
+        check_place(found.base, self.rules)
+        return found
+
+    def _roots(self) -> list[Path]:
+        return [self.root, *(Path(root).expanduser() for root in self.rules.roots or ())]
+
+    # The spec and its plan.
+
+    def init(
+        self, data: str | Path, output: str | Path | None = None, *, label: str | None = None, text: str | None = None
+    ) -> Made:
+        """Write a spec for a data file; see `fewtune.api.starting.start`."""
+        path = self.root / data
+        target = None if output is None else self.root / output
+        if self.channel == "agent":
+            path = inside(data, self._roots())
+            target = None if output is None else inside(output, self._roots())
+        check_place(path.parent, self.rules)
+        return start(path, target, label=label, text=text)
+
+    def validate(self, spec: SpecInput, *, fix: bool = False) -> Checked:
+        """Every fault at once; never raises for what a spec says."""
+        return check(self.read(spec), fix=fix)
+
+    def plan(
+        self, spec: SpecInput, *, within: str | None = None, what_if: Sequence[str | dict[str, Any]] = ()
+    ) -> Planned:
+        """What apply would do, and why.
+
+        Args:
+            spec: a path, a text or values.
+            within: a limit on the clock that replaces the spec's.
+            what_if: changes: KEY=VALUE, or RFC 6902 patches.
+
+        Raises:
+            FewtuneError: with every fault.
+        """
+        found = self.read(spec)
+        if not what_if:
+            return found.planned(self.folder, within=within)
+        asked = [change if isinstance(change, str) else _json(change) for change in what_if]
+        changed = with_changes(found.loaded(), asked)
+        return plan_loaded(changed, found.name, found.base, self.folder, within=within)
+
+    def admission(self, planned: Planned) -> Admission:
+        """What the operator's policy says to a plan."""
+        return admission(planned, self.folder, self.rules, self.channel)
+
+    def explain(self, spec: SpecInput, pointer: str | None = None) -> list[Decision]:
+        """The decisions at a pointer, of a name, or all; FewtuneError E-not-found where there is none."""
+        return explained(self.plan(spec).plan, pointer)
+
+    # Runs.
+
+    def apply(self, spec: SpecInput, *, how: How | None = None, reporter: Reporter | None = None) -> Applied:
+        """Run what is missing, and wait for it. Only from a file: what is applied must be found again.
+
+        Raises:
+            FewtuneError: the plan is refused, above a ceiling, stale or edited; the workspace is busy.
+        """
+        path = self.read(spec).path
+        if path is None:
+            message = "apply takes a spec's file"
+            raise RunError(Diagnostic(code="E-usage", message=message, remedy="or submit the values"), exit_status=2)
+        return apply(
+            path, self.folder, how or How(), reporter or Quiet(),
+            permit=lambda planned: permit(planned, self.folder, self.rules).check,
+        )  # fmt: skip
+
+    def submit(
+        self, spec: SpecInput, plan_hash: str | None = None, *, again: bool = False, asked: Asked | None = None
+    ) -> Launched:
+        """Hand in a plan that runs by itself; the same plan is begun once.
+
+        Args:
+            spec: a path, a text or values.
+            plan_hash: of the plan that was looked at; another one is refused.
+            again: whether a plan that ended without success is begun once more.
+            asked: how it is to be executed.
+
+        Raises:
+            FewtuneError: E-plan-stale, E-policy, or the spec's faults.
+        """
+        planned = self.read(spec).planned(self.folder)
+        if plan_hash is not None and plan_hash != planned.plan.hash:
+            message = "the spec, its data or the rules are not those of the plan that was looked at"
+            remedy = "plan it again and look at what has changed"
+            found = Diagnostic(
+                code="E-plan-stale", message=message, expected=planned.plan.hash, got=plan_hash[:64], remedy=remedy
+            )
+            raise PlanError(found, exit_status=4)
+        return submitting.submit(
+            planned, self.folder, self.rules, self.channel, asked=asked, again=again, client=self.name,
+            launch=self.launch,
+        )  # fmt: skip
+
+    def status(self, handle: str) -> Status:
+        """Where a run stands. StoreError E-not-found for an unknown handle."""
+        return following.status(self.folder, handle)
+
+    def recent(self, limit: int = 10) -> list[Status]:
+        """Runs that are not over, and the latest that are."""
+        return following.recent(self.folder, limit)
+
+    def events(self, handle: str, cursor: str | None = None, *, content: bool = False) -> Page:
+        """What happened after a cursor."""
+        return following.events(self.folder, handle, cursor, content=content)
+
+    def wait(self, handle: str, seconds: float = LONGEST_WAIT, cursor: str | None = None) -> Status:
+        """The run's status, once it is over, something new has happened since a cursor, or so many seconds have passed.
+
+        Without a cursor it waits for the end.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            found = self.status(handle)
+            new = cursor is not None and self.events(handle, cursor).events
+            if found.next_poll_s == 0 or new or time.monotonic() >= deadline:
+                return found
+            time.sleep(POLL_SECONDS)
+
+    def cancel(self, handle: str, *, at_once: bool = False, dry_run: bool = False) -> Cancelled:
+        """End a run: at its next step, or at once. What is finished is kept.
+
+        Raises:
+            FewtuneError: E-not-found; E-policy where agents may not; E-usage for a run that was not submitted.
+        """
+        if self.channel == "agent" and not self.rules.agents_submit:
+            message = "the operator's policy lets agents read and plan, not cancel"
+            raise RunError(Diagnostic(code="E-policy", message=message), exit_status=13)
+        found = following.find(self.folder, handle)
+        if not isinstance(found, Submitted):
+            message, remedy = f"run {handle} is applied in the foreground", "end it there: Ctrl-C"
+            raise RunError(Diagnostic(code="E-usage", message=message, remedy=remedy), exit_status=2)
+        return submitting.cancel(found, at_once=at_once, dry_run=dry_run)
+
+    # Results.
+
+    def results(self, experiment: str | None = None) -> Results:
+        """Verdict and leaderboard."""
+        return results(self.folder, experiment)
+
+    def compare(
+        self, a: str, b: str, *, metric: Metric | None = None, split: str | None = None, n: int | None = None
+    ) -> Compared:
+        """Two arms, each an arm of the latest run or RUN/ARM, on the same items."""
+        return compare_arms(self.folder, a, b, metric=metric, split=split, n=n)
+
+    def query(self, sql: str, limit: int = 200) -> Answer:
+        """One SELECT on the published results."""
+        return ask(self.folder, sql, limit)[0]
+
+
+def _json(value: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps([value])

@@ -1,0 +1,92 @@
+"""A spec as it was given: a file, a text, or values; and the plan that follows from it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fewtune.api.saved import is_saved, plan_file
+from fewtune.api.session import Planned, plan_loaded
+from fewtune.specs.diagnostic import Diagnostic, SpecError
+from fewtune.specs.load import Loaded, load, load_file
+from fewtune.specs.parse import Format, format_of
+
+SpecInput = Path | str | Mapping[str, Any]
+"""A path (a `Path`, or text that names a file ending in .toml or .json), a TOML or JSON text, or a spec's values."""
+ENDINGS = (".toml", ".json")
+
+
+@dataclass(frozen=True)
+class Given:
+    """A spec's text, and where it belongs."""
+
+    content: bytes
+    name: str
+    """The file's name, which messages use; a spec without `name` is named by it."""
+    base: Path
+    """The folder that its paths are relative to."""
+    format: Format | None
+    path: Path | None = None
+    """The file that it was read from."""
+
+    def loaded(self) -> Loaded:
+        """The checked spec; SpecError with every fault."""
+        return load_file(self.path) if self.path else load(self.content, format=self.format, stem=Path(self.name).stem)
+
+    def planned(self, workspace: Path, *, within: str | None = None) -> Planned:
+        """The plan; FewtuneError with every fault."""
+        if self.path is not None and is_saved(self.path):
+            return plan_file(self.path, workspace)
+        return plan_loaded(self.loaded(), self.name, self.base, workspace, within=within)
+
+
+def given(spec: SpecInput, root: Path) -> Given:
+    """Read what was given.
+
+    Args:
+        spec: a path, a text or values.
+        root: the folder that relative paths, and the paths of a spec without a file, are relative to.
+
+    Raises:
+        SpecError: E-file-missing where a path names no file, E-path where it leaves `root`.
+    """
+    if isinstance(spec, Mapping):
+        text = json.dumps(spec, ensure_ascii=False, indent=2, default=str)
+        return Given(text.encode("utf-8", "replace"), "spec.json", root, "json")
+    if isinstance(spec, str) and not _names_file(spec):
+        stripped = spec.lstrip()
+        name = "spec.json" if stripped.startswith("{") else "spec.toml"
+        return Given(spec.encode("utf-8", "replace"), name, root, format_of(name))
+    return _from_file(root / spec, str(spec))
+
+
+def _names_file(text: str) -> bool:
+    return "\n" not in text and "{" not in text and text.strip().endswith(ENDINGS)
+
+
+def _from_file(path: Path, said: str) -> Given:
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        message = f"{said[:200]}: {getattr(error, 'strerror', None) or 'cannot be read'}"
+        remedy = "`fewtune init DATA` writes a spec for your data"
+        raise SpecError(Diagnostic(code="E-file-missing", message=message, remedy=remedy)) from error
+    return Given(content, path.name, path.resolve().parent, format_of(path.name), path)
+
+
+def inside(path: str | Path, roots: Sequence[Path]) -> Path:
+    """A path that lies below one of the folders, links resolved.
+
+    Raises:
+        SpecError: E-path.
+    """
+    try:
+        target = (roots[0] / path).resolve()
+        if any(target.is_relative_to(root.resolve()) for root in roots):
+            return target
+    except (OSError, ValueError):  # a name that the system cannot hold
+        pass
+    message = "the path leaves the folders that may be used here"
+    remedy = "name a file below the folder in which fewtune was started"
+    raise SpecError(Diagnostic(code="E-path", message=message, remedy=remedy))

@@ -1,0 +1,20 @@
+"""Where runs stand, for a reader."""
+
+from collections.abc import Sequence
+
+from fewtune.api.console import clock, console, safe, table
+from fewtune.api.following import Status
+
+
+def show_status(found: Sequence[Status]) -> None:
+    """A line for each run."""
+    out = console()
+    if not found:
+        out.print("nothing was handed in here: `fewtune apply SPEC --detach`")
+        return
+    rows = []
+    for one in found:
+        work = f"{one.done}/{one.jobs}" if one.jobs is not None else ""
+        left = f"about {clock(one.left_seconds)} left" if one.left_seconds else ""
+        rows.append((one.handle, one.run or "", one.state, work, safe(one.why_waiting or one.now or left or one.hint)))
+    table(out, ("handle", "run", "state", "jobs", ""), rows)
