@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fewtune.api.commands import about, result, run, spec, use
+from fewtune.api.commands import about, result, run, serve, spec, use
 from fewtune.api.commands.answering import show_error
 from fewtune.api.envelope import Envelope
 from fewtune.specs.diagnostic import Diagnostic
@@ -27,10 +27,11 @@ VERBS: tuple[Callable[..., None], ...] = (
     run.apply, run.status, run.watch, run.cancel, run.approve,
     result.results, result.compare, result.sql, result.errors, result.evidence,
     use.predict, use.export,
-    about.describe, about.rules, about.schema, about.models, about.doctor,
+    about.brief, about.describe, about.rules, about.schema, about.models, about.doctor,
+    serve.mcp,
 )  # fmt: skip
 """In the order of the help."""
-LONG = (["apply"], ["pull"], ["predict"], ["export"], ["errors"])
+LONG = (["apply"], ["pull"], ["predict"], ["export"], ["errors"], ["watch"], ["mcp"])
 """Verbs that work for longer than a moment."""
 
 

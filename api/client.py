@@ -14,6 +14,7 @@ from fewtune.api import following, submitting
 from fewtune.api.answers import Results, results
 from fewtune.api.checking import Checked, check
 from fewtune.api.comparing import Compared, compare_arms
+from fewtune.api.ending import ending
 from fewtune.api.following import Page, Status
 from fewtune.api.given import Given, SpecInput, given, inside
 from fewtune.api.permission import admission, check_place, operators_policy, permit
@@ -21,7 +22,7 @@ from fewtune.api.planning import explained
 from fewtune.api.querying import ask
 from fewtune.api.running import Applied, How, apply
 from fewtune.api.session import Planned, plan_loaded
-from fewtune.api.starting import Made, start
+from fewtune.api.starting import Made, draft, start
 from fewtune.api.submitting import Cancelled, Launch, Launched, supervisor_command
 from fewtune.api.what_if import with_changes
 from fewtune.compiler.admission import Admission
@@ -93,10 +94,14 @@ class Client:
         Raises:
             FewtuneError: E-file-missing, E-path, or E-policy for a folder outside the policy's roots.
         """
-        found = given(spec, self.root)
-        if self.channel == "agent" and found.path is not None:
-            inside(found.path, self._roots())
+        found = given(spec, self.root, self._roots() if self.channel == "agent" else ())
         check_place(found.base, self.rules)
+        return found
+
+    def _file(self, path: str | Path) -> Path:
+        """A file that may be used here; E-path, E-policy."""
+        found = inside(self.root / path, self._roots()) if self.channel == "agent" else self.root / path
+        check_place(found.parent, self.rules)
         return found
 
     def _roots(self) -> list[Path]:
@@ -108,13 +113,13 @@ class Client:
         self, data: str | Path, output: str | Path | None = None, *, label: str | None = None, text: str | None = None
     ) -> Made:
         """Write a spec for a data file; see `fewtune.api.starting.start`."""
-        path = self.root / data
-        target = None if output is None else self.root / output
-        if self.channel == "agent":
-            path = inside(data, self._roots())
-            target = None if output is None else inside(output, self._roots())
-        check_place(path.parent, self.rules)
-        return start(path, target, label=label, text=text)
+        target = None if output is None else self._file(output)
+        return start(self._file(data), target, label=label, text=text)
+
+    def draft(self, data: str | Path, *, label: str | None = None, text: str | None = None) -> Made:
+        """The same without writing anything: a spec for the client's root, whose text may be planned at once."""
+        path = self._file(data)
+        return draft(path, self.root / f"{path.stem}.toml", label=label, text=text)
 
     def validate(self, spec: SpecInput, *, fix: bool = False) -> Checked:
         """Every fault at once; never raises for what a spec says."""
@@ -144,9 +149,14 @@ class Client:
         """What the operator's policy says to a plan."""
         return admission(planned, self.folder, self.rules, self.channel)
 
+    def explained(self, spec: SpecInput, pointer: str | None = None) -> tuple[Planned, list[Decision]]:
+        """The plan, and what `explain` answers."""
+        planned = self.plan(spec)
+        return planned, explained(planned.plan, pointer)
+
     def explain(self, spec: SpecInput, pointer: str | None = None) -> list[Decision]:
         """The decisions at a pointer, of a name, or all; FewtuneError E-not-found where there is none."""
-        return explained(self.plan(spec).plan, pointer)
+        return self.explained(spec, pointer)[1]
 
     # Runs.
 
@@ -216,6 +226,14 @@ class Client:
             if found.next_poll_s == 0 or new or time.monotonic() >= deadline:
                 return found
             time.sleep(POLL_SECONDS)
+
+    def ending(self, handle: str) -> dict[str, Any] | None:
+        """How a submitted run ended: verdict, cost, failure with changes that would avoid it; None: it has not.
+
+        Raises:
+            StoreError: E-not-found.
+        """
+        return ending(self.folder, handle)
 
     def cancel(self, handle: str, *, at_once: bool = False, dry_run: bool = False) -> Cancelled:
         """End a run: at its next step, or at once. What is finished is kept.

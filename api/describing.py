@@ -3,6 +3,7 @@
 from importlib.resources import files
 from typing import Any
 
+from fewtune.api.ruling import rule_page
 from fewtune.specs.diagnostic import Diagnostic, RunError
 
 
@@ -20,6 +21,20 @@ def title(text: str) -> str:
 def topics() -> dict[str, str]:
     """Topic -> its title."""
     return {name: title(text) for name, text in pages().items()}
+
+
+def described(topic: str | None, name: str | None) -> dict[str, Any]:
+    """The list of topics; or a page: its title and text.
+
+    Raises:
+        RunError: E-usage, E-not-found.
+    """
+    if (topic == "rule") is not (name is not None):
+        message = "describe takes a topic, or: rule R-035 (`fewtune rules` lists them)"
+        raise RunError(Diagnostic(code="E-usage", message=message), exit_status=2)
+    if name is not None:
+        return rule_page(name)
+    return {"topics": topics()} if topic is None else page(topic)
 
 
 def page(topic: str) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class Envelope(Frozen):
     """When the shown results were published (UTC)."""
     truncated: dict[str, Any] | None = None
     """What was left out: shown, total, and how to get the rest."""
+    limits: dict[str, Any] | None = None
+    """What may still be done without asking the operator; None where it does not matter."""
 
     def text(self) -> str:
         """One line of JSON."""

@@ -41,15 +41,16 @@ class Given:
         return plan_loaded(self.loaded(), self.name, self.base, workspace, within=within)
 
 
-def given(spec: SpecInput, root: Path) -> Given:
+def given(spec: SpecInput, root: Path, allowed: Sequence[Path] = ()) -> Given:
     """Read what was given.
 
     Args:
         spec: a path, a text or values.
         root: the folder that relative paths, and the paths of a spec without a file, are relative to.
+        allowed: folders that a path may lie in; none: anywhere.
 
     Raises:
-        SpecError: E-file-missing where a path names no file, E-path where it leaves `root`.
+        SpecError: E-file-missing where a path names no file, E-path where it leaves the allowed folders.
     """
     if isinstance(spec, Mapping):
         text = json.dumps(spec, ensure_ascii=False, indent=2, default=str)
@@ -58,7 +59,8 @@ def given(spec: SpecInput, root: Path) -> Given:
         stripped = spec.lstrip()
         name = "spec.json" if stripped.startswith("{") else "spec.toml"
         return Given(spec.encode("utf-8", "replace"), name, root, format_of(name))
-    return _from_file(root / spec, str(spec))
+    path = inside(root / spec, allowed) if allowed else root / spec
+    return _from_file(path, str(spec))
 
 
 def _names_file(text: str) -> bool:
@@ -75,14 +77,14 @@ def _from_file(path: Path, said: str) -> Given:
     return Given(content, path.name, path.resolve().parent, format_of(path.name), path)
 
 
-def inside(path: str | Path, roots: Sequence[Path]) -> Path:
+def inside(path: Path, roots: Sequence[Path]) -> Path:
     """A path that lies below one of the folders, links resolved.
 
     Raises:
         SpecError: E-path.
     """
     try:
-        target = (roots[0] / path).resolve()
+        target = Path(path).resolve()
         if any(target.is_relative_to(root.resolve()) for root in roots):
             return target
     except (OSError, ValueError):  # a name that the system cannot hold

@@ -30,6 +30,10 @@ class Made:
     guesses: dict[str, Any] = field(default_factory=dict)
     findings: tuple[Diagnostic, ...] = ()
 
+    def data(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"path": str(self.path), "spec": self.text, "guesses": self.guesses}
+
 
 def start(data: Path | None, output: Path | None, *, label: str | None = None, text: str | None = None) -> Made:
     """Write a spec beside a data file, with what could be guessed.
@@ -48,16 +52,25 @@ def start(data: Path | None, output: Path | None, *, label: str | None = None, t
         raise FewtuneError(
             Diagnostic(code="E-usage", message="init needs a data file", remedy="or --example"), exit_status=2
         )
-    if not data.is_file():
-        raise PlanError(Diagnostic(code="E-file-missing", message=f"there is no file {data}", remedy="check the path"))
     target = output or data.with_suffix(".toml")
     _refuse_existing(target)
+    made = draft(data, target, label=label, text=text)
+    target.write_text(made.text, encoding="utf-8")
+    return made
+
+
+def draft(data: Path, target: Path, *, label: str | None = None, text: str | None = None) -> Made:
+    """The spec that `start` would write, without writing it.
+
+    Raises:
+        FewtuneError: as `start`.
+    """
+    if not data.is_file():
+        raise PlanError(Diagnostic(code="E-file-missing", message=f"there is no file {data}", remedy="check the path"))
     table = read_table(data, Source(path=data.name))
     guesses = guess(table, data, label=label, text=text)
     written = spec_text(data, target, guesses)
-    findings = _findings(written, target)
-    target.write_text(written, encoding="utf-8")
-    return Made(target, written, guesses, findings)
+    return Made(target, written, guesses, _findings(written, target))
 
 
 def _refuse_existing(target: Path) -> None:

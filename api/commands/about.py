@@ -8,7 +8,6 @@ import typer
 from fewtune.api.commands.answering import Answered, answer, one_of, write
 from fewtune.api.commands.options import Json, Workspace, workspace_of
 from fewtune.api.envelope import Envelope
-from fewtune.specs.diagnostic import Diagnostic, RunError
 
 
 def schema(as_json: Json = False) -> None:
@@ -24,6 +23,20 @@ def schema(as_json: Json = False) -> None:
     answer("schema", as_json, work)
 
 
+def brief(workspace: Workspace = None, as_json: Json = False) -> None:
+    """Print the page that an agent reads first."""
+
+    def work() -> Answered:
+        from fewtune.api.brief import brief as page
+        from fewtune.api.client import Client
+        from fewtune.api.concise import budget
+
+        text = page(budget(Client(workspace=workspace_of(workspace))))
+        return Envelope(ok=True, verb="brief", data={"text": text}), lambda: write(text)
+
+    answer("brief", as_json, work)
+
+
 def describe(
     topic: Annotated[str | None, typer.Argument(help="A topic [lists them], or: rule R-035.")] = None,
     name: Annotated[str | None, typer.Argument(help="Of a rule.")] = None,
@@ -32,22 +45,15 @@ def describe(
     """Explain how fewtune works: one page a topic, or one rule."""
 
     def work() -> Answered:
-        from fewtune.api.describing import page, topics
+        from fewtune.api.describing import described
 
-        if (topic == "rule") is not (name is not None):
-            message = "describe takes a topic, or: rule R-035 (`fewtune rules` lists them)"
-            raise RunError(Diagnostic(code="E-usage", message=message), exit_status=2)
-        if name is not None:
-            from fewtune.api.ruling import rule_page
-
-            rule = rule_page(name)
-            return Envelope(ok=True, verb="describe", data=rule), lambda: write(rule["text"])
-        if topic is None:
-            known = topics()
-            lines = "\n".join(f"{name:<{max(map(len, known))}}    {title}" for name, title in known.items())
-            return Envelope(ok=True, verb="describe", data={"topics": known}), lambda: write(lines)
-        found = page(topic)
-        return Envelope(ok=True, verb="describe", data=found), lambda: write(found["text"].rstrip())
+        found = described(topic, name)
+        known = found.get("topics")
+        width = max(map(len, known or {"": ""}))
+        text = (
+            "\n".join(f"{one:<{width}}    {title}" for one, title in known.items()) if known else found["text"].rstrip()
+        )
+        return Envelope(ok=True, verb="describe", data=found), lambda: write(text)
 
     answer("describe", as_json, work)
 

@@ -37,8 +37,7 @@ def init(
             then = f"next: {following[0]}" if following else "it cannot be planned before these errors are mended"
             talk.print(f"wrote {made.path}; {then}")
 
-        found = {"path": str(made.path), "spec": made.text, "guesses": made.guesses}
-        return Envelope(ok=True, verb="init", data=found, diagnostics=made.findings, next=following), show
+        return Envelope(ok=True, verb="init", data=made.data(), diagnostics=made.findings, next=following), show
 
     answer("init", as_json, work)
 

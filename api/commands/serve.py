@@ -1,0 +1,30 @@
+"""The verb that serves agents."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fewtune.api.commands.answering import answer
+from fewtune.api.commands.options import Workspace
+from fewtune.specs.diagnostic import Diagnostic, RunError
+
+
+def mcp(
+    root: Annotated[Path, typer.Option(help="The folder that specs and data lie in.")] = Path(),
+    name: Annotated[str, typer.Option(help="Who works through it, for the record.")] = "mcp",
+    workspace: Workspace = None,
+) -> None:
+    """Serve the verbs to an LLM agent as tools (Model Context Protocol, standard input and output)."""
+    try:
+        from fewtune.api.client import Client
+        from fewtune.api.tools.server import serve
+    except ModuleNotFoundError as error:
+        fault = Diagnostic(code="E-usage", message=f"{error.name} is not installed", remedy="pip install fewtune[mcp]")
+
+        def refuse() -> None:
+            raise RunError(fault, exit_status=2)
+
+        answer("mcp", False, refuse)  # type: ignore[arg-type]
+    else:
+        serve(Client(root=root.absolute(), workspace=workspace, channel="agent", name=name))

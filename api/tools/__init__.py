@@ -1,0 +1,1 @@
+"""fewtune as tools of the Model Context Protocol."""
