@@ -6,10 +6,10 @@ later DuckDB brings it. What runs is the text that was checked.
 
 import difflib
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from fewtune.store.database import Connection
@@ -260,7 +260,7 @@ def nearest(wrong: str, names: list[str]) -> str | None:
 
 def _likeness(wrong: str, name: str) -> tuple[float, int]:
     ratio = difflib.SequenceMatcher(None, name, wrong).ratio()
-    return round(ratio, 2), len(os.path.commonprefix([wrong, name]))
+    return round(ratio, 2), sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(wrong, name, strict=False)))
 
 
 def _dicts(tree: Any) -> Iterator[dict[str, Any]]:
