@@ -8,18 +8,41 @@ from pathlib import Path
 from fewtune.api.console import console
 from fewtune.api.envelope import Envelope
 from fewtune.api.show_results import show_answer
-from fewtune.store.query import Answer, run_sql
+from fewtune.store.query import BYTES, SECONDS, Answer, run_sql
 from fewtune.store.refresh import refresh
+from fewtune.store.sandbox import Sandbox
 from fewtune.store.workspace import Workspace
 
 
-def ask(workspace: Path, query: str, limit: int) -> tuple[Answer, Envelope]:
-    """Bring the published results up to date if nobody is writing, and run the query."""
+def ask(
+    workspace: Path,
+    query: str,
+    limit: int,
+    *,
+    seconds: float = SECONDS,
+    max_bytes: int = BYTES,
+    sandbox: Sandbox | None = None,
+) -> tuple[Answer, Envelope]:
+    """Bring the published results up to date if nobody is writing, and run the query.
+
+    Args:
+        workspace: its folder.
+        query: one SELECT.
+        limit: rows at most.
+        seconds: how long it may take.
+        max_bytes: of rows as JSON, at most: 8,000 for what an agent reads.
+        sandbox: a process kept for several queries; None: one for this query.
+    """
     folder = Workspace(workspace.absolute())
     refresh(folder)
-    found = run_sql(folder, query, limit)
-    data = {"columns": [{"name": c.name, "type": c.type} for c in found.columns], "rows": found.rows}
-    cut = {"shown": len(found.rows), "hint": "aggregate, or raise --limit"} if found.truncated else None
+    found = run_sql(folder, query, limit, seconds=seconds, max_bytes=max_bytes, sandbox=sandbox)
+    data = {
+        "columns": [{"name": c.name, "type": c.type} for c in found.columns],
+        "rows": found.rows,
+        "behind_seconds": round(found.behind_seconds, 3),
+    }
+    hint = "aggregate, or raise --limit" if found.cut_by == "rows" else "aggregate, or name fewer columns"
+    cut = {"shown": len(found.rows), "by": found.cut_by, "hint": hint} if found.truncated else None
     return found, Envelope(ok=True, verb="sql", data=data, as_of=found.as_of, truncated=cut)
 
 
@@ -36,5 +59,9 @@ def write_answer(found: Answer, form: str) -> None:
         )
     else:
         show_answer(console(), found)
+    talk = console(talk=True)
     if found.truncated:
-        console(talk=True).print(f"only the first {len(found.rows)} rows are shown; aggregate, or raise --limit")
+        more = "raise --limit" if found.cut_by == "rows" else "name fewer columns"
+        talk.print(f"only the first {len(found.rows)} rows are shown; aggregate, or {more}")
+    if found.behind_seconds:
+        talk.print(f"a run is writing: these results are {found.behind_seconds:.0f} s behind it")

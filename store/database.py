@@ -17,6 +17,7 @@ DatabaseError = duckdb.Error
 
 MEMORY = "1GB"
 """The most that a reader's query may use."""
+Setting = str | bool | int | float | list[str]
 
 
 @contextmanager
@@ -31,13 +32,19 @@ def connect(path: Path) -> Iterator[Connection]:
 
 
 @contextmanager
-def connect_reader(path: Path | None) -> Iterator[Connection]:
-    """Open a published copy for reading only; None: an empty database with the same views."""
-    config: dict[str, str | bool | int | float | list[str]] = {
+def connect_reader(path: Path | None, **narrower: Setting) -> Iterator[Connection]:
+    """Open a published copy for reading only; None: an empty database with the same views.
+
+    Args:
+        path: the copy.
+        narrower: further settings of the database, which nothing can change afterwards.
+    """
+    config: dict[str, Setting] = {
         "threads": 1,
         "memory_limit": MEMORY,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
+        **narrower,
     }
     connection = duckdb.connect(str(path or ":memory:"), read_only=path is not None, config=config)
     try:

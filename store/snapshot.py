@@ -4,7 +4,6 @@ A generation is complete before it has its name, and never changes afterwards. T
 highest number; a few are kept for readers that have not yet opened theirs.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,19 +11,19 @@ from pathlib import Path
 from fewtune.specs.diagnostic import Diagnostic, StoreError
 from fewtune.store import durable
 from fewtune.store.database import Connection, DatabaseError, connect_reader
+from fewtune.store.generations import generation_path, generations
 from fewtune.store.projection import NOTHING, Projected, position
 from fewtune.store.record import Position
 from fewtune.store.workspace import Workspace
 
 KEPT = 3
-_NAME = re.compile(r"^results-(\d{6,})\.duckdb$")
 
 
 def publish(workspace: Workspace) -> Path:
     """Copy the database to a new generation. Only the holder of the lease may call this, with the database closed."""
     durable.make_folder(workspace.results)
     old = generations(workspace)
-    path = workspace.results / f"results-{_number(old[-1]) + 1 if old else 1:06d}.duckdb"
+    path = generation_path(workspace, after=old[-1] if old else None)
     durable.copy_file(workspace.database, path)
     for stale in old[: 1 - KEPT]:
         durable.remove(stale)
@@ -40,13 +39,6 @@ def is_current(workspace: Workspace, end: Position) -> bool:
             return where is not None and where.end == end
     except StoreError:
         return False
-
-
-def generations(workspace: Workspace) -> list[Path]:
-    """All published copies, the newest last."""
-    if not workspace.results.is_dir():
-        return []
-    return sorted((path for path in workspace.results.iterdir() if _NAME.match(path.name)), key=_number)
 
 
 @contextmanager
@@ -71,11 +63,6 @@ def _enter_newest(stack: ExitStack, workspace: Workspace) -> tuple[Connection, b
         except DatabaseError as error:
             if newest is None or newest.exists():
                 raise _damaged(newest, error) from error
-
-
-def _number(path: Path) -> int:
-    match = _NAME.match(path.name)
-    return int(match.group(1)) if match else 0
 
 
 def _damaged(path: Path | None, error: DatabaseError) -> StoreError:

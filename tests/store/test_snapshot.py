@@ -9,12 +9,13 @@ import miniature
 import pytest
 
 from fewtune.specs.diagnostic import StoreError
-from fewtune.store import fault, publisher, snapshot
+from fewtune.store import fault, publisher, query
 from fewtune.store.event import Looked
+from fewtune.store.generations import generations
 from fewtune.store.lease import acquire
 from fewtune.store.query import run_sql
 from fewtune.store.refresh import refresh
-from fewtune.store.snapshot import generations, is_current, open_newest
+from fewtune.store.snapshot import is_current, open_newest
 from fewtune.store.workspace import Workspace
 from fewtune.store.writer import Store
 
@@ -85,7 +86,7 @@ def test_a_generation_that_vanishes_before_it_is_opened_is_no_error(root: Path, 
         calls.append(1)
         return [*found, found[-1].with_name("results-999999.duckdb")] if len(calls) == 1 else found
 
-    monkeypatch.setattr(snapshot, "generations", outdated)
+    monkeypatch.setattr(query, "generations", outdated)
     assert run_sql(Workspace(root), ALL_RUNS).rows == [["r0001", "succeeded"]]
     assert len(calls) == 2
 
