@@ -39,6 +39,7 @@ def plan_data(planned: Planned) -> dict[str, Any]:
         "decisions": [decision.model_dump(mode="json") for decision in plan.decisions],
         "estimate": estimate.model_dump(mode="json", exclude={"stage_seconds", "detectable"})
         | {"detectable": planned.detectable.model_dump(mode="json") if planned.detectable else None},
+        "earlier": [one.data() for one in planned.earlier],
         "looks": {split: look.data() for split, look in planned.looks.items()},
     }
 

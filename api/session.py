@@ -3,8 +3,9 @@
 import json
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fewtune.compiler.compilation import compile_plan
 from fewtune.compiler.detectable import detectable
@@ -17,6 +18,9 @@ from fewtune.specs.load import Loaded, load_file
 from fewtune.specs.units import TIMES, Duration
 from fewtune.store.looks import MANY_LOOKS, Look, looked_at, many_looks, place
 from fewtune.store.reader import Reader
+
+if TYPE_CHECKING:
+    from fewtune.api.earlier import Earlier
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Planned:
     """Split of the report -> the plan's place among those whose scores there were shown, or would be."""
     detectable: Detectable | None
     """What the plan can tell at its look."""
+    workspace: Path
 
     @property
     def plan(self) -> Plan:
@@ -46,6 +51,14 @@ class Planned:
         look = self.look
         mind = () if look is None or look.number < MANY_LOOKS else (many_looks(look, self.split),)
         return self.loaded.located((*self.plan.warnings, *mind))
+
+    @cached_property
+    def earlier(self) -> "tuple[Earlier, ...]":
+        """The experiments of this workspace that are most like it."""
+        from fewtune.api.earlier import earlier
+
+        digests = [split.digest for split in looked_at(self.probed.facts.data).values()]
+        return earlier(Reader(self.workspace), self.plan, digests)
 
     @property
     def split(self) -> str:
@@ -93,7 +106,7 @@ def plan_loaded(loaded: Loaded, source: str, base: Path, workspace: Path, *, wit
         name: place(seen.get(split.digest, {}), plan.hash, len(plan.arms))
         for name, split in looked_at(probed.facts.data).items()
     }
-    planned = Planned(loaded, source, base, probed, compiled, changes, looks, compiled.estimate.detectable)
+    planned = Planned(loaded, source, base, probed, compiled, changes, looks, compiled.estimate.detectable, workspace)
     look = planned.look
     if planned.detectable is not None and look is not None and look.share < 1:
         planned = replace(planned, detectable=detectable(plan, share=look.share))

@@ -62,6 +62,10 @@ def show_plan(out: Console, planned: Planned, *, full: bool = False) -> None:
             out.print(line)
     if planned.look is not None and planned.look.number > 1:
         out.print(_looked(planned.look, planned.split))
+    if planned.earlier:
+        heading(out, "Earlier")
+        for one in planned.earlier:
+            out.print(Text(safe(one.sentence)))
     _cost(out, planned)
 
 

@@ -42,7 +42,7 @@ def test_false_wins_are_rare_and_were_not_without_the_corrections() -> None:
 def test_a_real_difference_is_found() -> None:
     """Fifteen points at five seeds and two hundred items: at the first look, and mostly at a second one."""
     found = bench.power(0.15, 200, 5, 0.02, SESSIONS, np.random.default_rng(4))
-    print("power by look:", {look: round(share, 2) for look, share in found.items()})  # noqa: T201
+    print("power by look:", {look: round(share, 2) for look, share in found.items()})
     assert found[1] >= 0.95
     assert found[2] >= 0.85
     assert list(found.values()) == sorted(found.values(), reverse=True)
