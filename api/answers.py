@@ -11,6 +11,7 @@ from fewtune.specs.diagnostic import Diagnostic, StoreError
 from fewtune.store.burdens import Burden, burdens
 from fewtune.store.history import Run
 from fewtune.store.learning import Forecast
+from fewtune.store.looks import Look, look_of
 from fewtune.store.reader import ComparisonRow, LeaderboardRow, Reader
 from fewtune.store.refresh import refresh
 from fewtune.store.verdict import Verdict, verdict
@@ -37,6 +38,8 @@ class Results:
     """What more labels would bring; None where the run has one data size only."""
     burdens: dict[str, Burden]
     """What the arms of the main split take and forget at the largest n."""
+    look: Look | None
+    """The plan's place among those that looked at the main split."""
 
     def data(self) -> dict[str, Any]:
         """For `--json`."""
@@ -50,6 +53,7 @@ class Results:
             "leaderboard": [asdict(row) for row in self.board + self.others],
             "comparisons": [asdict(row) for row in self.comparisons],
             "burdens": [asdict(burden) for burden in self.burdens.values()],
+            "look": self.look.data() if self.look else None,
         }
 
 
@@ -74,15 +78,16 @@ def results(workspace: Path, experiment: str | None = None) -> Results:
         for row in reader.comparisons(name)
         if row.metric == plan.metric and row.split == split and row.n == plan.final_n
     )
+    look = look_of(reader.history(), run.started.plan_hash, split)
     noisy = {arm.name for arm in plan.arms if arm.label_noise}  # a condition, and no rival
     said = verdict(
         [row for row in board if row.arm not in noisy], [row for row in compared if row.arm not in noisy],
-        looks=looks(reader, run, split), dropped=dropped(reader, plan),
+        look=look, dropped=dropped(reader, plan),
     )  # fmt: skip
     curve = _forecast(reader, plan, next((row for row in board if row.chosen), None))
     found = burdens(reader, run.id, plan.final_n)
     taken = {row.arm: found[row.arm] for row in board if row.arm in found}
-    return Results(name, run, plan, split, board, others, compared, said, noted(reader, plan), curve, taken)
+    return Results(name, run, plan, split, board, others, compared, said, noted(reader, plan), curve, taken, look)
 
 
 def noted(reader: Reader, plan: Plan) -> tuple[str, ...]:
@@ -105,14 +110,6 @@ def dropped(reader: Reader, plan: Plan) -> frozenset[str]:
     """The arms that a halving left behind."""
     kept = reader.history().kept
     return frozenset(stage.arm for stage in plan.stages if stage.arm and is_dropped(stage, plan, kept))
-
-
-def looks(reader: Reader, run: Run, split: str) -> int:
-    """How many plans have looked at this run's test split; 0 where there is none."""
-    if split == CV:
-        return 0
-    plans = [seen for seen in reader.history().looks.values() if run.started.plan_hash in seen]
-    return max((len(seen) for seen in plans), default=0)
 
 
 def nothing_yet(reader: Reader, experiment: str | None) -> StoreError:

@@ -1,6 +1,7 @@
 """compare: two arms on the same items."""
 
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ from fewtune.compiler.plan import Plan
 from fewtune.specs.diagnostic import Diagnostic, StoreError
 from fewtune.specs.evaluation import Metric, metrics_of
 from fewtune.store.history import Run
+from fewtune.store.looks import Look, look_of
 from fewtune.store.reader import Reader
-from fewtune.store.statistics import Comparison, compare
-from fewtune.store.trial_predictions import arm_runs
+from fewtune.store.statistics import Comparison, compare_family, compare_picked
+from fewtune.store.statistics import Verdict as Judged
+from fewtune.store.trial_predictions import ArmRuns, arm_runs
+from fewtune.store.verdict import percent
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,12 @@ class Compared:
     split: str
     n: int
     comparison: Comparison
+    family: int
+    """Comparisons that share the risk: of the chosen arm with each other one, or of all pairs that one could pick."""
+    picked: bool
+    """Whether neither is the chosen arm of the plan of both."""
+    look: Look | None
+    """At the split; of two plans the later one's."""
 
     def data(self) -> dict[str, Any]:
         """For `--json`."""
@@ -34,6 +44,9 @@ class Compared:
             "split": self.split,
             "n": self.n,
             **asdict(self.comparison),
+            "family": self.family,
+            "picked": self.picked,
+            "look": self.look.data() if self.look else None,
         }
 
     def text(self) -> str:
@@ -45,9 +58,20 @@ class Compared:
                  f"{found.more_items} more items" if found.more_items else ""]  # fmt: skip
         needed = " or ".join(part for part in would if part)
         covers = "items only" if found.basis == "items_only" else "seeds and items"
-        return f"{said} ({covers}; {found.seeds} seeds, {found.items} items)" + (
-            f"; {needed} would decide" if needed else ""
-        )
+        said = f"{said} ({covers}; {found.seeds} seeds, {found.items} items)"
+        return said + (f"; {needed} would decide" if needed else "") + self._shared()
+
+    def _shared(self) -> str:
+        """Which level the interval has, and why."""
+        number = self.look.number if self.look else 1
+        if self.comparison.p_value is None or (self.family == 1 and number == 1):
+            return ""
+        kind = "pairs one could pick" if self.picked else "comparisons of the chosen arm"
+        by = [f"{self.family} {kind}"] if self.family > 1 else []
+        by += [f"look {number} at this split"] if number > 1 else []
+        low, high = self.comparison.raw_low, self.comparison.raw_high
+        alone = f"alone it would be [{low:.3f}, {high:.3f}]"
+        return f"; a {percent(self.comparison.level)} interval, for the risk is shared ({', '.join(by)}); {alone}"
 
 
 def compare_arms(
@@ -85,8 +109,70 @@ def compare_arms(
     if first.labels.tolist() != second.labels.tolist() or first.rows.tolist() != second.rows.tolist():
         message = f"{a} and {b} were not scored on the same items of {split}"
         raise StoreError(Diagnostic(code="E-conflict", message=message), exit_status=7)
-    level = plan_a.experiment.evaluation.confidence
-    return Compared(a, b, chosen, split, n, compare(chosen, first.labels, first.runs, second.runs, level))
+    found, family, picked, look = _judged(reader, (plan_a, arm_a, first), (plan_b, arm_b, second), n, split, chosen)
+    return Compared(a, b, chosen, split, n, found, family, picked, look)
+
+
+Side = tuple[Plan, str, ArmRuns]
+"""A plan, one of its arms, and what that answered."""
+
+
+def _judged(
+    reader: Reader, a: Side, b: Side, n: int, split: str, metric: Metric
+) -> tuple[Comparison, int, bool, Look | None]:
+    """The comparison, how many share its risk, whether the pair was picked, and the look.
+
+    A plan's chosen arm against another one is a comparison that the plan announced: it is judged as in the
+    leaderboard. Any other pair may have been picked for its scores.
+    """
+    looks = [look_of(reader.history(), plan.hash, split) for plan, _, _ in (a, b)]
+    look = max((each for each in looks if each), key=lambda each: each.number, default=None)
+    level = a[0].experiment.evaluation.confidence
+    share = look.share if look else 1.0
+    if a[0].hash == b[0].hash:
+        chosen = _chosen(reader, a[0])
+        if chosen in (a[1], b[1]) and a[1] != b[1]:
+            own, other = (a, b) if chosen == a[1] else (b, a)
+            rivals = _rivals(reader, own, other, n, split, metric)
+            judged = compare_family(
+                metric, own[2].labels, own[2].runs, [rival.runs for rival in rivals.values()], level, share=share,
+                next_share=look.next_share if look else None,
+            )[list(rivals).index(other[1])]  # fmt: skip
+            return judged if own is a else swapped(judged), len(rivals), False, look
+    count = len(a[0].arms)
+    at = look or Look(number=1, total=0, arms=count, earlier_arms=0)
+    found = compare_picked(metric, a[2].labels, a[2].runs, b[2].runs, level, share=at.pair_share)
+    return found, max(1, at.pairs), True, look
+
+
+def _chosen(reader: Reader, plan: Plan) -> str | None:
+    """The arm that a plan's runs chose."""
+    stages = [stage.fingerprint for stage in plan.stages if stage.kind == "select"]
+    found = [event for event in map(reader.history().selected.get, stages) if event is not None]
+    return max(found, key=lambda event: event.n or 0).arm if found else None
+
+
+def _rivals(reader: Reader, own: Side, other: Side, n: int, split: str, metric: Metric) -> dict[str, ArmRuns]:
+    """Every other arm of the plan that has complete results on the same items."""
+    rivals = {}
+    for arm in own[0].arms:
+        if arm.name == other[1]:
+            rivals[arm.name] = other[2]
+        elif arm.name != own[1]:
+            with suppress(StoreError):
+                found = arm_runs(reader, own[0], arm.name, n, split, metric)
+                if found.rows.tolist() == own[2].rows.tolist():
+                    rivals[arm.name] = found
+    return rivals
+
+
+def swapped(found: Comparison) -> Comparison:
+    """The same comparison from the other side."""
+    verdict: dict[Judged, Judged] = {"better": "worse", "worse": "better", "cannot tell": "cannot tell"}
+    return replace(
+        found, difference=-found.difference, low=-found.high, high=-found.low, raw_low=-found.raw_high,
+        raw_high=-found.raw_low, verdict=verdict[found.verdict],
+    )  # fmt: skip
 
 
 def _metric(name: str, plan: Plan) -> Metric:

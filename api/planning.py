@@ -37,7 +37,10 @@ def plan_data(planned: Planned) -> dict[str, Any]:
         "stages": {"total": len(plan.stages), "missing": list(planned.changes.stages)},
         "gates": [gate.model_dump(mode="json") for gate in plan.gates],
         "decisions": [decision.model_dump(mode="json") for decision in plan.decisions],
-        "estimate": estimate.model_dump(mode="json", exclude={"stage_seconds"}),
+        "estimate": estimate.model_dump(mode="json", exclude={"stage_seconds", "detectable"})
+        | {"detectable": planned.detectable.model_dump(mode="json") if planned.detectable else None},
+        "earlier": [one.data() for one in planned.earlier],
+        "looks": {split: look.data() for split, look in planned.looks.items()},
     }
 
 
@@ -51,9 +54,7 @@ def detecting(planned: Planned, wanted: float) -> Planned:
     if not 0 < wanted <= scale:
         message = f"--detect {wanted:g}: a difference of {planned.plan.metric} is above 0 and at most {scale:g}"
         raise PlanError(Diagnostic(code="E-usage", message=message), exit_status=2)
-    told = detectable(planned.plan, wanted)
-    estimate = planned.compiled.estimate.model_copy(update={"detectable": told})
-    return replace(planned, compiled=planned.compiled.model_copy(update={"estimate": estimate}))
+    return replace(planned, detectable=detectable(planned.plan, wanted, planned.look.share if planned.look else 1.0))
 
 
 def explained(plan: Plan, pointer: str | None) -> list[Decision]:

@@ -2,18 +2,25 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fewtune.compiler.compilation import compile_plan
+from fewtune.compiler.detectable import detectable
 from fewtune.compiler.diff import Changes, KnownWork, diff
-from fewtune.compiler.plan import Compiled, Plan
+from fewtune.compiler.expand import CV
+from fewtune.compiler.plan import Compiled, Detectable, Plan
 from fewtune.runtime.probe.probing import Probed, probe
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError
 from fewtune.specs.load import Loaded, load_file
 from fewtune.specs.units import TIMES, Duration
+from fewtune.store.looks import MANY_LOOKS, Look, looked_at, many_looks, place
 from fewtune.store.reader import Reader
+
+if TYPE_CHECKING:
+    from fewtune.api.earlier import Earlier
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,11 @@ class Planned:
     probed: Probed
     compiled: Compiled
     changes: Changes
+    looks: dict[str, Look]
+    """Split of the report -> the plan's place among those whose scores there were shown, or would be."""
+    detectable: Detectable | None
+    """What the plan can tell at its look."""
+    workspace: Path
 
     @property
     def plan(self) -> Plan:
@@ -35,8 +47,28 @@ class Planned:
 
     @property
     def warnings(self) -> tuple[Diagnostic, ...]:
-        """The plan's warnings with their places in the spec."""
-        return self.loaded.located(self.plan.warnings)
+        """The plan's warnings, and that of many looks, with their places in the spec."""
+        look = self.look
+        mind = () if look is None or look.number < MANY_LOOKS else (many_looks(look, self.split),)
+        return self.loaded.located((*self.plan.warnings, *mind))
+
+    @cached_property
+    def earlier(self) -> "tuple[Earlier, ...]":
+        """The experiments of this workspace that are most like it."""
+        from fewtune.api.earlier import earlier
+
+        digests = [split.digest for split in looked_at(self.probed.facts.data).values()]
+        return earlier(Reader(self.workspace), self.plan, digests)
+
+    @property
+    def split(self) -> str:
+        """The split that the report is about."""
+        return "test" if "test" in self.plan.facts.rows else CV
+
+    @property
+    def look(self) -> Look | None:
+        """The plan's place among those that looked at it."""
+        return self.looks.get(self.split)
 
 
 def plan_spec(path: Path, workspace: Path, *, within: str | None = None, base: Path | None = None) -> Planned:
@@ -67,7 +99,18 @@ def plan_loaded(loaded: Loaded, source: str, base: Path, workspace: Path, *, wit
         compiled = compile_plan(loaded.experiment, probed.facts, loaded.stem)
     except FewtuneError as error:
         raise type(error)(loaded.located(error.diagnostics), exit_status=error.exit_status) from error
-    return Planned(loaded, source, base, probed, compiled, diff(compiled.plan, known_work(compiled.plan, workspace)))
+    plan, reader = compiled.plan, Reader(workspace)
+    changes = diff(plan, known_work(plan, reader))
+    seen = reader.history().looks
+    looks = {
+        name: place(seen.get(split.digest, {}), plan.hash, len(plan.arms))
+        for name, split in looked_at(probed.facts.data).items()
+    }
+    planned = Planned(loaded, source, base, probed, compiled, changes, looks, compiled.estimate.detectable, workspace)
+    look = planned.look
+    if planned.detectable is not None and look is not None and look.share < 1:
+        planned = replace(planned, detectable=detectable(plan, share=look.share))
+    return planned
 
 
 def _limited(loaded: Loaded, within: str) -> Loaded:
@@ -84,9 +127,9 @@ def _limited(loaded: Loaded, within: str) -> Loaded:
     return Loaded(experiment.model_copy(update={"constraints": constraints}), loaded.document, loaded.stem)
 
 
-def known_work(plan: Plan, workspace: Path) -> KnownWork:
+def known_work(plan: Plan, reader: Reader) -> KnownWork:
     """What earlier runs in this workspace left that the plan can use."""
-    return Reader(workspace).known({stage.fingerprint for stage in plan.stages}, deep=False).work(plan)
+    return reader.known({stage.fingerprint for stage in plan.stages}, deep=False).work(plan)
 
 
 def saved_bytes(planned: Planned, base: str | None = None) -> bytes:

@@ -13,9 +13,11 @@ from fewtune.api.console import clock, diagnostics, heading, safe, size, table
 from fewtune.api.session import Planned
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.diff import ACTIONS
+from fewtune.compiler.expand import CV
 from fewtune.compiler.flips import Flip
 from fewtune.compiler.plan import Arm, Detectable, Packing, Plan, Range
 from fewtune.specs.data import WITHOUT_LABELS
+from fewtune.store.looks import Look
 
 GENERAL = (
     "scheme",
@@ -54,10 +56,16 @@ def show_plan(out: Console, planned: Planned, *, full: bool = False) -> None:
         _decisions(out, decisions, sizes, full=full, apart=apart)
     _left_out(out, plan)
     _warnings(out, planned)
-    if planned.compiled.estimate.detectable is not None:
+    if planned.detectable is not None:
         heading(out, "What it can tell")
-        for line in _told(planned.compiled.estimate.detectable, plan.metric):
+        for line in _told(planned.detectable, plan.metric):
             out.print(line)
+    if planned.look is not None and planned.look.number > 1:
+        out.print(_looked(planned.look, planned.split))
+    if planned.earlier:
+        heading(out, "Earlier")
+        for one in planned.earlier:
+            out.print(Text(safe(one.sentence)))
     _cost(out, planned)
 
 
@@ -228,6 +236,16 @@ def _told(power: Detectable, metric: str) -> Iterator[str]:
         counts = ((need.seeds, "data seeds"), (need.items, "items"))
         ways = [f"{count:,} {what}" for count, what in counts if count is not None]
         yield f"{need.difference:g} would take {' or '.join(ways) or 'more items and more data seeds'}"
+
+
+def _looked(look: Look, split: str) -> str:
+    """How many looks there were, and what another one costs."""
+    what = "these rows" if split == CV else f"this {split} split"
+    tense = "is" if look.number <= look.total else "would be"
+    share = f"{100 * look.share:.2g} %"
+    return (
+        f"this plan {tense} look {look.number} at {what}, with {share} of the risk of a false verdict (describe looks)"
+    )
 
 
 def between(value: Range, show: Any) -> str:

@@ -10,6 +10,7 @@ from fewtune.api.console import heading, safe, table
 from fewtune.store.burdens import Burden
 from fewtune.store.query import Answer
 from fewtune.store.reader import LeaderboardRow
+from fewtune.store.verdict import percent
 
 NOTES = 6
 """Notes that are printed."""
@@ -29,9 +30,12 @@ def show_results(out: Console, found: Results) -> None:
         out.print(Text(safe(note)))
     if found.notes[NOTES:]:
         out.print(f"and {len(found.notes) - NOTES} more notes; --json has all")
+    interval = f"{percent(found.plan.experiment.evaluation.confidence)} interval"
     if found.board:
         heading(out, f"Leaderboard: {found.plan.metric} on {found.split} at n = {found.plan.final_n}")
-        table(out, ("arm", "mean", "95 % interval", "seeds", "items", "covers", ""), [_row(row) for row in found.board],
+        if found.look is not None:
+            out.print(f"look {found.look.number} of {found.look.total} at this split; describe looks", style="dim")
+        table(out, ("arm", "mean", interval, "seeds", "items", "covers", ""), [_row(row) for row in found.board],
               right=("mean", "seeds", "items"))  # fmt: skip
     if any(burden.trainable_parameters for burden in found.burdens.values()):
         heading(out, f"What it takes at n = {found.plan.final_n} (describe costs)")
@@ -40,7 +44,7 @@ def show_results(out: Console, found: Results) -> None:
     if found.others:
         heading(out, "Other splits and data sizes")
         rows = [(row.split, row.n, *_row(row)[:3]) for row in found.others]
-        table(out, ("split", "n", "arm", "mean", "95 % interval"), rows, right=("n", "mean"))
+        table(out, ("split", "n", "arm", "mean", interval), rows, right=("n", "mean"))
 
 
 def _row(row: LeaderboardRow) -> tuple[Any, ...]:

@@ -48,7 +48,7 @@ def scatter(labels: int, classes: int) -> float:
     return float(min(max(SCATTER * (AT / each) ** FALL, LEAST_SCATTER), MOST_SCATTER))
 
 
-def smallest(metric: Metric, seeds: int, items: int, deviation: float) -> float | None:
+def smallest(metric: Metric, seeds: int, items: int, deviation: float, risk: float = RISK) -> float | None:
     """The difference of two arms that ends in a verdict with the chance `POWER`; None: none does.
 
     Args:
@@ -56,23 +56,24 @@ def smallest(metric: Metric, seeds: int, items: int, deviation: float) -> float 
         seeds: data seeds of both arms, the same ones.
         items: test items.
         deviation: of an arm's score over data seeds, on a scale of length 1.
+        risk: of a false verdict.
     """
     if seeds < 2 or items < 2:
         return None
     low, high = 0.0, 8.0
     while high - low > 1e-4:
         middle = (low + high) / 2
-        low, high = (low, middle) if chance(middle, metric, seeds, items, deviation) >= POWER else (middle, high)
+        low, high = (low, middle) if chance(middle, metric, seeds, items, deviation, risk) >= POWER else (middle, high)
     return round(high, 3)
 
 
-def chance(difference: float, metric: Metric, seeds: int, items: int, deviation: float) -> float:
+def chance(difference: float, metric: Metric, seeds: int, items: int, deviation: float, risk: float = RISK) -> float:
     """Of a verdict: the run's mean must be above what its own scatter over seeds, a chi-square, asks for."""
     item = DISAGREE_TEXTS if metric in TEXT_METRICS else DISAGREE
     by_seed = deviation**2 / seeds  # 2 arms, half shared
     by_item, by_both = LASTING * item / items, (1 - LASTING) * item / (seeds * items)
-    tails, normal = student(1 - RISK / 2, seeds - 1) ** 2, NormalDist()
-    usual = normal.inv_cdf(1 - RISK / 2) ** 2
+    tails, normal = student(1 - risk / 2, seeds - 1) ** 2, NormalDist()
+    usual = normal.inv_cdf(1 - risk / 2) ** 2
     scale = 2.0 if metric == "mcc" else 1.0
     found = NormalDist(difference / scale, (by_seed + by_item + by_both) ** 0.5)
     asked = [(tails * share * (by_seed + by_both) + usual * by_item) ** 0.5 for share in _shares(seeds - 1)]
@@ -111,22 +112,24 @@ def student(share: float, freedom: int) -> float:
     return z + float(sum(term / freedom ** (place + 1) for place, term in enumerate(terms)))
 
 
-def detectable(plan: Plan, wanted: float | None = None) -> Detectable:
+def detectable(plan: Plan, wanted: float | None = None, share: float = 1.0) -> Detectable:
     """What a plan can tell, and what it would take to tell less.
 
     Args:
         plan: its largest data size is judged; in cross-validation all rows of the pool are scored.
         wanted: a difference that is asked for; omitted: usual ones below what the plan can tell.
+        share: of the risk of a false verdict, which plans of before have used up in part.
     """
     rows, metric, seeds = plan.facts.rows, plan.metric, plan.data_seeds
     items = rows.get("test") or rows["train"] - plan.facts.excluded_rows
     deviation = scatter(plan.levels[-1].train, len(plan.labels))
-    now = smallest(metric, seeds, items, deviation)
+    risk = RISK * share
+    now = smallest(metric, seeds, items, deviation, risk)
     asked = (wanted,) if wanted is not None else tuple(each for each in WANTED if now is None or each < now)
 
     def need(difference: float) -> Need:
         def enough(seeds: int, items: int) -> bool:
-            return seeds > 1 and chance(difference, metric, seeds, items, deviation) >= POWER
+            return seeds > 1 and chance(difference, metric, seeds, items, deviation, risk) >= POWER
 
         return Need(
             difference=difference,

@@ -22,6 +22,7 @@ from fewtune.runtime.job import Answer, Batch, Corpus, Fitted, Job, Progress, Sc
 from fewtune.runtime.recording import Recorder
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store import event as happened
+from fewtune.store.looks import looked_at
 from fewtune.store.writer import Store
 
 MOST_ATTEMPTS = 3
@@ -188,6 +189,7 @@ class Application:
                 for outcome in executor.wait(WAIT, self.reporter.progress):
                     self._take(outcome)
                     self._decide(run)
+                self._look()
                 self.store.publish()
                 self.watch()
         finally:
@@ -230,12 +232,18 @@ class Application:
         return state
 
     def _look(self) -> None:
-        """Count the look at each split whose scores are now published."""
-        known = self.store.history.evaluated
+        """Count the look at each split whose scores are about to be published."""
+        known, seen = self.store.history.evaluated, self.store.history.looks
+        splits = {name: split.digest for name, split in looked_at(self.data).items()}
+        new = {name: digest for name, digest in splits.items() if self.plan.hash not in seen.get(digest, ())}
+        if not new:
+            return
         scored = {stage.split for stage in self.plan.stages if stage.kind == "evaluate" and stage.fingerprint in known}
-        for split in self.data.evaluated:
-            if split.name in scored and self.plan.hash not in self.store.history.looks.get(split.digest, ()):
-                self.store.record(happened.Looked(content=split.digest, plan_hash=self.plan.hash))
+        for name in new.keys() & scored:
+            look = happened.Looked(
+                content=new[name], plan_hash=self.plan.hash, split=name, arms=len(self.plan.arms)
+            )  # fmt: skip
+            self.store.record(look)
 
     def _record_samples(self) -> None:
         self.store.record(

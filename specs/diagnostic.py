@@ -96,6 +96,7 @@ CODES: dict[str, str] = {
     "W-first-token": "a label word is recognised by its first token",
     "W-weak-model": "published runs of this kind of model on this kind of task do not beat the majority class",
     "W-label-noise": "so many wrong labels that they say less than chance",
+    "W-looks": "many plans have shown scores on this split: the best of them is too high",
     "W-overrun": "the run took longer than its limit",
 }
 """Every code, with its meaning; a test compares this table with the codes that the sources use."""

@@ -238,8 +238,12 @@ class Looked(Event):
 
     kind: Literal["looked"] = "looked"
     content: str
-    """Digest of the split."""
+    """Digest of the split, of the training rows where these are scored by cross-validation."""
     plan_hash: str
+    split: str = ""
+    """The split's name in the plan's report."""
+    arms: int = Field(default=0, ge=0)
+    """Arms of the plan, which may be compared there."""
 
 
 class RunEnded(Event):

@@ -10,6 +10,7 @@ from fewtune.store.event import (
     Evaluated,
     Fitted,
     General,
+    Looked,
     RunEnded,
     RunStarted,
     Selected,
@@ -71,7 +72,7 @@ def _evaluated(event: Evaluated) -> Row:
     }
 
 
-def _whole(event: RunEnded | AttemptEnded | Selected) -> Row:
+def _whole(event: RunEnded | AttemptEnded | Selected | Looked) -> Row:
     return event.model_dump(exclude={"scores"})
 
 
@@ -92,5 +93,6 @@ _PLAIN: dict[str, Callable[[Any], Row]] = {
     "fitted": _fitted,
     "evaluated": _evaluated,
     "selected": _whole,
+    "looked": _whole,
 }
-"""Kind of event -> its one row. Samples and looks are asked of the journal only."""
+"""Kind of event -> its one row. Samples are asked of the journal only."""

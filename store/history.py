@@ -58,8 +58,8 @@ class History:
     """Fingerprint -> the failed attempt after which no other began."""
     sampled: set[str] = field(default_factory=set)
     """Contents of the samples that were told."""
-    looks: dict[str, set[str]] = field(default_factory=dict)
-    """Digest of a test split -> plans whose scores on it were shown."""
+    looks: dict[str, dict[str, Looked]] = field(default_factory=dict)
+    """Digest of a split -> plan -> its first look at scores there, in the order of looking."""
     open_attempts: dict[str, AttemptStarted] = field(default_factory=dict)
     """Attempts without an end."""
     attempts: dict[str, int] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class History:
             case Sampled() as event:
                 self.sampled.add(event.content)
             case Looked() as event:
-                self.looks.setdefault(event.content, set()).add(event.plan_hash)
+                self.looks.setdefault(event.content, {}).setdefault(event.plan_hash, event)
             case None:
                 pass
 

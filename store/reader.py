@@ -43,6 +43,9 @@ class LeaderboardRow:
     method: str
     role: str
     run: str
+    level: float
+    look: int | None
+    looks: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +69,11 @@ class ComparisonRow:
     more_seeds: int | None
     more_items: int | None
     run: str
+    level: float
+    p_raw: float | None
+    raw_low: float
+    raw_high: float
+    look: int | None
 
 
 class Reader:

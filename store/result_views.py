@@ -31,6 +31,10 @@ SEVERAL = {
 }
 """Columns of the metrics of several labels."""
 CI = "end of the interval for the arm's expected score over data seeds, model seeds and items; null: too few items."
+LOOK = (
+    "The plan's place among the different plans whose scores on this split were shown, from 1. Null: no look was "
+    "counted."
+)
 BASIS = "seeds_and_items: the interval covers both variances. items_only: nothing is known of the variance over seeds."
 
 METRICS = View(
@@ -157,16 +161,21 @@ LEADERBOARD = View(
         "method": "The arm's method.",
         "role": "candidate (may be chosen) or baseline (the measure).",
         "run": RUN,
+        "level": "Level of the interval, 0 to 1.",
+        "look": LOOK,
+        "looks": "How many plans have looked at this split so far: a score that is the best of many looks is too "
+        "high. Null: no look was counted.",
     },
     query="""
     SELECT r.experiment, i.metric, i.split, i.n, i.arm,
         rank() OVER (PARTITION BY i.run, i.metric, i.split, i.n ORDER BY i.mean DESC) AS rank,
         coalesce(i.arm = c.arm, false) AS chosen, i.mean, i.low AS ci_low, i.high AS ci_high, i.seeds, i.trials,
-        i.diverged, i.items, i.basis, a.method, a.role, i.run
+        i.diverged, i.items, i.basis, a.method, a.role, i.run, i.level, k.look, k.looks
     FROM private.interval i
     JOIN private.run_started r ON r.run = i.run
     JOIN private.plan_arm a ON a.run = i.run AND a.arm = i.arm
     LEFT JOIN private.choice c ON c.run = i.run
+    LEFT JOIN private.look k ON k.run = i.run AND k.split = i.split
     ORDER BY r.experiment, i.metric, i.split, i.n, rank, a.place
     """,
 )
@@ -198,7 +207,8 @@ COMPARISONS = View(
     name="comparisons",
     comment="One row for each experiment, metric, split, n and arm, of the experiment's latest run: the chosen arm "
     "against this one, on the same items. The risk of any false verdict among the arms of one metric, split and n is "
-    "one minus the experiment's confidence.",
+    "one minus the experiment's confidence at the first look at the split, and the share 1 / (k (k - 1)) of it at look "
+    "k: all later looks together risk no more than the first.",
     columns={
         "experiment": EXPERIMENT,
         "metric": METRIC,
@@ -207,23 +217,33 @@ COMPARISONS = View(
         "chosen_arm": "The arm that validation, or the rules' order, chose.",
         "arm": "The arm that it is compared with.",
         "difference": "Mean score of the chosen arm minus that of the other; above 0: the chosen arm scored higher.",
-        "ci_low": "Lower end of the interval for the difference.",
-        "ci_high": "Upper end of the interval for the difference.",
+        "ci_low": "Lower end of the interval for the difference, at the level of the column level.",
+        "ci_high": "Upper end of the interval for the difference, at the level of the column level.",
         "verdict": "better, worse (the chosen arm than the other) or cannot tell.",
-        "p_value": "Two-sided, adjusted for the number of arms; null: a single data seed allows none.",
+        "p_value": "Two-sided, adjusted for the number of arms (Holm) and for the look; at most one minus the "
+        "confidence where the verdict is better or worse. Null: a single data seed allows none.",
         "basis": BASIS,
         "seeds": "Data seeds of the trained arm that has fewer; 0: neither is trained.",
         "items": "Rows that both scored.",
         "more_seeds": "So many further data seeds would decide with a chance of 80 %; null: decided, or none would.",
         "more_items": "So many further test items would decide with a chance of 80 %; null: decided, or none would.",
         "run": RUN,
+        "level": "Level of the interval, 0 to 1: above the experiment's confidence where several comparisons or looks "
+        "share the risk.",
+        "p_raw": "Two-sided, as if this were the only comparison of the only look; null: a single data seed allows "
+        "none.",
+        "raw_low": "Lower end of the interval at the experiment's confidence, as if this were the only comparison.",
+        "raw_high": "Upper end of the interval at the experiment's confidence, as if this were the only comparison.",
+        "look": LOOK,
     },
     query="""
     SELECT r.experiment, x.metric, x.split, x.n, x.chosen AS chosen_arm, x.arm, x.difference, x.low AS ci_low,
-        x.high AS ci_high, x.verdict, x.p_value, x.basis, x.seeds, x.items, x.more_seeds, x.more_items, x.run
+        x.high AS ci_high, x.verdict, x.p_value, x.basis, x.seeds, x.items, x.more_seeds, x.more_items, x.run,
+        x.level, x.p_raw, x.raw_low, x.raw_high, k.look
     FROM private.contrast x
     JOIN private.run_started r ON r.run = x.run
     LEFT JOIN private.plan_arm a ON a.run = x.run AND a.arm = x.arm
+    LEFT JOIN private.look k ON k.run = x.run AND k.split = x.split
     ORDER BY r.experiment, x.metric, x.split, x.n, a.place
     """,
 )

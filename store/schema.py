@@ -136,6 +136,14 @@ EVENT_TABLES: dict[str, dict[str, str]] = {
         "n": "INTEGER",
         "kept": "VARCHAR[]",
     },
+    "looked": {
+        "seq": "BIGINT",
+        "ts": "TIMESTAMP",
+        "content": "VARCHAR",
+        "plan_hash": "VARCHAR",
+        "split": "VARCHAR",
+        "arms": "INTEGER",
+    },
 }
 """Table -> column -> type."""
 
@@ -249,6 +257,7 @@ COMPUTED_TABLES: dict[str, dict[str, str]] = {
         "n": "INTEGER",
         "arm": "VARCHAR",
         "evidence": "VARCHAR",
+        "level": "DOUBLE",
         "trials": "INTEGER",
         "diverged": "INTEGER",
         "seeds": "INTEGER",
@@ -269,8 +278,12 @@ COMPUTED_TABLES: dict[str, dict[str, str]] = {
         "difference": "DOUBLE",
         "low": "DOUBLE",
         "high": "DOUBLE",
+        "level": "DOUBLE",
         "verdict": "VARCHAR",
         "p_value": "DOUBLE",
+        "p_raw": "DOUBLE",
+        "raw_low": "DOUBLE",
+        "raw_high": "DOUBLE",
         "basis": "VARCHAR",
         "seeds": "INTEGER",
         "items": "INTEGER",

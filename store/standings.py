@@ -11,10 +11,13 @@ from fewtune.compiler.fingerprint import fingerprint
 from fewtune.store.answers import Answered, Contest, contests
 from fewtune.store.database import Connection, insert
 from fewtune.store.event_rows import Row
+from fewtune.store.looks import share
 from fewtune.store.statistics import compare_family, score_interval
 
 Standings = dict[str, Row]
 """Evidence -> row."""
+Shares = tuple[float, float]
+"""Of the risk of a split: the share of a plan, and that of the next one."""
 
 
 def refresh_standings(connection: Connection) -> None:
@@ -23,9 +26,10 @@ def refresh_standings(connection: Connection) -> None:
     intervals: list[Row] = []
     contrasts: list[Row] = []
     for run, level, chosen in _latest_runs(connection):
+        shares = _shares(connection, run)
         for contest in contests(connection, run):
             intervals += _intervals(contest, level, before["interval"])
-            contrasts += _contrasts(contest, level, chosen, before["contrast"])
+            contrasts += _contrasts(contest, level, shares.get(contest.split), chosen, before["contrast"])
     for name, rows in (("interval", intervals), ("contrast", contrasts)):
         connection.execute(f"DELETE FROM private.{name}")
         insert(connection, name, rows)
@@ -42,6 +46,12 @@ def _latest_runs(connection: Connection) -> list[tuple[str, float, str | None]]:
         ORDER BY r.run
         """
     ).fetchall()
+
+
+def _shares(connection: Connection, run: str) -> dict[str, Shares]:
+    """Split -> the share of its risk that the run's plan has, and the next plan would have."""
+    looks = connection.execute("SELECT split, look, looks FROM private.look WHERE run = ?", [run]).fetchall()
+    return {split: (share(look), share(total + 1)) for split, look, total in looks}
 
 
 def _standings(connection: Connection, table: str) -> Standings:
@@ -66,19 +76,23 @@ def _intervals(contest: Contest, level: float, before: Standings) -> list[Row]:
     return rows
 
 
-def _contrasts(contest: Contest, level: float, chosen: str | None, before: Standings) -> list[Row]:
+def _contrasts(
+    contest: Contest, level: float, shares: Shares | None, chosen: str | None, before: Standings
+) -> list[Row]:
     """The chosen arm against every other. They share the risk, so each row rests on the evidence of all."""
     others = [arm for arm in contest.arms if arm != chosen]
     if chosen not in contest.arms or not others:
         return []
     rows: list[Row] = []
+    now, then = shares or (1.0, None)
     for metric in contest.metrics:
-        family = _evidence(metric, level, [contest.arms[chosen], *(contest.arms[arm] for arm in others)])
+        family = _evidence(metric, [level, now, then], [contest.arms[chosen], *(contest.arms[arm] for arm in others)])
         names = [f"{family}-{place}" for place in range(len(others))]
         found = [before[name] for name in names if name in before]
         if len(found) < len(others) and contest.labels.size >= 2:
             rivals, own = [contest.runs(arm, metric) for arm in others], contest.runs(chosen, metric)
-            found = [asdict(each) for each in compare_family(metric, contest.labels, own, rivals, level)]
+            judged = compare_family(metric, contest.labels, own, rivals, level, share=now, next_share=then)
+            found = [asdict(each) for each in judged]
         for arm, name, row in zip(others, names, found, strict=False):
             names_of = {"metric": metric, "chosen": chosen, "arm": arm, "evidence": name}
             rows.append(row | _place(contest) | names_of)
@@ -89,8 +103,8 @@ def _place(contest: Contest) -> Row:
     return {"run": contest.run, "split": contest.split, "n": contest.n}
 
 
-def _evidence(metric: str, level: float, arms: Sequence[list[Answered]]) -> str:
-    """Name what goes into a row: the metric, the level and each trial's seed and result."""
+def _evidence(metric: str, level: float | list[float | None], arms: Sequence[list[Answered]]) -> str:
+    """Name what goes into a row: the metric, the level (and shares of the risk), each trial's seed and result."""
     return fingerprint(
         "evidence", [metric, level, [[[trial.data_seed, trial.last_seq] for trial in trials] for trials in arms]]
     )

@@ -78,7 +78,13 @@ class Comparison:
     verdict: Verdict
     basis: Basis
     p_value: float | None
-    """Two-sided; in a family adjusted by Holm's method."""
+    """Two-sided, adjusted: in a family by Holm's method, of a picked pair by the number of pairs, and by the share of
+    the risk; the verdict is decided where it is at most one minus the asked level."""
+    p_raw: float | None
+    """Two-sided, of this comparison as if it were the only one."""
+    raw_low: float
+    raw_high: float
+    """The interval of the asked level, as if this comparison were the only one."""
     seeds: int
     """Data seeds of the trained arm that has fewer; 0 where neither is trained."""
     items: int
@@ -165,22 +171,53 @@ def compare(metric: Metric, labels: IntArray, a: Runs, b: Runs, level: float = 0
 
 
 def compare_family(
-    metric: Metric, labels: IntArray, chosen: Runs, others: Sequence[Runs], level: float = 0.95
+    metric: Metric,
+    labels: IntArray,
+    chosen: Runs,
+    others: Sequence[Runs],
+    level: float = 0.95,
+    *,
+    share: float = 1.0,
+    next_share: float | None = None,
 ) -> tuple[Comparison, ...]:
-    """Compare the chosen arm with each other one; the risk of any false verdict in the family is 1 - level.
+    """Compare the chosen arm with each other one; the risk of any false verdict in the family is (1 - level) * share.
 
-    Holm's step-down method (1979): each comparison is judged at a share of the risk, and its interval has the level
-    1 - share. So the interval excludes 0 exactly where the verdict is decided, and covers at least `level` by itself.
+    Holm's step-down method (1979): each comparison is judged at a part of the risk, and its interval has the level
+    1 - part. So the interval excludes 0 exactly where the verdict is decided, and covers at least `level` by itself.
     Comparisons with a single seed are not judged and do not share the risk.
+
+    Args:
+        metric: what is scored.
+        labels: (items,).
+        chosen: the arm that is compared.
+        others: the arms that it is compared with.
+        level: asked of a family that is the only one.
+        share: of the risk that other families on the same items leave to this one.
+        next_share: what they would leave to a run with more seeds or items; omitted: the same.
     """
     contrasts = [_contrast(metric, labels, chosen, other) for other in others]
     judged = [contrast.seeds != 1 for contrast in contrasts]
     p_values = [float(contrast_tail(c, c.difference.mean)) for c, can in zip(contrasts, judged, strict=True) if can]
-    steps = iter(holm(p_values, 1 - level))
+    steps = iter([(min(1.0, p / share), part) for p, part in holm(p_values, (1 - level) * share)])
+    then = 1.0 if next_share is None else next_share / share
     return tuple(
-        _comparison(metric, contrast, *(next(steps) if can else (None, 1 - level)))
+        _comparison(metric, contrast, level, *(next(steps) if can else (None, (1 - level) * share)), then=then)
         for contrast, can in zip(contrasts, judged, strict=True)
     )
+
+
+def compare_picked(
+    metric: Metric, labels: IntArray, a: Runs, b: Runs, level: float = 0.95, *, share: float
+) -> Comparison:
+    """Compare two arms that may have been picked after their scores were seen; the difference is a - b.
+
+    Bonferroni's correction: judged at the risk (1 - level) * share, where the shares of all pairs that could have been
+    picked sum to at most one.
+    """
+    contrast = _contrast(metric, labels, a, b)
+    p_value = float(contrast_tail(contrast, contrast.difference.mean))
+    adjusted = None if contrast.seeds == 1 else min(1.0, p_value / share)
+    return _comparison(metric, contrast, level, adjusted, (1 - level) * share)
 
 
 def holm(p_values: Sequence[float], risk: float) -> list[tuple[float, float]]:
@@ -368,11 +405,14 @@ def _contrast(metric: Metric, labels: IntArray, a: Runs, b: Runs) -> Contrast:
                        bounded=metric not in UNBOUNDED)  # fmt: skip
 
 
-def _comparison(metric: Metric, contrast: Contrast, p_value: float | None, risk: float) -> Comparison:
-    """Put a contrast that was judged at `risk` into words and on the metric's scale."""
+def _comparison(
+    metric: Metric, contrast: Contrast, level: float, p_value: float | None, risk: float, *, then: float = 1.0
+) -> Comparison:
+    """Put a contrast that was judged at `risk` into words and on the metric's scale; later at `then` times the risk."""
     bottom, top = BOUNDS[metric]
-    ends = (contrast.difference.mean, *contrast_bounds(contrast, risk))
-    difference, low, high = ((top - bottom) * float(end) for end in ends)
+    mean = contrast.difference.mean
+    ends = (mean, *contrast_bounds(contrast, risk), *contrast_bounds(contrast, 1 - level))
+    difference, low, high, raw_low, raw_high = ((top - bottom) * float(end) for end in ends)
     verdict: Verdict = "cannot tell"
     if p_value is not None and not low <= 0 <= high:
         verdict = "better" if low > 0 else "worse"
@@ -385,10 +425,13 @@ def _comparison(metric: Metric, contrast: Contrast, p_value: float | None, risk:
         verdict=verdict,
         basis=_basis(contrast.seeds),
         p_value=p_value,
+        p_raw=float(contrast_tail(contrast, mean)) if p_value is not None else None,
+        raw_low=raw_low,
+        raw_high=raw_high,
         seeds=contrast.seeds,
         items=contrast.difference.items,
-        more_seeds=more_seeds(contrast, risk) if is_open else None,
-        more_items=more_items(contrast, risk) if is_open else None,
+        more_seeds=more_seeds(contrast, risk * then) if is_open else None,
+        more_items=more_items(contrast, risk * then) if is_open else None,
     )
 
 

@@ -127,7 +127,21 @@ ANSWERS = Step(
     """,
 )
 
+LOOK = Step(
+    name="look",
+    query="""
+    SELECT r.run, l.split, l.number AS look, l.total AS looks
+    FROM (
+        SELECT plan_hash, split, row_number() OVER (PARTITION BY content ORDER BY seq) AS number,
+            count(*) OVER (PARTITION BY content) AS total
+        FROM private.looked
+    ) l
+    JOIN private.run_started r ON r.plan_hash = l.plan_hash
+    QUALIFY row_number() OVER (PARTITION BY r.run, l.split ORDER BY l.number) = 1
+    """,
+)
+
 STEPS = (
     LAST_FITTED, LAST_EVALUATED, RESULT, STAGE, LATEST_RUN, CHOICE, TRIED, PROGRESS, FAILED_BEFORE, DROPPED, FITS,
-    ANSWERS,
+    ANSWERS, LOOK,
 )  # fmt: skip

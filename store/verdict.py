@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from fewtune.store.looks import Look
 from fewtune.store.reader import ComparisonRow, LeaderboardRow
 
 MOST = 6
@@ -27,7 +28,7 @@ def verdict(
     board: Sequence[LeaderboardRow],
     comparisons: Sequence[ComparisonRow],
     *,
-    looks: int = 0,
+    look: Look | None = None,
     dropped: Collection[str] = (),
 ) -> Verdict | None:
     """Put one split, metric and n into words.
@@ -35,7 +36,7 @@ def verdict(
     Args:
         board: the leaderboard's rows for that split, metric and n.
         comparisons: the chosen arm against each other one there.
-        looks: how many different plans have been scored on this test split; 0: not a test split.
+        look: the plan's place among those whose scores on this split were shown; None: none was counted.
         dropped: arms that a halving left behind: more seeds are not missing, they were not asked for.
 
     Returns:
@@ -56,8 +57,10 @@ def verdict(
         parts.append(f"{_listed(higher[:MOST], higher[MOST:])} scored higher here, within the noise; the choice stays")
     if chosen.split == "cv":
         parts.append("all seeds share these rows, so the spread over other samples may be wider")
-    if looks > 1:
-        parts.append(f"this test split has been looked at by {looks} different plans: its scores grow optimistic")
+    parts += _shared(comparisons, look)
+    if look is not None and look.total > 1:
+        rows = "these rows have" if chosen.split == "cv" else "this split has"
+        parts.append(f"{rows} been looked at by {look.total} different plans: the best of their scores is too high")
     return Verdict(
         sentence="; ".join(parts) + ".",
         chosen=chosen.arm,
@@ -100,6 +103,28 @@ def _opening(row: LeaderboardRow) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _shared(rows: Sequence[ComparisonRow], look: Look | None) -> list[str]:
+    """Which level the intervals of differences have, and why: what shares the risk of a false verdict."""
+    judged = [row for row in rows if row.p_value is not None]
+    number = look.number if look else 1
+    if not judged or (len(judged) == 1 and number == 1):
+        return []
+    levels = sorted({percent(row.level) for row in judged})
+    by = [_count(len(judged), "comparison")] if len(judged) > 1 else []
+    by += [f"look {number} at this split"] if number > 1 else []
+    level = levels[0] if len(levels) == 1 else f"{levels[0]} to {levels[-1]}"
+    return [f"intervals of differences are {level} ones: the risk is shared ({', '.join(by)})"]
+
+
+def percent(level: float) -> str:
+    """A level for a reader.
+
+    >>> percent(0.95), percent(1 - 0.05 / 90)
+    ('95 %', '99.94 %')
+    """
+    return f"{100 * level:.2f}".rstrip("0").rstrip(".") + " %"
 
 
 def _diverged(row: LeaderboardRow) -> str:

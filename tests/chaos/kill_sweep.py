@@ -40,10 +40,10 @@ def lighten() -> None:
     interval = Interval(mean=0.5, low=0.0, high=1.0, level=0.95, basis="items_only", seeds=1, items=40)
     comparison = Comparison(
         difference=0.0, low=-1.0, high=1.0, level=0.95, verdict="cannot tell", basis="items_only", p_value=None,
-        seeds=1, items=40, more_seeds=None, more_items=None,
+        p_raw=None, raw_low=-1.0, raw_high=1.0, seeds=1, items=40, more_seeds=None, more_items=None,
     )  # fmt: skip
     standings.score_interval = lambda *_: interval
-    standings.compare_family = lambda metric, labels, chosen, others, level: (comparison,) * len(others)
+    standings.compare_family = lambda metric, labels, chosen, others, level, **_: (comparison,) * len(others)
     view.View.statements = lambda self: (f"CREATE VIEW {self.name} AS {self.query}",)
 
 

@@ -300,12 +300,13 @@ def mean_only(metric, labels, predicted, data_seeds, level) -> Interval:
     )  # fmt: skip
 
 
-def differences_only(metric, labels, chosen, others, level) -> tuple[Comparison, ...]:
+def differences_only(metric, labels, chosen, others, level, **_) -> tuple[Comparison, ...]:
     """Stand-in for `compare_family`."""
     first, *means = (float(score(metric, labels, runs.predicted).mean()) for runs in (chosen, *others))
     return tuple(
         Comparison(difference=first - mean, low=-1.0, high=1.0, level=level, verdict="cannot tell", basis="items_only",
-                   p_value=None, seeds=1, items=labels.size, more_seeds=None, more_items=None)
+                   p_value=None, p_raw=None, raw_low=-1.0, raw_high=1.0, seeds=1, items=labels.size,
+                   more_seeds=None, more_items=None)
         for mean in means
     )  # fmt: skip
 

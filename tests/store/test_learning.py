@@ -34,7 +34,7 @@ def test_errors_fall_by_a_power_law(
 def test_the_interval_is_that_of_the_step() -> None:
     step = Comparison(
         difference=0.1, low=-0.02, high=0.2, level=0.95, verdict="cannot tell", basis="seeds_and_items", p_value=0.1,
-        seeds=3, items=200, more_seeds=None, more_items=None,
+        p_raw=0.1, raw_low=-0.02, raw_high=0.2, seeds=3, items=200, more_seeds=None, more_items=None,
     )  # fmt: skip
     found = forecast("pattern+lora", "accuracy", (16, 32), 0.6, step)
     assert (found.gain, found.low, found.high) == pytest.approx((0.08, -0.02, 0.4 * (1 - 0.4 / 0.6)), abs=1e-4)

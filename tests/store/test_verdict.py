@@ -2,6 +2,7 @@
 
 import pytest
 
+from fewtune.store.looks import Look
 from fewtune.store.reader import ComparisonRow, LeaderboardRow
 from fewtune.store.verdict import MOST, verdict
 
@@ -11,6 +12,7 @@ def standing(arm: str, mean: float, *, chosen: bool = False) -> LeaderboardRow:
         experiment="e", metric="accuracy", split="test", n=32, arm=arm, rank=1, chosen=chosen, mean=mean,
         ci_low=mean - 0.1, ci_high=mean + 0.1, seeds=3, trials=3, diverged=0, items=100, basis="seeds_and_items",
         method="pattern+lora", role="candidate", run="r",
+        level=0.95, look=None, looks=None,
     )  # fmt: skip
 
 
@@ -18,7 +20,8 @@ def against(arm: str, difference: float, judged: str) -> ComparisonRow:
     return ComparisonRow(
         experiment="e", metric="accuracy", split="test", n=32, chosen_arm="best", arm=arm, difference=difference,
         ci_low=difference - 0.05, ci_high=difference + 0.05, verdict=judged, p_value=0.01, basis="seeds_and_items",
-        seeds=3, items=100, more_seeds=2, more_items=None, run="r",
+        seeds=3, items=100, more_seeds=2, more_items=None, run="r", level=0.99, p_raw=0.005,
+        raw_low=difference - 0.04, raw_high=difference + 0.04, look=None,
     )  # fmt: skip
 
 
@@ -60,3 +63,23 @@ def test_what_a_halving_left_behind_is_not_open() -> None:
     said = sentence((0.01, "cannot tell"), (0.02, "cannot tell"), dropped=1)
     assert "left behind by the halving: a1 (3 seeds)" in said
     assert "against a1" not in said
+
+
+@pytest.mark.parametrize(
+    ("rivals", "look", "said"),
+    [
+        (1, None, None),
+        (1, 1, None),
+        (2, 1, "intervals of differences are 99 % ones: the risk is shared (2 comparisons)"),
+        (1, 2, "intervals of differences are 99 % ones: the risk is shared (look 2 at this split)"),
+        (3, 4, "intervals of differences are 99 % ones: the risk is shared (3 comparisons, look 4 at this split)"),
+    ],
+)
+def test_levels_are_said_where_the_risk_is_shared(rivals: int, look: int | None, said: str | None) -> None:
+    board = [standing("best", 0.8, chosen=True), *(standing(f"a{place}", 0.7) for place in range(rivals))]
+    rows = [against(f"a{place}", 0.1, "better") for place in range(rivals)]
+    at = Look(number=look, total=look, arms=rivals + 1, earlier_arms=0) if look else None
+    found = verdict(board, rows, look=at)
+    assert found is not None
+    assert (said in found.sentence) if said else "intervals of differences" not in found.sentence
+    assert ("looked at by" in found.sentence) == (look is not None and look > 1)

@@ -17,7 +17,7 @@ def row(arm: str, mean: float) -> LeaderboardRow:
     return LeaderboardRow(
         experiment="e", metric="accuracy", split="test", n=32, arm=arm, rank=1, chosen=arm == CHOSEN, mean=mean,
         ci_low=mean - 0.1, ci_high=mean + 0.1, seeds=3, trials=3, diverged=0, items=40, basis="", method="", role="",
-        run="r",
+        run="r", level=0.95, look=1, looks=1,
     )  # fmt: skip
 
 
@@ -25,7 +25,8 @@ def against(arm: str, difference: float, verdict: str, width: float = 0.05) -> C
     return ComparisonRow(
         experiment="e", metric="accuracy", split="test", n=32, chosen_arm=CHOSEN, arm=arm, difference=difference,
         ci_low=difference - width, ci_high=difference + width, verdict=verdict, p_value=None, basis="", seeds=3,
-        items=40, more_seeds=None, more_items=None, run="r",
+        items=40, more_seeds=None, more_items=None, run="r", level=0.95,
+        p_raw=None, raw_low=difference - width, raw_high=difference + width, look=1,
     )  # fmt: skip
 
 
