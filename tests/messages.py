@@ -60,4 +60,10 @@ def written(request: Mapping[str, Any]) -> str:
 
 
 def _kind(text: str) -> str:
-    return "question" if text.endswith("?") else "praise" if re.search("Thank|Great|delight|pleasure", text) else "complaint"
+    return (
+        "question"
+        if text.endswith("?")
+        else "praise"
+        if re.search("Thank|Great|delight|pleasure", text)
+        else "complaint"
+    )

@@ -85,7 +85,7 @@ def _view(seeds: Sequence[Seed], candidates: Sequence[Candidate], kinds: int, fo
 
 
 def _words(seeds: Sequence[Seed], candidates: Sequence[Candidate], kinds: int) -> Fold:
-    every, labels = texts([*seeds, *candidates]), [one.label for one in (*seeds, *candidates)]
+    every, labels = texts([*seeds, *candidates]), labels_of(seeds, candidates)
 
     def fold(fitted: Sequence[int], left: Sequence[int]) -> list[tuple[float, ...]]:
         model = tfidf([every[at] for at in fitted], [labels[at] for at in fitted], kinds, WORDS)
@@ -95,11 +95,16 @@ def _words(seeds: Sequence[Seed], candidates: Sequence[Candidate], kinds: int) -
 
 
 def _encoded(seeds: Sequence[Seed], candidates: Sequence[Candidate], kinds: int, encode: Encode) -> Fold:
-    vectors = features(encode, [one.fields for one in (*seeds, *candidates)])
-    labels = [one.label for one in (*seeds, *candidates)]
+    vectors = features(encode, [*(one.fields for one in seeds), *(one.fields for one in candidates)])
+    labels = labels_of(seeds, candidates)
 
     def fold(fitted: Sequence[int], left: Sequence[int]) -> list[tuple[float, ...]]:
         model = standardised(vectors[list(fitted)], [labels[at] for at in fitted], kinds, STRONG)
         return model.probabilities(vectors[list(left)])
 
     return fold
+
+
+def labels_of(seeds: Sequence[Seed], candidates: Sequence[Candidate]) -> list[int]:
+    """The label of each, seeds first."""
+    return [*(one.label for one in seeds), *(one.label for one in candidates)]

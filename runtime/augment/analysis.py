@@ -1,16 +1,17 @@
 """The first stage: what the seeds are like, and what they lack. It shapes the questions, and stands in the report."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from fewtune.runtime.augment.example import Seed, texts
 from fewtune.runtime.augment.vectors import Encode
 from fewtune.runtime.probe.data import normalised
+from fewtune.runtime.train.linear import Floats
 from fewtune.specs.frozen import Frozen
 
-FORMATS = {
+FORMATS: dict[str, Callable[[str], bool]] = {
     "question": lambda text: text.rstrip().endswith("?"),
     "exclamation": lambda text: "!" in text,
     "number": lambda text: any(sign.isdigit() for sign in text),
@@ -100,9 +101,7 @@ def analyse(seeds: Sequence[Seed], names: Sequence[str], encode: Encode | None =
     )
 
 
-def _label(
-    name: str, place: int, seeds: Sequence[Seed], vectors: "np.typing.NDArray[np.float64] | None"
-) -> LabelAnalysis:
+def _label(name: str, place: int, seeds: Sequence[Seed], vectors: Floats | None) -> LabelAnalysis:
     own = [at for at, seed in enumerate(seeds) if seed.label == place]
     found = texts([seeds[at] for at in own])
     counts = sorted(len(text.split()) for text in found) or [0]
@@ -117,7 +116,7 @@ def _label(
     )  # fmt: skip
 
 
-def _nearest(vectors: "np.typing.NDArray[np.float64] | None") -> float | None:
+def _nearest(vectors: Floats | None) -> float | None:
     if vectors is None or len(vectors) < 2:
         return None
     products = vectors @ vectors.T

@@ -13,9 +13,10 @@ import numpy as np
 from fewtune.runtime.augment.agreement import Agreement, agreement
 from fewtune.runtime.augment.example import Candidate, Kept, Reason, Rejected, Seed, texts
 from fewtune.runtime.augment.format import Form, forms
-from fewtune.runtime.augment.leakage import copies, leaks, matches
+from fewtune.runtime.augment.leakage import Match, likenesses
 from fewtune.runtime.augment.selection import nearest_of, select
 from fewtune.runtime.augment.vectors import Encode, hashed_words
+from fewtune.runtime.train.linear import Floats
 
 VENDOR_SHARE = (0.6, 0.7)
 """What Vereonix's page says of the share that stays; to be compared with the measured one."""
@@ -59,13 +60,10 @@ class Filter:
     def run(self, candidates: Sequence[Candidate]) -> Filtered:
         """Test them all."""
         self._rejected = []
-        passed = self.by_rules(candidates)
-        passed = self._drop(passed, self._leaks(passed))
-        passed = self._drop(passed, self._copies_of_seeds(passed))
-        passed = self._drop(passed, self._copies(passed))
+        passed = self._original(self.by_rules(candidates))
         judged = agreement(self.seeds, passed, self.kinds, self.encode)
         wrong = {
-            place: Rejected(candidate=passed[place], reason="label", detail="another label is likelier", value=value)
+            place: Rejected(candidate=passed[place], reason="label", detail="the label may be wrong", value=value)
             for place, value in enumerate(judged.quality.tolist())
             if value < self.quality_threshold
         }
@@ -84,28 +82,18 @@ class Filter:
         self._rejected.extend(bad[place] for place in sorted(bad))
         return [candidate for place, candidate in enumerate(candidates) if place not in bad]
 
-    def _leaks(self, candidates: Sequence[Candidate]) -> dict[int, Rejected]:
-        return {
-            place: Rejected(candidate=candidates[place], reason="leak",
-                            detail=f"row {match.other + 1} of {split} ({match.form})", value=match.likeness)
-            for place, (split, match) in leaks(self.evaluation, texts(candidates)).items()
-        }  # fmt: skip
+    def _original(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Those that are like no row of an evaluation split, like no seed, and like no other that stays."""
+        known = {f"split {split}": held for split, held in self.evaluation.items()}
+        like = likenesses({**known, "seed": texts(self.seeds)}, texts(candidates))
+        bad = {place: _like(candidates[place], "leak", match) for place, match in like.known(list(known)).items()}
+        for place, match in like.known(["seed"]).items():
+            bad.setdefault(place, _like(candidates[place], "near-seed", match))
+        for place, match in like.copies(list(bad)).items():
+            bad[place] = _like(candidates[place], "near-synthetic", match)
+        return self._drop(candidates, bad)
 
-    def _copies_of_seeds(self, candidates: Sequence[Candidate]) -> dict[int, Rejected]:
-        return {
-            place: Rejected(candidate=candidates[place], reason="near-seed",
-                            detail=f"seed {match.other + 1} ({match.form})", value=match.likeness)
-            for place, match in matches(texts(self.seeds), texts(candidates)).items()
-        }  # fmt: skip
-
-    def _copies(self, candidates: Sequence[Candidate]) -> dict[int, Rejected]:
-        return {
-            place: Rejected(candidate=candidates[place], reason="near-synthetic", value=match.likeness,
-                            detail=f"{texts([candidates[match.other]])[0][:80]} ({match.form})")
-            for place, match in copies(texts(candidates)).items()
-        }  # fmt: skip
-
-    def _select(self, candidates: Sequence[Candidate], quality: "np.typing.NDArray[np.float64]") -> tuple[Kept, ...]:
+    def _select(self, candidates: Sequence[Candidate], quality: Floats) -> tuple[Kept, ...]:
         encode = self.encode or hashed_words
         vectors, seeds = encode(texts(candidates)), encode(texts(self.seeds))
         labels = [candidate.label for candidate in candidates]
@@ -123,6 +111,11 @@ class Filter:
         )
 
 
+def _like(candidate: Candidate, reason: Reason, match: Match) -> Rejected:
+    place = f"{match.source}, row {match.other + 1}" if match.source else f"synthetic text {match.other + 1}"
+    return Rejected(candidate=candidate, reason=reason, detail=f"{place} ({match.form})", value=match.likeness)
+
+
 def _fault(candidate: Candidate, like: Mapping[str, Form]) -> Rejected | None:
     if candidate.fault:
         return Rejected(candidate=candidate, reason="format", detail=candidate.fault)
@@ -132,5 +125,5 @@ def _fault(candidate: Candidate, like: Mapping[str, Form]) -> Rejected | None:
         check
         for name, form in like.items()
         for check in (("format", form.fault(candidate.fields[name])), ("length", form.misfit(candidate.fields[name])))
-    )  # type: ignore[assignment]
+    )
     return next((Rejected(candidate=candidate, reason=reason, detail=bad) for reason, bad in checks if bad), None)

@@ -1,7 +1,6 @@
 """Rules on the form of a text: what no seed looks like, and what a teacher leaves around its examples."""
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ RESIDUE: dict[str, re.Pattern[str]] = {
     "markup": re.compile(r"</?[a-z]+[^>]*>|\*\*|^#+ "),
 }  # fmt: skip
 """What it is -> how it is recognised. A form that a seed has, too, is none."""
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufffe\uffff]")
 ENDS = ".!?…\"'”’)。！？"
 USUAL = 0.95
 """A form that so many seeds have is expected of what is made from them."""
@@ -56,7 +56,7 @@ class Form:
         """What is wrong with a text's form; empty: nothing."""
         if not text.strip():
             return "empty"
-        if any(unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn") for sign in text if sign not in "\n\t"):
+        if CONTROL.search(text):
             return "control characters"
         for name, found in self._residue.items():
             if found.search(text):

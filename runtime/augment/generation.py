@@ -12,7 +12,7 @@ from typing import Literal
 
 from fewtune.runtime.augment.analysis import Analysis
 from fewtune.runtime.augment.example import Candidate, Seed, texts
-from fewtune.runtime.augment.leakage import copies, matches
+from fewtune.runtime.augment.leakage import likenesses
 from fewtune.runtime.augment.ledger import Ledger
 from fewtune.runtime.augment.parsing import parsed
 from fewtune.runtime.augment.prompting import Asked, Brief, ask_for
@@ -77,7 +77,7 @@ def _round(
     """The next questions, each for the label that lacks most; none where nothing lacks."""
     have = Counter(one.label for one in found if not one.fault)
     lacks = {label: count - have[label] for label, count in plan.items()}
-    asked = []
+    asked: list[Asked] = []
     while len(asked) < ROUND:
         label = max(lacks, key=lambda label: (lacks[label], -label))
         if lacks[label] <= 0:
@@ -117,8 +117,8 @@ def _new_share(found: Sequence[Candidate], new: Sequence[Candidate], seeds: Sequ
     readable = texts([one for one in new if not one.fault])
     if not readable:
         return 0.0
-    old = matches([*texts(seeds), *texts([one for one in found if not one.fault])], readable)
-    return 1 - len(old.keys() | copies(readable).keys()) / len(readable)
+    known = {"seed": texts(seeds), "written": texts([one for one in found if not one.fault])}
+    return 1 - len(likenesses(known, readable).by_text) / len(readable)
 
 
 def _is_stale(novelty: Sequence[float]) -> bool:

@@ -13,6 +13,7 @@ Two relations, each exact on the pairs that it gives:
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -27,8 +28,9 @@ BANDS, ROWS = 20, 5
 """1 - (1 - 0.8 ** ROWS) ** BANDS = 0.9996."""
 PROMISING = 0.15
 """By so much the estimated likeness of a candidate may stay below the threshold: 3.7 standard errors at 0.8."""
-CROWD = 200
+CROWD = 20
 """Texts of one bucket that all its texts are compared with, at most."""
+THREADS = 2
 LEAST_WORDS = 6
 """Shorter texts count as edited only where all words are the same: "cancel my order" is no copy of "track my order"."""
 Pairs = NDArray[np.int64]
@@ -63,11 +65,15 @@ def near(texts: Sequence[str], first: int = 0, least: float = ALIKE) -> Iterator
         return shingles([texts[place]])
 
     for i, j in _candidates(texts, first, least):
-        one, other = grams(i), grams(j)
-        shared = len(one & other)
-        likeness = shared / (len(one) + len(other) - shared)
+        likeness = jaccard(grams(i), grams(j))
         if likeness >= least:
             yield i, j, likeness
+
+
+def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    """What two sets share of all that they have; one of them is not empty."""
+    shared = len(one & other)
+    return shared / (len(one) + len(other) - shared)
 
 
 def _candidates(texts: Sequence[str], first: int, least: float) -> list[tuple[int, int]]:
@@ -99,12 +105,14 @@ def _signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
     factors = source.integers(1, 2**32, BANDS * ROWS, dtype=np.uint32) | np.uint32(1)
     terms = source.integers(0, 2**32, BANDS * ROWS, dtype=np.uint32)
     found = np.empty((BANDS * ROWS, len(texts)), np.uint32)
-    mixed = np.empty_like(grams)
-    for place, (factor, term) in enumerate(zip(factors, terms, strict=True)):
-        np.bitwise_xor(grams, term, out=mixed)
-        np.multiply(mixed, factor, out=mixed)
-        np.bitwise_xor(mixed, mixed >> np.uint32(15), out=mixed)
-        found[place] = np.minimum.reduceat(mixed, starts)
+
+    def sign(place: int) -> None:
+        mixed = (grams ^ terms[place]) * factors[place]
+        mixed ^= mixed >> np.uint32(15)
+        np.minimum.reduceat(mixed, starts, out=found[place])
+
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:  # numpy lets go of the interpreter here
+        list(pool.map(sign, range(BANDS * ROWS)))
     return found
 
 

@@ -80,7 +80,7 @@ class SyntheticPipeline:
             key_variable=key_variable, concurrency=concurrency, per_minute=per_minute, prices=prices, replay=replay,
         )  # fmt: skip
         self._recording = Path(recording)
-        self._ceilings = {"most_tokens": most_tokens, "most_cost": most_cost, "prices": prices}
+        self._ceilings = most_tokens, most_cost, prices
         self._encode = embedded_vectors() if isinstance(encode, str) else encode
         self._seeds: list[Seed] = []
         self._names: tuple[str, ...] = ()
@@ -136,7 +136,7 @@ class SyntheticPipeline:
         try:
             teacher = self._teacher or opened(self._ref, recording, say=self._say)
             self._written = generate(brief, self._synthesis.plan(self._seeds), self._seeds, self._analysis, teacher,
-                                     Ledger(**self._ceilings), self._say)  # fmt: skip
+                                     Ledger(*self._ceilings), self._say)  # fmt: skip
             self._note = teacher.note
         finally:
             recording.close()

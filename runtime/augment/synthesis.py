@@ -12,7 +12,7 @@ from fewtune.runtime.augment.eda import eda, neighbours
 from fewtune.runtime.augment.example import Kept, Rejected, Seed, texts
 from fewtune.runtime.augment.filter import Filter, Filtered
 from fewtune.runtime.augment.generation import Generated, Plan, generate
-from fewtune.runtime.augment.leakage import leaks
+from fewtune.runtime.augment.leakage import likenesses
 from fewtune.runtime.augment.ledger import Ledger
 from fewtune.runtime.augment.prompting import Brief
 from fewtune.runtime.augment.teacher import Teacher
@@ -118,12 +118,12 @@ class Synthesis:
         """
         near = neighbours([*texts(seeds), *more], self.encode) if self.encode is not None else {}
         made = eda(seeds, copies, alpha, near, self.brief.seed)
-        bad = leaks(self.evaluation, texts(made))
+        bad = likenesses(self.evaluation, texts(made)).known(list(self.evaluation))
         kept = [Kept(candidate=one, quality=1.0, nearest_seed=1.0) for at, one in enumerate(made) if at not in bad]
         rejected = [
-            Rejected(candidate=made[at], reason="leak", detail=f"row {match.other + 1} of {split} ({match.form})",
-                     value=match.likeness)
-            for at, (split, match) in bad.items()
+            Rejected(candidate=made[at], reason="leak", value=match.likeness,
+                     detail=f"{match.source}, row {match.other + 1} ({match.form})")
+            for at, match in bad.items()
         ]  # fmt: skip
         note = "" if near else "no encoder: words are swapped and left out only"
         return Synthetic(

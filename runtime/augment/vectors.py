@@ -16,6 +16,8 @@ def hashed_words(texts: Sequence[str]) -> Floats:
     """Counts of words and pairs of words in so many bins, of unit length."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
+    if not texts:
+        return np.zeros((0, HASHED))
     found: Floats = HashingVectorizer(n_features=HASHED, ngram_range=(1, 2)).transform(list(texts)).toarray()
     return found
 

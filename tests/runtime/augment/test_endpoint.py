@@ -22,7 +22,9 @@ BRIEF = Brief(labels=LABELS, fields=("text",), task=TASK, seed=3)
 
 def question(number: int = 0) -> Question:
     user = f"{number}: Write 2 new examples of the label 'praise'"
-    return Question(system="You write.", user=user, form={"type": "object"}, max_tokens=50, temperature=0.5, seed=number)
+    return Question(
+        system="You write.", user=user, form={"type": "object"}, max_tokens=50, temperature=0.5, seed=number
+    )
 
 
 def endpoint(url: str, **more: Any) -> Endpoint:
@@ -133,18 +135,13 @@ def test_ceilings_hold_before_a_question_goes_out(ledger: Ledger, stopped: str, 
     assert again == made
 
 
-@pytest.mark.parametrize("concurrency", [1, 6])
-def test_connections_change_nothing(concurrency: int, tmp_path: Path) -> None:
-    with chat_server(written) as server:
-        teacher = endpoint(server.url, concurrency=concurrency)
-        made = synthesise(teacher)
-        assert 1 <= server.most_at_once <= concurrency
-    assert made.fingerprint == synthesise_once()
-
-
-def synthesise_once() -> str:
-    with chat_server(written) as server:
-        return synthesise(endpoint(server.url, concurrency=3)).fingerprint
+def test_connections_change_nothing() -> None:
+    made = set()
+    for concurrency in (1, 6):
+        with chat_server(written) as server:
+            made.add(synthesise(endpoint(server.url, concurrency=concurrency)).fingerprint)
+            assert 1 <= server.most_at_once <= concurrency
+    assert len(made) == 1
 
 
 def test_tokens_are_guessed_where_nobody_counts() -> None:
