@@ -29,7 +29,7 @@ $(READY): pyproject.toml $(wildcard */*.py */*/*.py)
 	 elif command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then :; \
 	 else echo "torch==2.13.0"; fi > $(CONSTRAINTS)
 	@if [ -n "$(TORCH_INDEX)" ]; then $(BIN)/python -m pip install --quiet torch --index-url $(TORCH_INDEX); fi
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --config-settings editable_mode=strict -e ".[train]" --group dev
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) --config-settings editable_mode=strict -e ".[train,teacher]" --group dev
 	@touch $(READY)
 
 pull: setup

@@ -70,7 +70,7 @@ class Sentences:
         rows = [tuple(self._corpus.splits[ref.split][row].fields.values()) for row in ref.rows]
         texts = list(dict.fromkeys(text for row in rows for text in row))
         found = dict(zip(texts, self._vectors(texts, pulse), strict=True))
-        return [_joined([found[text] for text in row]) for row in rows]
+        return [together([found[text] for text in row]) for row in rows]
 
     def neighbourly(self, rows: Sequence[Mapping[str, str]], pulse: Pulse) -> Floats:
         """(rows, features): the vectors of a row's fields side by side, so that a product sums the fields' cosines."""
@@ -96,7 +96,7 @@ class Sentences:
         return torch.nn.functional.normalize(states.sum(1) / mask.sum(1, keepdim=True), dim=-1)
 
 
-def _joined(vectors: Sequence[Vector]) -> Vector:
+def together(vectors: Sequence[Vector]) -> Vector:
     """One text's vector, or what two texts are together."""
     if len(vectors) == 1:
         return vectors[0]

@@ -1,0 +1,1 @@
+"""Synthetic data from a small seed set: analyse the seeds, let a teacher write, filter what it wrote."""

@@ -1,0 +1,125 @@
+"""The second stage: a teacher writes examples, label first, until there are enough, or nothing new comes.
+
+Questions go out in rounds of a fixed size, and what is asked next depends on the answers alone: with the same answers,
+from a recording, the same examples come out, however many connections there are.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from fewtune.runtime.augment.analysis import Analysis
+from fewtune.runtime.augment.example import Candidate, Seed, texts
+from fewtune.runtime.augment.leakage import likenesses
+from fewtune.runtime.augment.ledger import Ledger
+from fewtune.runtime.augment.parsing import parsed
+from fewtune.runtime.augment.prompting import Asked, Brief, ask_for
+from fewtune.runtime.augment.teacher import Answer, Question, Teacher, Trouble, teacher_error
+
+ROUND = 8
+"""Questions of a round."""
+STALE = 0.2
+"""A teacher that writes so few new texts in two rounds has no more to say."""
+PATIENCE = 4
+"""Times as many questions as should be enough, after which a teacher is given up that writes what nobody can read."""
+Stop = Literal["target", "tokens", "money", "saturation", "questions"]
+"""Why generation ended: enough, a ceiling, nothing new, or too many questions."""
+Plan = dict[int, int]
+"""Label -> how many examples."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a teacher wrote."""
+
+    candidates: tuple[Candidate, ...]
+    stopped: Stop
+    ledger: Ledger
+    novelty: tuple[float, ...]
+    """Share of new texts in each round."""
+
+
+def generate(
+    brief: Brief, plan: Plan, seeds: Sequence[Seed], analysis: Analysis, teacher: Teacher, ledger: Ledger,
+    say: Callable[[str], None] = lambda text: None,
+) -> Generated:  # fmt: skip
+    """Ask until the plan is met.
+
+    Raises:
+        RunError: E-teacher, E-not-recorded. What was answered before is recorded.
+    """
+    found: list[Candidate] = []
+    novelty: list[float] = []
+    number, most = 0, PATIENCE * sum(ceil(count / brief.per_call) for count in plan.values())
+    while True:
+        asked = _round(brief, plan, seeds, analysis, found, number, teacher.structured)
+        stop: Stop | None = "target" if not asked else "questions" if number >= most else None
+        if stop is None and _is_stale(novelty):
+            stop = "saturation"
+        if stop is None:
+            count, ceiling = ledger.affordable([one.question for one in asked])
+            asked, stop = asked[:count], None if count else ceiling
+        if stop is not None:
+            return Generated(tuple(found), stop, ledger, tuple(novelty))
+        new = _answered(asked, brief, teacher, ledger)
+        number += len(asked)
+        novelty.append(_new_share(found, new, seeds))
+        found.extend(new)
+        say(f"{len(found)} examples from {ledger.calls} calls, {ledger.tokens} tokens")
+
+
+def _round(
+    brief: Brief, plan: Plan, seeds: Sequence[Seed], analysis: Analysis, found: Sequence[Candidate], number: int,
+    structured: bool,
+) -> list[Asked]:  # fmt: skip
+    """The next questions, each for the label that lacks most; none where nothing lacks."""
+    have = Counter(one.label for one in found if not one.fault)
+    lacks = {label: count - have[label] for label, count in plan.items()}
+    asked: list[Asked] = []
+    while len(asked) < ROUND:
+        label = max(lacks, key=lambda label: (lacks[label], -label))
+        if lacks[label] <= 0:
+            break
+        asked.append(ask_for(brief, analysis, seeds, label, number + len(asked), structured=structured))
+        lacks[label] -= brief.per_call
+    return asked
+
+
+def _answered(asked: Sequence[Asked], brief: Brief, teacher: Teacher, ledger: Ledger) -> list[Candidate]:
+    answers = ask_all(teacher, [one.question for one in asked])
+    ledger.settle(answers)
+    return [
+        candidate
+        for one, answer in zip(asked, answers, strict=True)
+        for candidate in parsed(answer, brief.fields, one.label, one.question.key(teacher.model), one.attributes,
+                                structured=teacher.structured)[: brief.per_call]
+    ]  # fmt: skip
+
+
+def ask_all(teacher: Teacher, questions: Sequence[Question]) -> list[Answer]:
+    """All answers, in the order of the questions.
+
+    Raises:
+        RunError: where one has none, after all others are there (and recorded).
+    """
+    found = dict(teacher.ask(questions))
+    troubles = [found[place] for place in sorted(found) if isinstance(found[place], Trouble)]
+    for trouble in troubles:
+        assert isinstance(trouble, Trouble)
+        raise teacher_error(trouble)
+    return [answer for place in range(len(questions)) if isinstance(answer := found[place], Answer)]
+
+
+def _new_share(found: Sequence[Candidate], new: Sequence[Candidate], seeds: Sequence[Seed]) -> float:
+    """Share of the readable new texts that are no copies of what was there."""
+    readable = texts([one for one in new if not one.fault])
+    if not readable:
+        return 0.0
+    known = {"seed": texts(seeds), "written": texts([one for one in found if not one.fault])}
+    return 1 - len(likenesses(known, readable).by_text) / len(readable)
+
+
+def _is_stale(novelty: Sequence[float]) -> bool:
+    return len(novelty) >= 2 and sum(novelty[-2:]) / 2 < STALE

@@ -1,0 +1,66 @@
+"""How well a teacher knows the task: its labels for the seeds, whose right ones are known."""
+
+import json
+from collections.abc import Sequence
+
+from fewtune.compiler.fingerprint import seed as seeded
+from fewtune.runtime.augment.example import Seed
+from fewtune.runtime.augment.generation import ask_all
+from fewtune.runtime.augment.ledger import Ledger
+from fewtune.runtime.augment.parsing import FENCE
+from fewtune.runtime.augment.prompting import Brief, line
+from fewtune.runtime.augment.teacher import Question, Teacher
+
+SYSTEM = "You label texts. You answer with one of the given labels and nothing else."
+MOST = 64
+"""Seeds that are asked for at most: the first of each label in turn."""
+
+
+def teacher_accuracy(brief: Brief, seeds: Sequence[Seed], teacher: Teacher, ledger: Ledger) -> tuple[float, int] | None:
+    """(share of right labels, seeds that were asked for); None where the ceilings do not allow so many questions.
+
+    Raises:
+        RunError: E-teacher, E-not-recorded.
+    """
+    asked = examined(seeds, len(brief.labels))
+    questions = [_question(brief, seed, structured=teacher.structured) for seed in asked]
+    if ledger.affordable(questions)[0] < len(questions):
+        return None
+    answers = ask_all(teacher, questions)
+    ledger.settle(answers)
+    right = [named(answer.text, brief.labels) == seed.label for answer, seed in zip(answers, asked, strict=True)]
+    return sum(right) / len(right), len(right)
+
+
+def examined(seeds: Sequence[Seed], kinds: int) -> list[Seed]:
+    """The seeds that are asked for: all, or as many of each label as possible."""
+    by_label = [[seed for seed in seeds if seed.label == label] for label in range(kinds)]
+    turns = [own[turn] for turn in range(max(map(len, by_label))) for own in by_label if turn < len(own)]
+    return turns[:MOST]
+
+
+def named(text: str, labels: Sequence[str]) -> int:
+    """The label that an answer names: the whole answer, else the one that stands first in it; -1: none."""
+    bare = FENCE.sub("", text.strip()).strip()
+    try:
+        bare = json.loads(bare)["label"]
+    except (ValueError, KeyError, TypeError):
+        bare = bare.strip('."')
+    bare = str(bare).casefold()
+    for place, label in enumerate(labels):
+        if bare == label.casefold():
+            return place
+    found = [(bare.find(label.casefold()), -len(label), place) for place, label in enumerate(labels)]
+    inside = [each for each in found if each[0] >= 0]
+    return min(inside)[2] if inside else -1
+
+
+def _question(brief: Brief, seed: Seed, *, structured: bool) -> Question:
+    label = {"type": "string", "enum": list(brief.labels)}
+    form = {"type": "object", "properties": {"label": label}, "required": ["label"], "additionalProperties": False}
+    how = 'Answer with JSON: {"label": "..."}.' if structured else "Answer with the label alone."
+    parts = [f"Task: {brief.task}", f"Labels: {'; '.join(brief.labels)}", f"Text: {line(seed.fields)}", how]
+    return Question(
+        system=SYSTEM, user="\n\n".join(parts), form=form if structured else None, max_tokens=40, temperature=0.0,
+        seed=seeded("label", brief.seed) % 2**31,
+    )  # fmt: skip

@@ -1,0 +1,143 @@
+"""All stages over one set of seeds: analysis, generation, filter; and what came out, as one value."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import Any
+
+from fewtune.compiler.fingerprint import fingerprint
+from fewtune.compiler.sample import quotas
+from fewtune.runtime.augment.analysis import Analysis, analyse
+from fewtune.runtime.augment.eda import eda, neighbours
+from fewtune.runtime.augment.example import Kept, Rejected, Seed, texts
+from fewtune.runtime.augment.filter import Filter, Filtered
+from fewtune.runtime.augment.generation import Generated, Plan, generate
+from fewtune.runtime.augment.leakage import likenesses
+from fewtune.runtime.augment.ledger import Ledger
+from fewtune.runtime.augment.prompting import Brief
+from fewtune.runtime.augment.teacher import Teacher
+from fewtune.runtime.augment.vectors import Encode
+from fewtune.specs.frozen import Frozen
+
+
+class Synthetic(Frozen):
+    """A synthetic data set, its provenance, and what it was chosen from."""
+
+    kept: tuple[Kept, ...]
+    rejected: tuple[Rejected, ...]
+    analysis: Analysis
+    stopped: str
+    """Why generation ended; empty: there was no teacher."""
+    calls: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    share: float
+    """Of the candidates that passed the tests."""
+    informed: bool
+    """Whether labels could be checked."""
+    wrong_rate: float | None = None
+    """Estimated share of wrong labels among what was checked."""
+    note: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the examples and their order."""
+        return fingerprint("synthetic", [[one.candidate.fields, one.candidate.label] for one in self.kept])
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Reason -> how many were left out for it."""
+        found: dict[str, int] = {}
+        for one in self.rejected:
+            found[one.reason] = found.get(one.reason, 0) + 1
+        return found
+
+
+@dataclass
+class Synthesis:
+    """Settings of all stages."""
+
+    brief: Brief
+    target: int
+    """Readable examples that the teacher is to write."""
+    label_plan: str | Mapping[str, float] = "balanced"
+    """balanced, proportional (to the seeds), or label -> weight."""
+    quality_threshold: float = 0.85
+    diversity_weight: float = 0.3
+    want: int | None = None
+    """Examples that are to stay at most; None: all that pass."""
+    encode: Encode | None = None
+    evaluation: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Evaluation split -> its texts."""
+    say: Callable[[str], None] = lambda text: None
+
+    def run(self, seeds: Sequence[Seed], teacher: Teacher, ledger: Ledger) -> Synthetic:
+        """Ask the teacher and filter what it wrote.
+
+        Raises:
+            RunError: E-teacher, E-not-recorded.
+        """
+        analysis = analyse(seeds, self.brief.labels, self.encode)
+        written = generate(self.brief, self.plan(seeds), seeds, analysis, teacher, ledger, self.say)
+        return self.filtered(seeds, analysis, written, teacher.note)
+
+    def plan(self, seeds: Sequence[Seed]) -> Plan:
+        """Label -> how many examples are asked for."""
+        names = self.brief.labels
+        weights = [1.0] * len(names)
+        if self.label_plan == "proportional":
+            weights = [float(sum(seed.label == label for seed in seeds)) for label in range(len(names))]
+        elif isinstance(self.label_plan, Mapping):
+            weights = [float(self.label_plan.get(name, 0.0)) for name in names]
+        shares = quotas([ceil(1e6 * weight / sum(weights)) for weight in weights], self.target)
+        return {label: count for label, count in enumerate(shares) if count}
+
+    def filtered(self, seeds: Sequence[Seed], analysis: Analysis, written: Generated, note: str) -> Synthetic:
+        """What stays of the teacher's texts."""
+        found = self.filter(seeds).run(written.candidates)
+        if not found.agreement.informed:
+            note = "; ".join(
+                part for part in (note, "labels could not be checked: too few examples, or too alike") if part
+            )
+        return _synthetic(found, analysis, stopped=written.stopped, note=note, calls=written.ledger.calls,
+                          tokens=written.ledger.tokens, cost=written.ledger.cost)  # fmt: skip
+
+    def filter(self, seeds: Sequence[Seed]) -> Filter:
+        """The tests."""
+        return Filter(seeds, len(self.brief.labels), self.evaluation, self.quality_threshold, self.diversity_weight,
+                      self.want, self.encode)  # fmt: skip
+
+    def changed(self, seeds: Sequence[Seed], copies: int, alpha: float, more: Sequence[str] = ()) -> Synthetic:
+        """Changed copies of the seeds instead; only what an evaluation split has is left out.
+
+        Args:
+            seeds: the texts and labels.
+            copies: of each seed.
+            alpha: share of the words that change.
+            more: texts without labels whose words may stand in, too.
+        """
+        near = neighbours([*texts(seeds), *more], self.encode) if self.encode is not None else {}
+        made = eda(seeds, copies, alpha, near, self.brief.seed)
+        bad = likenesses(self.evaluation, texts(made)).known(list(self.evaluation))
+        kept = [Kept(candidate=one, quality=1.0, nearest_seed=1.0) for at, one in enumerate(made) if at not in bad]
+        rejected = [
+            Rejected(candidate=made[at], reason="leak", value=match.likeness,
+                     detail=f"{match.source}, row {match.other + 1} ({match.form})")
+            for at, match in bad.items()
+        ]  # fmt: skip
+        note = "" if near else "no encoder: words are swapped and left out only"
+        return Synthetic(
+            kept=tuple(kept), rejected=tuple(rejected), analysis=analyse(seeds, self.brief.labels, self.encode),
+            stopped="", share=len(kept) / max(1, len(made)), informed=False, note=note,
+        )  # fmt: skip
+
+    def seeded(self, seed: int) -> "Synthesis":
+        """The same with another seed."""
+        return replace(self, brief=replace(self.brief, seed=seed))
+
+
+def _synthetic(found: Filtered, analysis: Analysis, **more: Any) -> Synthetic:
+    return Synthetic(
+        kept=found.kept, rejected=found.rejected, analysis=analysis, share=found.share,
+        informed=found.agreement.informed, wrong_rate=found.agreement.rate, **more,
+    )  # fmt: skip

@@ -1,0 +1,177 @@
+"""A teacher behind a real server: what goes wrong is tried again, written down once, and never paid twice."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chat_server import chat_server
+from messages import LABELS, TASK, seeds, written
+
+from fewtune.runtime.augment.endpoint import Endpoint, Pace
+from fewtune.runtime.augment.ledger import Ledger
+from fewtune.runtime.augment.prompting import Brief
+from fewtune.runtime.augment.recording import Recorded, Recording, Replay
+from fewtune.runtime.augment.synthesis import Synthesis, Synthetic
+from fewtune.runtime.augment.teacher import Answer, Prices, Question, Teacher, Trouble
+from fewtune.specs.diagnostic import RunError
+
+KEY = "sk-very-secret"
+BRIEF = Brief(labels=LABELS, fields=("text",), task=TASK, seed=3)
+
+
+def question(number: int = 0) -> Question:
+    user = f"{number}: Write 2 new examples of the label 'praise'"
+    return Question(
+        system="You write.", user=user, form={"type": "object"}, max_tokens=50, temperature=0.5, seed=number
+    )
+
+
+def endpoint(url: str, **more: Any) -> Endpoint:
+    return Endpoint("writer", url, **{"sleep": lambda seconds: None, **more})
+
+
+def synthesise(teacher: Teacher, ledger: Ledger | None = None, target: int = 60) -> Synthetic:
+    return Synthesis(BRIEF, target=target).run(seeds(), teacher, ledger or Ledger())
+
+
+def test_end_to_end_over_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WRITER_KEY", KEY)
+    path = tmp_path / "calls.jsonl"
+    with chat_server(written) as server:
+        teacher = Recorded(endpoint(server.url, key_variable="WRITER_KEY"), Recording(path))
+        made = synthesise(teacher)
+        assert made.stopped == "target"
+        assert len(made.kept) > 15
+        assert server.answered == made.calls == len(path.read_text().splitlines())
+        assert set(server.keys) == {f"Bearer {KEY}"}
+        assert made.tokens == sum(answer.tokens for answer in teacher.recording.answers.values())
+        schema = server.requests[0]["response_format"]["json_schema"]["schema"]
+        assert schema["properties"]["examples"]["items"] == {"type": "string"}
+    assert KEY not in path.read_text()
+    assert seeds()[0].fields["text"] not in path.read_text()  # a question holds the user's rows: only where asked for
+    again = synthesise(Replay(Recording(path), "writer"))
+    assert again == made
+
+
+@pytest.mark.parametrize("fault", ["server error", "rate limit", "cut", "no finish"])
+def test_what_may_go_right_is_tried_again(fault: str) -> None:
+    waits: list[float] = []
+    said: list[str] = []
+    with chat_server(written, [fault, fault]) as server:
+        found = dict(endpoint(server.url, sleep=waits.append, say=said.append).ask([question()]))
+    answer = found[0]
+    assert isinstance(answer, Answer)
+    assert [request["fault"] for request in server.requests] == [fault, fault, ""]
+    assert len(waits) == len(said) == 2
+    assert (waits == [3, 3]) is (fault == "rate limit")  # as long as the endpoint asks for
+    assert (answer.wasted_tokens > 0) is (fault in ("cut", "no finish"))
+
+
+def test_what_stays_down_ends_and_goes_on_later(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "calls.jsonl")
+    with chat_server(written) as server:
+        whole = synthesise(Recorded(endpoint(server.url, concurrency=1), Recording(tmp_path / "whole.jsonl")))
+        cost = server.answered
+    with chat_server(written, [""] * 5 + ["server error"] * 4 * 3) as server:
+        with pytest.raises(RunError, match="E-teacher"):
+            synthesise(Recorded(endpoint(server.url, tries=4, concurrency=1), recording))
+        paid = server.answered
+        assert 0 < paid < cost
+        made = synthesise(Recorded(endpoint(server.url, concurrency=1), Recording(tmp_path / "calls.jsonl")))
+        assert server.answered == cost  # nothing was paid twice
+    assert made == whole
+
+
+def test_a_wrong_key_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WRITER_KEY", KEY)
+    with chat_server(written, ["unauthorised"]) as server:
+        trouble = dict(endpoint(server.url, key_variable="WRITER_KEY").ask([question()]))[0]
+        assert isinstance(trouble, Trouble)
+        assert trouble.kind == "refused"
+        assert len(server.requests) == 1
+    assert "401" in trouble.message
+    assert KEY not in trouble.message
+    monkeypatch.delenv("WRITER_KEY")
+    with pytest.raises(RunError, match="WRITER_KEY is not set"):
+        endpoint(server.url, key_variable="WRITER_KEY")
+
+
+def test_an_endpoint_without_schemas_is_asked_plainly() -> None:
+    said: list[str] = []
+    with chat_server(written, ["no schema"]) as server:
+        teacher = endpoint(server.url, say=said.append, concurrency=1)
+        found = dict(teacher.ask([question(0), question(1)]))
+        assert all(isinstance(answer, Answer) for answer in found.values())
+        assert ["response_format" in request for request in server.requests] == [True, False, False]
+    assert "no JSON Schema" in said[0]
+
+
+def test_malformed_answers_are_kept_as_rejected(tmp_path: Path) -> None:
+    with chat_server(written, ["", "no json", "", "no json"]) as server:
+        made = synthesise(Recorded(endpoint(server.url, concurrency=1), Recording(tmp_path / "calls.jsonl")))
+        bad = [one for one in made.rejected if one.reason == "format"]
+        assert len(bad) == 2
+        assert {one.candidate.fields["text"] for one in bad} == {"Sure! Here you are"[:8]}  # two of its four parts
+        assert made.stopped == "target"  # asked again for what was not readable
+        assert server.answered + 2 == made.calls
+
+
+@pytest.mark.parametrize(
+    ("ledger", "stopped"),
+    [(Ledger(most_tokens=4000), "tokens"), (Ledger(most_cost=0.02, prices=Prices(prompt=3, completion=15)), "money")],
+)
+def test_ceilings_hold_before_a_question_goes_out(ledger: Ledger, stopped: str, tmp_path: Path) -> None:
+    with chat_server(written) as server:
+        teacher = endpoint(server.url, prices=ledger.prices)
+        made = synthesise(Recorded(teacher, Recording(tmp_path / "calls.jsonl")), ledger, target=600)
+        assert made.stopped == stopped
+        assert 0 < server.answered < 120
+    assert ledger.tokens <= (ledger.most_tokens or 10**9)
+    assert ledger.cost <= (ledger.most_cost or 0)
+    assert (ledger.cost > 0) is (stopped == "money")
+    limits = Ledger(ledger.most_tokens, ledger.most_cost, ledger.prices)
+    again = Synthesis(BRIEF, target=600).run(seeds(), Replay(Recording(tmp_path / "calls.jsonl"), "writer"), limits)
+    assert again == made
+
+
+def test_connections_change_nothing() -> None:
+    made = set()
+    for concurrency in (1, 6):
+        with chat_server(written) as server:
+            made.add(synthesise(endpoint(server.url, concurrency=concurrency)).fingerprint)
+            assert 1 <= server.most_at_once <= concurrency
+    assert len(made) == 1
+
+
+def test_tokens_are_guessed_where_nobody_counts() -> None:
+    with chat_server(written, usage=False) as server:
+        answer = dict(endpoint(server.url).ask([question()]))[0]
+    assert isinstance(answer, Answer)
+    assert not answer.counted
+    assert answer.completion_tokens == -(-len(answer.text) // 3)
+
+
+def test_requests_are_spread_over_the_minute() -> None:
+    now, waits = [0.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    pace = Pace(per_minute=30, sleep=sleep, clock=lambda: now[0])
+    for _ in range(3):
+        pace.wait()
+    assert waits == [2, 4]  # seconds from now, of requests that come at the same time
+    now[0] = 60.0
+    pace.wait()
+    assert waits == [2, 4]
+
+
+def test_json_in_a_recording_is_what_was_said(tmp_path: Path) -> None:
+    with chat_server(written) as server:
+        teacher = Recorded(endpoint(server.url), Recording(tmp_path / "calls.jsonl", keep_questions=True))
+        answer = dict(teacher.ask([question()]))[0]
+    line = json.loads((tmp_path / "calls.jsonl").read_text())
+    assert isinstance(answer, Answer)
+    assert line["text"] == answer.text
+    assert line["question"]["user"] == question().user
