@@ -39,6 +39,8 @@ def concise(planned: Planned, admission: Admission) -> dict[str, Any]:
             "peak_memory_gb": round(estimate.peak_memory_bytes.high / 1e9, 2),
             "disk_mb": round(estimate.disk_bytes.high / 1e6, 1),
         },
+        "look": planned.look.data() if planned.look else None,
+        "earlier": [one.data() for one in planned.earlier],
         "detectable": None if detectable is None else detectable.model_dump(mode="json"),
         "decisions": [
             {"field": d.field, "value": d.value, "rule": d.rule, "because": d.because[:BECAUSE]}

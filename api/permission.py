@@ -9,7 +9,6 @@ from fewtune.api.session import Planned
 from fewtune.compiler.admission import Admission, admit
 from fewtune.specs.diagnostic import Diagnostic, PlanError, RunError
 from fewtune.specs.policy import NO_POLICY, Channel, Policy, read_policy
-from fewtune.store.reader import Reader
 from fewtune.store.submissions import Submissions
 from fewtune.store.workspace import Workspace
 
@@ -69,14 +68,8 @@ def admission(planned: Planned, workspace: Path, policy: Policy, channel: Channe
     """
     check_place(planned.base, policy)
     spent = Submissions(Workspace(workspace.absolute())).spent(policy.totals.window.seconds)
-    return admit(planned.compiled, policy, channel, spent, looks(planned, workspace))
-
-
-def looks(planned: Planned, workspace: Path) -> dict[str, int]:
-    """Scored split -> how many different plans will have looked at it, this one included."""
-    known = Reader(workspace).history().looks
-    evaluated = planned.probed.facts.data.evaluated
-    return {split.name: len(known.get(split.digest, set()) | {planned.plan.hash}) for split in evaluated}
+    looks = {split: look.number for split, look in planned.looks.items()}
+    return admit(planned.compiled, policy, channel, spent, looks)
 
 
 def permit(planned: Planned, workspace: Path, policy: Policy) -> "Ceiling":
