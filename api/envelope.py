@@ -1,6 +1,7 @@
 """The one object that every verb answers with `--json`, and the codes a command ends with."""
 
 import json
+import re
 from typing import Any
 
 from fewtune.specs.diagnostic import Diagnostic
@@ -22,6 +23,10 @@ EXIT_OF_CODE = {
 """Diagnostic code -> exit status, where it is not its error class's."""
 
 
+STEERING = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
+"""Control characters beyond those that JSON escapes anyway, marks of direction, and characters that cannot be seen."""
+
+
 class Envelope(Frozen):
     """Every answer; no key appears only on success."""
 
@@ -40,5 +45,6 @@ class Envelope(Frozen):
     """What may still be done without asking the operator; None where it does not matter."""
 
     def text(self) -> str:
-        """One line of JSON."""
-        return json.dumps(self.model_dump(mode="json"), ensure_ascii=False, allow_nan=False)
+        """One line of JSON; characters that steer a terminal or turn text around are escaped."""
+        text = json.dumps(self.model_dump(mode="json"), ensure_ascii=False, allow_nan=False)
+        return STEERING.sub(lambda match: f"\\u{ord(match.group()):04x}", text)

@@ -1,7 +1,7 @@
 """An executor that answers at once: predictions drawn by each arm's skill, and a supervisor that uses it.
 
 Run as a program it supervises a submission: `fake_engine.py FOLDER WORKSPACE`. $FEWTUNE_FAKE_SECONDS says how long a
-job takes, $FEWTUNE_FAKE_FAILURE how the jobs of trained arms fail.
+job takes, $FEWTUNE_FAKE_FAILURE how the jobs of trained arms fail, $FEWTUNE_FAKE_SKILL what every arm knows.
 """
 
 import os
@@ -76,7 +76,7 @@ def answer(job: Job, corpus: Corpus, failure: str = "") -> Answer:
 def scored(job: Job, score: Score, corpus: Corpus) -> Scored:
     """Predictions that depend on the trial alone."""
     chance = random.Random(score.fingerprint)
-    skill = SKILL.get(job.arm.method, 0.6)
+    skill = float(os.environ.get("FEWTUNE_FAKE_SKILL", SKILL.get(job.arm.method, 0.6)))
     labels = range(len(corpus.labels))
     rows = corpus.rows(score.rows)
     predicted = tuple(row.label if chance.random() < skill else chance.choice(labels) for row in rows)
