@@ -161,8 +161,8 @@ def main() -> None:
         ]  # fmt: skip
         if asked.real:
             count, seconds, verdict = real_novice(scratch)
-            text += [f"The novice on the real engine, quickstart data: {count.calls} calls, {count.read / 1000:.1f} kB, "
-                     f"{seconds:.0f} s. {verdict}", ""]  # fmt: skip
+            said = f"{count.calls} calls, {count.read / 1000:.1f} kB, {seconds:.0f} s"
+            text += [f"The novice on the real engine, quickstart data: {said}. {verdict}", ""]
     asked.output.write_text("\n".join(text))
     print("\n".join(text))
 
