@@ -68,15 +68,23 @@ def results(workspace: Path, experiment: str | None = None) -> Results:
     run = reader.latest_run(experiment)
     if run is None:
         raise nothing_yet(reader, experiment)
+    return results_of(reader, run)
+
+
+def results_of(reader: Reader, run: Run) -> Results:
+    """The results of one run, of the latest of its experiment or of one before.
+
+    Raises:
+        StoreError: E-not-found or E-artefact where the run's plan was lost.
+    """
     plan = reader.plan_of(run.id).plan
     name, split = run.started.experiment, "test" if "test" in plan.facts.rows else CV
-    rows = tuple(row for row in reader.leaderboard(name) if row.metric == plan.metric)
+    standings, contrasts = _standings(reader, run)
+    rows = tuple(row for row in standings if row.metric == plan.metric)
     board = tuple(row for row in rows if row.split == split and row.n == plan.final_n)
     others = tuple(row for row in rows if row not in board)
     compared = tuple(
-        row
-        for row in reader.comparisons(name)
-        if row.metric == plan.metric and row.split == split and row.n == plan.final_n
+        row for row in contrasts if row.metric == plan.metric and row.split == split and row.n == plan.final_n
     )
     look = look_of(reader.history(), run.started.plan_hash, split)
     noisy = {arm.name for arm in plan.arms if arm.label_noise}  # a condition, and no rival
@@ -88,6 +96,16 @@ def results(workspace: Path, experiment: str | None = None) -> Results:
     found = burdens(reader, run.id, plan.final_n)
     taken = {row.arm: found[row.arm] for row in board if row.arm in found}
     return Results(name, run, plan, split, board, others, compared, said, noted(reader, plan), curve, taken, look)
+
+
+def _standings(reader: Reader, run: Run) -> tuple[tuple[LeaderboardRow, ...], tuple[ComparisonRow, ...]]:
+    """The published rows, or those of a run that another one of its experiment has followed."""
+    latest = reader.latest_run(run.started.experiment)
+    if latest is not None and latest.id == run.id:
+        return reader.leaderboard(run.started.experiment), reader.comparisons(run.started.experiment)
+    from fewtune.store.past import past_standings  # scipy takes 0.2 s to import
+
+    return past_standings(reader, run)
 
 
 def noted(reader: Reader, plan: Plan) -> tuple[str, ...]:

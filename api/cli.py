@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fewtune.api.commands import about, result, run, serve, spec, use
+from fewtune.api.commands import about, report, result, run, serve, spec, use
 from fewtune.api.commands.answering import show_error
 from fewtune.api.envelope import Envelope
 from fewtune.specs.diagnostic import Diagnostic
@@ -26,7 +26,7 @@ VERBS: tuple[Callable[..., None], ...] = (
     spec.init, spec.validate, spec.pull, spec.plan, spec.explain,
     run.apply, run.status, run.watch, run.cancel, run.approve,
     result.results, result.compare, result.sql, result.errors, result.evidence,
-    use.predict, use.export,
+    use.predict, use.export, report.report,
     about.brief, about.describe, about.rules, about.schema, about.models, about.doctor,
     serve.mcp,
 )  # fmt: skip

@@ -26,13 +26,33 @@ def refresh_standings(connection: Connection) -> None:
     intervals: list[Row] = []
     contrasts: list[Row] = []
     for run, level, chosen in _latest_runs(connection):
-        shares = _shares(connection, run)
-        for contest in contests(connection, run):
-            intervals += _intervals(contest, level, before["interval"])
-            contrasts += _contrasts(contest, level, shares.get(contest.split), chosen, before["contrast"])
+        found = standings_of(connection, run, level, chosen, before)
+        intervals += found[0]
+        contrasts += found[1]
     for name, rows in (("interval", intervals), ("contrast", contrasts)):
         connection.execute(f"DELETE FROM private.{name}")
         insert(connection, name, rows)
+
+
+def standings_of(
+    connection: Connection, run: str, level: float, chosen: str | None, before: dict[str, Standings]
+) -> tuple[list[Row], list[Row]]:
+    """Intervals and contrasts of one run.
+
+    Args:
+        connection: of the database or of a published copy.
+        run: the run.
+        level: coverage of its intervals.
+        chosen: its chosen arm; None: nothing is compared.
+        before: tables "interval" and "contrast" that rows of the same evidence are taken over from.
+    """
+    intervals: list[Row] = []
+    contrasts: list[Row] = []
+    shares = _shares(connection, run)
+    for contest in contests(connection, run):
+        intervals += _intervals(contest, level, before["interval"])
+        contrasts += _contrasts(contest, level, shares.get(contest.split), chosen, before["contrast"])
+    return intervals, contrasts
 
 
 def _latest_runs(connection: Connection) -> list[tuple[str, float, str | None]]:

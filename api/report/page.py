@@ -1,0 +1,62 @@
+"""The page: head, verdict and sections, in the order in which one asks."""
+
+from pathlib import Path
+
+from fewtune.api.console import clock
+from fewtune.api.report.findings import Findings
+from fewtune.api.report.markup import Html, element, together
+from fewtune.api.report.reasons import circumstances, decisions, repeating
+from fewtune.api.report.spending import costs, trouble
+from fewtune.api.report.standing import leaderboard, learning, training
+from fewtune.api.report.style import CSS, policy
+
+
+def write_report(found: Findings, output: Path) -> int:
+    """Write the page; returns its size in bytes."""
+    content = page(found).encode()
+    output.write_bytes(content)
+    return len(content)
+
+
+def page(found: Findings) -> str:
+    """The page as text; the same results give the same page. It asks for nothing from anywhere."""
+    title = f"{found.results.plan.experiment.title or found.results.experiment}: run {found.results.run.id}"
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=policy()),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("title", title),
+        element("style", Html(CSS)),
+    )
+    sections = (leaderboard, learning, training, costs, trouble, decisions, circumstances, repeating)
+    body = element("main", _opening(found), *(section(found) for section in sections), _closing(found))
+    return f"<!doctype html>\n{element('html', together(head, element('body', body)), lang='en')}\n"
+
+
+def _opening(found: Findings) -> Html:
+    results, row = found.results, found.row
+    state = results.run.ended.state if results.run.ended else "running"
+    took = f" in {clock(row['seconds'])}" if row.get("seconds") else ""
+    arms = len(results.plan.arms)
+    begun = results.run.at[:16].replace("T", " ")
+    said = (
+        f"{results.experiment}, run {results.run.id}: {state}{took}, begun {begun} UTC. "
+        f"{results.plan.facts.model} on {results.plan.facts.devices} × {results.plan.facts.device}, {arms} arms, "
+        f"{len(results.plan.trials)} trials."
+    )
+    verdict = results.verdict.sentence if results.verdict else "No verdict: the chosen arm has no complete result."
+    return element(
+        "header",
+        element("h1", results.plan.experiment.title or results.experiment),
+        element("p", said, class_="soft"),
+        element("p", verdict, class_="verdict"),
+        element("p", results.forecast.sentence) if results.forecast else None,
+    )
+
+
+def _closing(found: Findings) -> Html:
+    as_of = f"Results as of {found.as_of[:19].replace('T', ' ')} UTC. " if found.as_of else ""
+    return element("footer", f"{as_of}Made by fewtune {found.results.run.started.version}.")
