@@ -28,11 +28,12 @@ def past_standings(reader: Reader, run: Run) -> tuple[tuple[LeaderboardRow, ...]
         looks = {split: {"look": look, "looks": total} for split, look, total in connection.execute(
             "SELECT split, look, looks FROM private.look WHERE run = ?", [run.id]).fetchall()}  # fmt: skip
     for row in (*intervals, *contrasts):
-        row |= looks.get(row["split"], {"look": None, "looks": None})
+        row.update(looks.get(row["split"], {"look": None, "looks": None}))
     experiment = run.started.experiment
     order = list(arms)
     board = [_standing(row, experiment, arms, chosen, intervals) for row in intervals]
     board.sort(key=lambda row: (row.metric, row.split, row.n, row.rank, order.index(row.arm)))
+    contrasts.sort(key=lambda row: (row["metric"], row["split"], row["n"], order.index(row["arm"])))
     return tuple(board), tuple(_comparison(row, experiment) for row in contrasts)
 
 

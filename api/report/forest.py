@@ -43,7 +43,7 @@ def forest(bars: Sequence[Bar], low: float, high: float, *, title: str, form: Ca
         zero: where a line across all rows stands.
     """
     names = min(max(len(bar.name) for bar in bars) * LETTER, LONGEST) + 20
-    words = max(len(bar.said) for bar in bars) * LETTER + 16
+    words = max(len(bar.said) for bar in bars) * LETTER * 1.1 + 20
     drawn = [
         _drawn(bars, Scale(low, high, start, width - end, log), width, title, form, zero)
         for width, start, end in ((WIDE, names, words), (NARROW, 8, 12))

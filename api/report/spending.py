@@ -31,12 +31,8 @@ def costs(found: Findings) -> Html | None:
         element("p", f"{said} A line is the range of the estimate, the point what it took; arms whose results were "
                 "known took nothing.", class_="soft"),
         _plot([row for row in rows if row["estimated_seconds_high"] > LEAST_SECONDS]),
-        table("What it took, and in brackets what was expected", _COLUMNS, [_row(row) for row in rows],
-              numbers=_COLUMNS[1:]),
+        _table(rows),
     )  # fmt: skip
-
-
-_COLUMNS = ("what", "time", "range expected", "lost to failures", "memory", "disk")
 
 
 def span(seconds: float) -> str:
@@ -56,15 +52,21 @@ def _range(row: Row) -> str:
     return f"{span(row['estimated_seconds_low'])} to {span(row['estimated_seconds_high'])}"
 
 
-def _row(row: Row) -> tuple[str, ...]:
-    return (
-        _name(row),
-        _both(row["seconds"], row["estimated_seconds"], span),
-        _range(row),
-        span(row["lost_seconds"]) if row["lost_seconds"] else "",
-        _both(row["peak_memory_bytes"], row["estimated_peak_memory_bytes"], size),
-        _both(row["disk_bytes"], row["estimated_disk_bytes"], size),
-    )
+def _table(rows: list[Row]) -> Html:
+    lost = any(row["lost_seconds"] for row in rows)
+    columns = ("what", "time", "range expected", *(["lost to failures"] if lost else []), "memory", "disk")
+    cells = [
+        (
+            _name(row),
+            _both(row["seconds"], row["estimated_seconds"], span),
+            _range(row),
+            *([span(row["lost_seconds"]) if row["lost_seconds"] else ""] if lost else []),
+            _both(row["peak_memory_bytes"], row["estimated_peak_memory_bytes"], size),
+            _both(row["disk_bytes"], row["estimated_disk_bytes"], size),
+        )
+        for row in rows
+    ]
+    return table("What it took, and in brackets what was expected", columns, cells, numbers=columns[1:])
 
 
 def _both(taken: float | None, expected: float | None, form: Callable[[float], str]) -> str:

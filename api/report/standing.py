@@ -59,15 +59,21 @@ def _board_table(found: Findings, caption: str) -> Html:
     rows: list[tuple[str, ...]] = []
     for row in results.board:
         other = against.get(row.arm)
-        gap = f"{-other.difference:+.3f} [{-other.ci_high:+.3f}, {-other.ci_low:+.3f}]" if other else ""
+        gap = _signed(-other.difference, -other.ci_high, -other.ci_low) if other else ""
         said = {"better": "worse", "worse": "better"}.get(other.verdict, other.verdict) if other else "chosen"
-        covers = "items" if row.basis == "items_only" else f"{'folds' if row.split == 'cv' else 'seeds'}, items"
+        seeds = f"{row.seeds}, items only" if row.basis == "items_only" else f"{row.seeds}"
         name = row.arm + (f" ({row.diverged} diverged)" if row.diverged else "")
-        rows.append((name, f"{row.mean:.3f}", f"{row.ci_low:.3f} to {row.ci_high:.3f}", str(row.seeds), covers, gap,
-                     said if other or row.chosen else "", row.role))  # fmt: skip
-    columns = ("arm", "mean", "interval", "seeds", "covers", "less the chosen", "verdict", "role")
+        rows.append((name, f"{row.mean:.3f}", f"{row.ci_low:.3f} to {row.ci_high:.3f}", gap,
+                     said if other or row.chosen else "", seeds, row.role))  # fmt: skip
+    columns = ("arm", "mean", "interval", "less the chosen", "verdict", "seeds", "role")
     marked = [place for place, row in enumerate(results.board) if row.chosen]
-    return table(caption, columns, rows, numbers=("mean", "interval", "seeds", "less the chosen"), marked=marked)
+    return table(caption, columns, rows, numbers=("mean", "interval", "less the chosen", "seeds"),
+                 classes={"verdict": "short"}, marked=marked)  # fmt: skip
+
+
+def _signed(value: float, low: float, high: float) -> str:
+    """A difference with its interval, with minus signs."""
+    return f"{value:+z.3f} [{low:+z.3f}, {high:+z.3f}]".replace("-", "−")
 
 
 def _others(found: Findings) -> Html | None:

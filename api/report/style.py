@@ -31,7 +31,7 @@ svg .own { stroke: var(--soft); stroke-width: 1.5; }
 .marked text, .marked .said { fill: var(--accent); font-weight: 600; } .marked .tick { fill: var(--soft);
   font-weight: 400; }
 .marked figcaption { color: var(--accent); font-weight: 600; }
-.narrow { display: none; }
+.narrow { display: none; } .narrow svg { width: 100%; max-width: 480px; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 16px 20px; margin: 16px 0; }
 .panel { margin: 0; } .panel svg { width: 100%; max-width: 300px; }
 .scroll { overflow-x: auto; margin: 12px 0; }
@@ -44,7 +44,7 @@ th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--soft); font-weight: 500; white-space: nowrap; }
 tbody th { font-weight: 500; min-width: 10em; } .number { text-align: right; white-space: nowrap; }
 tr.marked th, tr.marked td { color: var(--accent); font-weight: 600; }
-.why { min-width: 16em; } .what { min-width: 8em; }
+.short { white-space: nowrap; } .why { min-width: 16em; } .what { min-width: 8em; }
 dl { display: grid; grid-template-columns: minmax(8em, 12em) 1fr; gap: 4px 16px; font-size: .9rem; }
 dt { color: var(--soft); } dd { margin: 0; unicode-bidi: isolate; }
 details { border-bottom: 1px solid var(--line); } summary { padding: 7px 0; cursor: pointer; font-size: .9rem; }

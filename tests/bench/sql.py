@@ -94,8 +94,9 @@ def main() -> None:
         f"{duckdb.__version__}.\n\nA query with a process of its own: {cold:.0f} ms; with a warm one: {warm:.0f} ms "
         f"(medians of {TIMES}). Good queries answered: {good.count('answered')} of {len(good)}. Largest resident "
         f"memory of a child: {memory / 1e6:.0f} MB of {ADDRESS_SPACE / 1e6:.0f} MB of address space. Time limit of an "
-        f"attack: {given.seconds:g} s.\n\n| class | statements | refused | cut off by time or memory | answered, harmless "
-        "| successes | later than limit + 1 s | killed | next query not answered | longest, s |\n"
+        f"attack: {given.seconds:g} s.\n\n"
+        "| class | statements | refused | cut off | answered, harmless | successes | later than limit + 1 s | killed "
+        "| next query not answered | longest, s |\n"
         f"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n" + "\n".join(rows) + "\n"
     )
     print(text)
