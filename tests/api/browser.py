@@ -15,6 +15,12 @@ from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
 VARIABLE = "FEWTUNE_BROWSER"
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-features=NetworkTimeServiceQuerying",
+)  # fmt: skip
+"""No window, and no requests of the browser's own."""
 MEASURE = """<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,"><body><script>
 function measure(frame) {
   const page = frame.contentDocument, wide = page.documentElement.clientWidth, over = [];
@@ -86,10 +92,8 @@ def opened(program: str, page: str, widths: list[int], folder: Path) -> tuple[li
     harness = MEASURE.replace("WIDTHS", json.dumps(widths)).replace("PAGE", "/report.html")
     with served({"report.html": page, "measure.html": harness}) as (port, seen):
         done = subprocess.run(
-            [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-             "--disable-component-update", "--disable-features=NetworkTimeServiceQuerying", "--disable-sync", "--disable-dev-shm-usage", "--no-first-run",
-             f"--user-data-dir={folder}", f"--host-resolver-rules=MAP * 127.0.0.1:{port}", "--window-size=1400,1000",
-             "--virtual-time-budget=10000", "--dump-dom", "http://report.test/measure.html"],
+            [program, *FLAGS, f"--user-data-dir={folder}", f"--host-resolver-rules=MAP * 127.0.0.1:{port}",
+             "--window-size=1400,1000", "--virtual-time-budget=10000", "--dump-dom", "http://report.test/measure.html"],
             capture_output=True, text=True, timeout=90, check=True,
         )  # fmt: skip
     found = re.search(r'<pre id="measured">(.*?)</pre>', done.stdout, re.DOTALL)
