@@ -99,4 +99,5 @@ def opened(program: str, page: str, widths: list[int], folder: Path) -> tuple[li
     found = re.search(r'<pre id="measured">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-2000:] + done.stdout[-2000:]
     known = {"report.test /measure.html", "report.test /report.html"}
-    return json.loads(html.unescape(found[1])), [request for request in seen if request not in known]
+    measured = sorted(json.loads(html.unescape(found[1])), key=lambda one: one["width"])
+    return measured, [request for request in seen if request not in known]
