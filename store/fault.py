@@ -7,6 +7,7 @@ environment variable FEWTUNE_FAULT arms one fault; without it the cost is one co
     die-before:K       SIGKILL to the own process before the K-th operation (from 1)
     die-within:K       the same in the middle of it: of a write only the first half reaches the file
     die-after:K        the same after it
+    stop-before:K      SIGSTOP to the own process before the K-th operation: it goes on when somebody continues it
     raise-enospc:K     the K-th operation fails as on a full disk, a write after its first half
 """
 
@@ -60,6 +61,9 @@ def _hit(action: str, place: str, operation: Callable[[], object], half: Callabl
         case "die-after":
             operation()
             _die()
+        case "stop-before":
+            os.kill(os.getpid(), signal.SIGSTOP)
+            operation()
         case "raise-enospc":
             half()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place)

@@ -77,6 +77,8 @@ class JournalWriter:
         """
         self._path, self._lease, self._clock = path, lease, clock
         self._broken = False
+        if lease.abrupt and path.exists():
+            durable.write_file(path, path.read_bytes())  # who has the old file open writes to no name
         self._handle = durable.open_to_append(path)
         try:
             self.recovered = read(path)
@@ -108,6 +110,7 @@ class JournalWriter:
         try:
             page = _parse(self._path, content, self._end)
             durable.append(self._handle, self._path, content)
+            self._check_still_ours()
             self._end = end
         except BaseException:
             self._take_back()
@@ -123,14 +126,17 @@ class JournalWriter:
     def _check(self) -> None:
         self._lease.check()
         if self._broken or os.fstat(self._handle).st_size != self._end.offset:
-            raise StoreError(
-                Diagnostic(
-                    code="E-journal",
-                    message="the journal is not as this process left it; it does not write to it any more",
-                    remedy="run the same command again: what was recorded is kept",
-                ),
-                exit_status=15,
-            )
+            raise _not_as_left()
+
+    def _check_still_ours(self) -> None:
+        """Acknowledge nothing that was written while another one took over."""
+        self._lease.check()
+        try:
+            ours = os.path.samestat(os.fstat(self._handle), self._path.stat())
+        except FileNotFoundError:
+            ours = False
+        if not ours:
+            raise _not_as_left()
 
     def _take_back(self) -> None:
         """Cut off a write that failed; where even that fails, this writer is done."""
@@ -176,6 +182,17 @@ def _bytes(path: Path, offset: int, size: int = -1) -> bytes:
             return file.read(size)
     except FileNotFoundError:
         return b""
+
+
+def _not_as_left() -> StoreError:
+    return StoreError(
+        Diagnostic(
+            code="E-journal",
+            message="the journal is not as this process left it; it does not write to it any more",
+            remedy="run the same command again: what was recorded is kept",
+        ),
+        exit_status=15,
+    )
 
 
 def _damaged(path: Path, offset: int, why: str) -> StoreError:

@@ -70,13 +70,19 @@ def holder(folder: Path) -> Holder | None:
 
 
 class Lease:
-    """The right to write to a workspace, while it is held."""
+    """The right to write to a workspace, while it is held.
+
+    Attributes:
+        abrupt: the holder before did not give the lease back, or nobody knows: it may still be there, stopped.
+    """
 
     def __init__(self, folder: Path, lock: FileLock, purpose: Purpose) -> None:
         """Take the next number, under the lock."""
         self._folder, self._lock, self._purpose = folder, lock, purpose
         self._since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        self._number = _number(folder) or 0
+        found = _number(folder)
+        self.abrupt = found is None or (folder / "holder.json").exists()
+        self._number = found or 0
         self.advance(self._number)
 
     @property

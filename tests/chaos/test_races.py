@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import miniature
 import pytest
@@ -37,6 +38,7 @@ def test_twenty_processes_one_holder(memory_folder: Path, capsys) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from fewtune.store.writer import Store
 from fewtune.store.event import Looked
 with Store.open(Path(sys.argv[1])) as store:
@@ -112,3 +114,42 @@ def test_a_reader_never_meets_a_lock(memory_folder: Path, capsys) -> None:
     with capsys.disabled():
         queries = sum(answer["queries"] for answer in answers)
         print(f" [{published} publications, {queries} queries, 0 locks]", end="")
+
+
+def told(program: Path, *arguments: object) -> dict[str, Any]:
+    """What a program says at its end."""
+    done = subprocess.run([sys.executable, program, *map(str, arguments)], stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("races", [6, pytest.param(50, marks=pytest.mark.full)])
+def test_two_applies_at_once_and_one_takeover_from_the_dead(memory_folder: Path, races: int, capsys) -> None:
+    found = told(HERE / "racing.py", memory_folder, races)
+    assert (found["race_violations"], found["takeover_violations"]) == ([], [])
+    assert found["refused"] > 0
+    assert found["slowest_takeover_s"] < 2
+    with capsys.disabled():
+        print(f" [{races} races, {found['refused']} refused; takeovers in {found['slowest_takeover_s']} s]", end="")
+
+
+@pytest.mark.parametrize("every", [20, pytest.param(1, marks=pytest.mark.full)])
+def test_a_writer_that_was_stopped_anywhere_and_comes_back_adds_nothing(
+    memory_folder: Path, every: int, capsys
+) -> None:
+    """Also where it stood between its last look at the lease and the write."""
+    found = told(HERE / "zombies.py", memory_folder, every)
+    assert found["violations"] == []
+    assert found["zombies"] >= 117 // every
+    with capsys.disabled():
+        print(f" [{found['zombies']} zombies]", end="")
+
+
+def test_queries_beside_a_writer(capsys) -> None:
+    """The first seconds of `tests/bench/sql_readers.py`, which runs for two minutes."""
+    found = told(HERE.parent / "bench" / "sql_readers.py", "--seconds", 4, "--readers", 2)
+    assert (found["errors"], found["lock_errors"], found["went_back"]) == (0, 0, 0)
+    assert found["reads"] > 10
+    assert found["publications_seen"] > 1
+    assert 0 < found["behind_worst_s"] < 10
+    with capsys.disabled():
+        print(f" [{found['reads']} reads, 0 locks, {found['behind_worst_s']} s behind at worst]", end="")
