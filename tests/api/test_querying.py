@@ -1,0 +1,61 @@
+"""The verb sql: what the pages promise works, and an answer says what was cut and how old it is."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import miniature
+import pytest
+
+from fewtune.api.describing import pages
+from fewtune.api.querying import ask
+from fewtune.store.event import Looked
+from fewtune.store.query import run_sql
+from fewtune.store.sandbox import Sandbox
+from fewtune.store.workspace import Workspace
+from fewtune.store.writer import Store
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("asked")
+    miniature.applied(root, miniature.make_plan(arms=("zero-shot",)))
+    return root
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as box:
+        yield box
+
+
+def documented() -> list[str]:
+    return [query for text in pages().values() for query in re.findall(r"```sql\n(.*?)```", text, re.DOTALL)]
+
+
+def test_every_query_of_the_pages_works(workspace: Path, sandbox: Sandbox) -> None:
+    assert len(documented()) >= 5
+    for query in documented():
+        assert run_sql(Workspace(workspace), query, sandbox=sandbox).columns, query
+
+
+def test_an_agents_answer_is_short_and_says_so(workspace: Path, sandbox: Sandbox) -> None:
+    _, envelope = ask(workspace, "SELECT * FROM predictions", 1000, max_bytes=4000, sandbox=sandbox)
+    assert len(json.dumps(envelope.data["rows"])) <= 4000
+    assert envelope.truncated == {
+        "shown": len(envelope.data["rows"]),
+        "by": "bytes",
+        "hint": "aggregate, or name fewer columns",
+    }
+    _, whole = ask(workspace, "SELECT count(*) FROM predictions", 1000, max_bytes=8000, sandbox=sandbox)
+    assert (whole.truncated, whole.data["behind_seconds"]) == (None, 0)
+
+
+def test_an_answer_beside_a_writer_says_how_far_it_is_behind(tmp_path: Path, sandbox: Sandbox) -> None:
+    miniature.applied(tmp_path, miniature.make_plan(arms=("zero-shot",)))
+    with Store.open(tmp_path) as store:
+        store.record(Looked(content="a", plan_hash="p"))
+        _, envelope = ask(tmp_path, "SELECT 1", 10, sandbox=sandbox)
+        assert envelope.data["behind_seconds"] > 0
+        assert envelope.as_of is not None
