@@ -44,7 +44,7 @@ def _of_arm(name: str, mine: list[tuple[str, Decision]]) -> Html:
 
 def _table(caption: str, named: list[tuple[str, Decision]]) -> Html:
     rows = [(name, said(d.value), d.because + (" (pinned)" if d.pinned else ""), _evidence(d)) for name, d in named]
-    return table(caption, _COLUMNS, rows, classes={"because": "why", "what": "what"})
+    return table(caption, _COLUMNS, rows, classes={"because": "why", "what": "what"}, stacked=True)
 
 
 def _evidence(decision: Decision) -> str:

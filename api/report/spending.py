@@ -111,7 +111,7 @@ def trouble(found: Findings) -> Html | None:
     return element(
         "section",
         element("h2", "Failures and warnings"),
-        table("Attempts that failed", columns, rows, classes={"message": "why"}) if rows else None,
+        table("Attempts that failed", columns, rows, classes={"message": "why"}, stacked=True) if rows else None,
         element("ul", *(element("li", warning) for warning in warnings)) if warnings else None,
         element("h3", "Notes on single trials") if results.notes else None,
         element("ul", *(element("li", note) for note in results.notes)) if results.notes else None,

@@ -44,7 +44,7 @@ th:last-child, td:last-child { padding-right: 0; }
 thead th { color: var(--soft); font-weight: 500; white-space: nowrap; }
 tbody th { font-weight: 500; min-width: 10em; } .number { text-align: right; white-space: nowrap; }
 tr.marked th, tr.marked td { color: var(--accent); font-weight: 600; }
-.short { white-space: nowrap; } .why { min-width: 16em; } .what { min-width: 8em; }
+.short { white-space: nowrap; } .why { min-width: 16em; width: 42%; } .what { width: 18%; }
 dl { display: grid; grid-template-columns: minmax(8em, 12em) 1fr; gap: 4px 16px; font-size: .9rem; }
 dt { color: var(--soft); } dd { margin: 0; unicode-bidi: isolate; }
 details { border-bottom: 1px solid var(--line); } summary { padding: 7px 0; cursor: pointer; font-size: .9rem; }
@@ -55,6 +55,10 @@ footer { margin-top: 48px; color: var(--soft); font-size: .8rem; }
 a { color: var(--accent); }
 @media (max-width: 820px) { .wide { display: none; } .narrow { display: block; } main { padding: 20px 16px 48px; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin: 0 0 8px; } }
+@media (max-width: 600px) { .stack thead { display: none; } .stack table, .stack tbody, .stack caption,
+    .stack tr, .stack th, .stack td { display: block; width: auto; min-width: 0; text-align: left; }
+  .stack tr { border-bottom: 1px solid var(--line); padding: 6px 0; }
+  .stack th, .stack td { border: 0; padding: 1px 0; } .stack th { font-weight: 600; } .stack td:last-child { color: var(--soft); } }
 @media print { :root { --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --shade: #f4f4f4; --accent: #0b4f9e;
     --pale: #ccc; } html { font-size: 10.5pt; } main { max-width: none; padding: 0; }
   .scroll { overflow: visible; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; }
