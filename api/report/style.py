@@ -58,7 +58,8 @@ a { color: var(--accent); }
 @media (max-width: 600px) { .stack thead { display: none; } .stack table, .stack tbody, .stack caption,
     .stack tr, .stack th, .stack td { display: block; width: auto; min-width: 0; text-align: left; }
   .stack tr { border-bottom: 1px solid var(--line); padding: 6px 0; }
-  .stack th, .stack td { border: 0; padding: 1px 0; } .stack th { font-weight: 600; } .stack td:last-child { color: var(--soft); } }
+  .stack th, .stack td { border: 0; padding: 1px 0; }
+  .stack th { font-weight: 600; } .stack td:last-child { color: var(--soft); } }
 @media print { :root { --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --shade: #f4f4f4; --accent: #0b4f9e;
     --pale: #ccc; } html { font-size: 10.5pt; } main { max-width: none; padding: 0; }
   .scroll { overflow: visible; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; }
