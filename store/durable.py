@@ -72,6 +72,32 @@ def write_file(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def write_once(path: Path, content: bytes) -> bool:
+    """Write a file unless it is there; of several writers at once one does. Returns whether this was the one."""
+    temporary, there = _beside(path), list[FileExistsError]()
+
+    def link() -> None:
+        try:
+            os.link(temporary, path)
+        except FileExistsError as error:
+            there.append(error)
+
+    try:
+        _write_new(temporary, path, content)
+        perform("link", path, link)
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)
+    sync_folder(path.parent)
+    return not there
+
+
+def rename_folder(source: Path, path: Path) -> None:
+    """Give a folder that is whole its name, which must be free."""
+    perform("rename", path, lambda: os.rename(source, path))
+    sync_folder(path.parent)
+
+
 def copy_file(source: Path, path: Path) -> None:
     """Replace a file by a copy of `source`, without syncing: for what can be made again."""
     temporary = _beside(path)

@@ -114,16 +114,7 @@ class Submitted:
 
     def conclude(self, end: End) -> bool:
         """Say how it ended, unless that was said; returns whether this was it."""
-        temporary = self.folder / f".end.{os.getpid()}.json"
-        temporary.write_bytes(end.model_dump_json().encode())
-        try:
-            os.link(temporary, self.folder / "end.json")  # fails where there is one: only one end is ever written
-        except FileExistsError:
-            return False
-        finally:
-            temporary.unlink()
-        durable.sync_folder(self.folder)
-        return True
+        return durable.write_once(self.folder / "end.json", end.model_dump_json().encode())
 
     def ask_to_cancel(self) -> None:
         """Leave word that it is to end."""
@@ -204,11 +195,10 @@ class Submissions:
     def add(self, record: Submission, plan: bytes) -> Submitted:
         """Record a submission with its plan. Called under `admission`; on return it is on the disk."""
         folder, unfinished = self.folder / record.handle, self.folder / f"new-{record.handle}"
-        unfinished.mkdir(exist_ok=True)  # one of a process that died is filled again
+        durable.make_folder(unfinished)  # one of a process that died is filled again
         durable.write_file(unfinished / "plan.json", plan)
         durable.write_file(unfinished / "submission.json", record.model_dump_json().encode())
-        durable.perform("rename", folder, lambda: unfinished.rename(folder))
-        durable.sync_folder(self.folder)
+        durable.rename_folder(unfinished, folder)
         return Submitted(folder)
 
     def approve(self, approval: Approval) -> None:

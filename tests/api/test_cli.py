@@ -12,7 +12,7 @@ from project import fewtune
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.toml") if path.stem != "hub")
-KEYS = ["ok", "api", "verb", "data", "diagnostics", "next", "as_of", "truncated"]
+KEYS = ["ok", "api", "verb", "data", "diagnostics", "next", "as_of", "truncated", "limits"]
 VERBS = (
     "init", "validate", "pull", "plan", "explain", "apply", "results", "compare", "sql", "predict", "export", "schema",
     "describe", "rules", "models", "doctor", "errors",

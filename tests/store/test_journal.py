@@ -233,7 +233,7 @@ def test_a_writer_beside_whom_another_one_wrote_stops(root: Path) -> None:
 
 def test_a_reader_follows_from_where_it_was(root: Path) -> None:
     path = root / "journal.jsonl"
-    assert read(path) == ((), START, b"")
+    assert read(path) == ((), START, b"", ())
     with opened(root) as writer:
         for number in range(3):
             before = writer.end
@@ -241,6 +241,8 @@ def test_a_reader_follows_from_where_it_was(root: Path) -> None:
             page = read(path, before)
             assert page.records == written
             assert page.end == writer.end
+            assert page.ends[-1:] == (() if number == 0 else (writer.end,))
+            assert [read(path, end).records for end in page.ends] == [written[at:] for at in range(1, number + 1)]
 
 
 def test_a_position_in_a_journal_that_changed_is_noticed(journal: Path) -> None:
