@@ -96,7 +96,9 @@ def spec_text(data: Path, target: Path, guess: Guess, draft: Draft) -> str:
     lines += [key(field, column) for field, column in guess.columns.items()]
     lines += [key("label", guess.label)] if guess.label else []
     if draft.budget:
-        lines.append(f"label_budget = {draft.budget} # of {guess.rows:,}: all of them would take too long here")
+        lines.append(
+            f"label_budget = {draft.budget} # of {guess.rows:,}{'+' * guess.more}: all of them would take too long here"
+        )
     lines += ["", "[constraints]", f'wall_time = "{draft.wall_time}"', ""]
     return "\n".join(lines)
 

@@ -39,6 +39,8 @@ class Guess:
     unlabelled: int = 0
     """Rows without a label, where each row has one."""
     test: str | None
+    more: bool = False
+    """Whether the file has more rows than were read."""
     seen: tuple[Column, ...]
     """All columns of the file."""
     guessed: dict[str, str] = field(default_factory=dict)
@@ -48,7 +50,7 @@ class Guess:
         """As `init --json` says it."""
         return {
             "task": self.task, "columns": self.columns, "label": self.label, "labels": list(self.labels),
-            "rows": self.rows, "test": self.test,
+            "rows": self.rows, "more_rows": self.more, "test": self.test,
         }  # fmt: skip
 
     def role(self, name: str) -> str | None:

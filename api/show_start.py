@@ -19,13 +19,14 @@ def show_start(talk: Console, made: Made) -> None:
             for one in found.seen[:MOST_COLUMNS]
         ]
         table(talk, ("column", "looks like", "values", "empty", "used as"), rows, right=("values", "empty"))
+        count = f"{found.rows:,} rows" + (" were read (there are more)" if found.more else "")
         if found.labels:
             named = sorted(found.labels.items(), key=lambda item: -item[1])
-            listed = ", ".join(f"{safe(name[:60])} {count:,}" for name, count in named[:MOST_LABELS])
+            listed = ", ".join(f"{safe(name[:60])} {times:,}" for name, times in named[:MOST_LABELS])
             more = f" and {len(named) - MOST_LABELS} more" if len(named) > MOST_LABELS else ""
-            talk.print(Text(f"{found.rows:,} rows, {len(named)} labels: {listed}{more}"))
+            talk.print(Text(f"{count}, {len(named)} labels: {listed}{more}"))
         else:
-            talk.print(f"{found.rows:,} rows")
+            talk.print(count)
     diagnostics(talk, made.findings, made.path.name)
     if made.compiled is not None:
         talk.print(Text(_plan(made)))

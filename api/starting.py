@@ -1,7 +1,7 @@
 """init: a spec from a data file, or the quickstart with its data."""
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from fewtune.specs.data import Source
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-MOST_ROWS = 100_000
+MOST_ROWS = 20_000
 """Rows that are read; of a longer file the spec uses these."""
 SMALL = 20_000_000
 """Bytes up to which a file is read as a whole."""
@@ -113,7 +113,7 @@ def draft(data: Path, target: Path, *, label: str | None = None, text: str | Non
     if not data.is_file():
         raise PlanError(Diagnostic(code="E-file-missing", message=f"there is no file {data}", remedy="check the path"))
     table, cut = _read(data)
-    found = guess(table, data, label=label, text=text)
+    found = replace(guess(table, data, label=label, text=text), more=cut)
     for form in drafts(found, table, cut=cut):
         written = spec_text(data, target, found, form)
         _, compiled, findings = planned(written, target)
