@@ -1,14 +1,18 @@
-"""describe: pages about how fewtune works, as plain text."""
+"""describe: pages about how fewtune works, as plain text of at most 8 kB; they are the documentation."""
 
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
 from fewtune.api.ruling import rule_page
 from fewtune.specs.diagnostic import Diagnostic, RunError
 
+MOST = 8_000
+"""Bytes of a page."""
+
 
 def pages() -> dict[str, str]:
-    """Topic -> its text, whose first line is its title."""
+    """Topic -> its text, whose first line is its title: the written ones."""
     found = sorted(files("fewtune.api.topics").iterdir(), key=lambda page: page.name)
     return {page.name[:-3]: page.read_text(encoding="utf-8") for page in found if page.name.endswith(".md")}
 
@@ -18,9 +22,23 @@ def title(text: str) -> str:
     return text.split("\n", 1)[0].removeprefix("# ")
 
 
+GENERATED = {
+    "spec": "The spec language",
+    "rules": "Rules: the evidence behind decisions",
+    "results": "Results: what SQL can ask",
+    "codes": "Codes of findings",
+    "examples": "Example specs",
+    "verbs": "Verbs",
+    "strict": "Strict schemas for structured output",
+}
+"""Topic -> title of the pages that are made from what they describe."""
+NAMED = {"spec": "/POINTER", "rule": "R-035", "view": "NAME", "code": "E-...", "example": "NAME"}
+"""Topics that take a name -> what it looks like."""
+
+
 def topics() -> dict[str, str]:
     """Topic -> its title."""
-    return {name: title(text) for name, text in pages().items()}
+    return GENERATED | {name: title(text) for name, text in pages().items()}
 
 
 def described(topic: str | None, name: str | None) -> dict[str, Any]:
@@ -29,12 +47,35 @@ def described(topic: str | None, name: str | None) -> dict[str, Any]:
     Raises:
         RunError: E-usage, E-not-found.
     """
-    if (topic == "rule") is not (name is not None):
-        message = "describe takes a topic, or: rule R-035 (`fewtune rules` lists them)"
+    if topic is None:
+        return {"topics": topics()}
+    if name is None and topic in ("view", "code", "example"):
+        topic = {"view": "results", "code": "codes", "example": "examples"}[topic]
+    if (topic == "rule" and name is None) or (name is not None and topic not in NAMED):
+        ways = ", ".join(f"{kind} {form}" for kind, form in NAMED.items())
+        message = f"describe takes a topic, or one of: {ways} (`fewtune rules` lists rules; one is rule R-035)"
         raise RunError(Diagnostic(code="E-usage", message=message), exit_status=2)
-    if name is not None:
+    if name is None:
+        return page(topic)
+    if topic == "rule":
         return rule_page(name)
-    return {"topics": topics()} if topic is None else page(topic)
+    text = _named(topic)(name)
+    return {"topic": f"{topic} {name}", "title": title(text), "text": text}
+
+
+def _named(topic: str) -> Callable[[str], str]:
+    from fewtune.api import generated_pages, spec_pages
+
+    return {
+        "spec": spec_pages.field_page, "view": generated_pages.view_page, "code": generated_pages.code_page,
+        "example": generated_pages.example_page,
+    }[topic]  # fmt: skip
+
+
+def _generated(topic: str) -> str:
+    from fewtune.api import generated_pages, spec_pages
+
+    return spec_pages.overview() if topic == "spec" else str(getattr(generated_pages, f"{topic}_page")())
 
 
 def page(topic: str) -> dict[str, Any]:
@@ -43,9 +84,12 @@ def page(topic: str) -> dict[str, Any]:
     Raises:
         RunError: E-not-found.
     """
+    if topic in GENERATED:
+        text = _generated(topic)
+        return {"topic": topic, "title": title(text), "text": text}
     known = pages()
     if topic not in known:
-        remedy = f"the topics are {', '.join(known)}"
+        remedy = f"the topics are {', '.join(topics())}"
         diagnostic = Diagnostic(code="E-not-found", message=f"there is no topic {topic!r}", remedy=remedy)
         raise RunError(diagnostic, exit_status=7)
     return {"topic": topic, "title": title(known[topic]), "text": known[topic]}

@@ -1,24 +1,29 @@
 """init: a spec from a data file, or the quickstart with its data."""
 
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fewtune.compiler.compilation import compile_plan
-from fewtune.runtime.probe.columns import label_column, pair_columns, text_column, writing_task
-from fewtune.runtime.probe.marking import items, label_names, marking_task
-from fewtune.runtime.probe.preferring import preference_task
-from fewtune.runtime.probe.probing import probe
-from fewtune.runtime.probe.rows import Table, cells, read_table
+from fewtune.api.draft import drafts, planned, spec_text
+from fewtune.api.guessing import Guess, guess
+from fewtune.compiler.plan import Compiled
+from fewtune.runtime.probe.rows import Table, read_table
 from fewtune.specs.data import Source
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError
-from fewtune.specs.load import load
-from fewtune.specs.task import MARKED
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-TEST_NAMES = ("test", "heldout", "held-out", "eval")
-TRAIN_NAMES = ("train", "training")
+MOST_ROWS = 20_000
+"""Rows that are read; of a longer file the spec uses these."""
+SMALL = 20_000_000
+"""Bytes up to which a file is read as a whole."""
+MOST_COLUMNS, MOST_LABELS = 30, 30
+"""What an answer lists of them."""
+OF_THE_DATA = frozenset({
+    "E-one-class", "E-too-few-rows", "E-label-missing", "E-text-missing", "E-label-unknown", "E-column",
+    "E-file-unreadable", "E-value",
+})  # fmt: skip
+"""Faults that the file has: they are mended there, and not in a spec."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +34,64 @@ class Made:
     text: str
     guesses: dict[str, Any] = field(default_factory=dict)
     findings: tuple[Diagnostic, ...] = ()
+    guess: Guess | None = None
+    """What the file is about; None for the example."""
+    compiled: Compiled | None = None
+    """The spec's plan; None where there is none yet."""
 
     def data(self) -> dict[str, Any]:
         """For `--json`."""
-        return {"path": str(self.path), "spec": self.text, "guesses": self.guesses}
+        found = self.guess
+        columns = [
+            {"name": one.name[:80], "kind": one.kind, "distinct": one.distinct, "missing": one.missing,
+             "role": found.role(one.name)}
+            for one in found.seen[:MOST_COLUMNS]
+        ] if found else []  # fmt: skip
+        return {
+            "path": str(self.path),
+            "spec": self.text,
+            "guesses": self.guesses,
+            "columns": columns,
+            "more_columns": max(0, len(found.seen) - MOST_COLUMNS) if found else 0,
+            "label_counts": _largest(found.labels) if found else {},
+            "plan": short(self.compiled) if self.compiled else None,
+        }
+
+
+def short(compiled: Compiled) -> dict[str, Any]:
+    """A plan in short: arms, trials, how long, and what it can tell apart."""
+    plan, estimate = compiled.plan, compiled.estimate
+    told = estimate.detectable
+    return {
+        "plan_hash": plan.hash,
+        "arms": [arm.name for arm in plan.arms],
+        "trials": len(plan.trials),
+        "labels": plan.final_n,
+        "scored_on": "test" if "test" in plan.facts.rows else f"{plan.folds}-fold cross-validation",
+        "metric": plan.metric,
+        "seconds": estimate.seconds.model_dump(mode="json"),
+        "detects": told.difference if told else None,
+    }
+
+
+def _largest(counts: dict[str, int]) -> dict[str, int]:
+    """The most frequent labels."""
+    order = sorted(counts, key=lambda name: -counts[name])
+    return {name: counts[name] for name in order[:MOST_LABELS]}
 
 
 def start(data: Path | None, output: Path | None, *, label: str | None = None, text: str | None = None) -> Made:
-    """Write a spec beside a data file, with what could be guessed.
+    """Write a spec beside a data file, with what could be guessed, in a form that can be planned here.
 
     Args:
         data: the file.
         output: where to write the spec; None: beside the file.
         label: the column of the labels; None: the one that looks like it.
-        text: the column of the texts; None: the one that looks like it.
+        text: the column of the texts, or "a,b" for pairs; None: what looks like it.
 
     Raises:
-        FewtuneError: no file is given, it cannot be read, no column is clearly the label or the text, or there is a
-            spec already.
+        FewtuneError: no file is given, it cannot be read or used as it is, no column is clearly the label or the text,
+            or there is a spec already.
     """
     if data is None:
         raise FewtuneError(
@@ -67,122 +112,32 @@ def draft(data: Path, target: Path, *, label: str | None = None, text: str | Non
     """
     if not data.is_file():
         raise PlanError(Diagnostic(code="E-file-missing", message=f"there is no file {data}", remedy="check the path"))
-    table = read_table(data, Source(path=data.name))
-    guesses = guess(table, data, label=label, text=text)
-    written = spec_text(data, target, guesses)
-    return Made(target, written, guesses, _findings(written, target))
+    table, cut = _read(data)
+    found = replace(guess(table, data, label=label, text=text), more=cut)
+    for form in drafts(found, table, cut=cut):
+        written = spec_text(data, target, found, form)
+        _, compiled, findings = planned(written, target)
+        faults = [one for one in findings if one.severity == "error"]
+        if not any(one.code == "E-budget" for one in faults):
+            break
+    if faults and all(one.code in OF_THE_DATA for one in faults):
+        raise PlanError([one.model_copy(update={"line": None, "column": None, "pointer": ""}) for one in faults])
+    return Made(target, written, found.data(), findings, found, compiled)
+
+
+def _read(data: Path) -> tuple[Table, bool]:
+    """The first rows of a file, and whether it has more."""
+    rows = f"1-{MOST_ROWS + 1}" if data.stat().st_size > SMALL else None
+    table = read_table(data, Source(path=data.name, rows=rows))
+    if len(table) <= MOST_ROWS:
+        return table, False
+    return Table(data.name, {name: values[:MOST_ROWS] for name, values in table.columns.items()}), True
 
 
 def _refuse_existing(target: Path) -> None:
     if target.exists():
         message, remedy = f"{target} exists already", "name another file with --output"
         raise FewtuneError(Diagnostic(code="E-usage", message=message, remedy=remedy), exit_status=2)
-
-
-def guess(table: Table, data: Path, *, label: str | None = None, text: str | None = None) -> dict[str, Any]:
-    """Task, columns and the test file, as far as they are named or clear.
-
-    Raises:
-        PlanError: E-column.
-    """
-    for column in (label, text):
-        if column is not None and column not in table.columns:
-            remedy = f"the columns are {', '.join(table.columns)}"
-            message = f"{data.name} has no column {column!r}"
-            raise PlanError(Diagnostic(code="E-column", message=message, remedy=remedy))
-    preferred = None if label else preference_task(table)
-    if preferred is not None:
-        columns = preferred | ({"text": text} if text else {})
-        return {
-            "task": "preference", "columns": columns, "label": None, "labels": [], "rows": len(table),
-            "test": _test_file(data),
-        }  # fmt: skip
-    several = None if label or text else marking_task(table)
-    if several is not None:
-        marks, columns = several
-        names = label_names((items(cell, marks) for cell in cells(table.columns[columns["label"]])), marks)
-        return {
-            "task": next(task for task, kind in MARKED.items() if kind == marks), "columns": {"text": columns["text"]},
-            "label": columns["label"], "labels": list(names), "rows": len(table), "test": _test_file(data),
-        }  # fmt: skip
-    written = None if label else writing_task(table)
-    if written is not None:
-        task, columns = written
-        return {
-            "task": task, "columns": columns | ({"text": text} if text else {}), "label": None, "labels": [],
-            "rows": len(table), "test": _test_file(data),
-        }  # fmt: skip
-    pair = None if text else pair_columns(table)
-    label = label or label_column(table)
-    text = None if pair else text or text_column(table, label)
-    if label is None or (pair is None and text is None):
-        what = "label" if label is None else "text"
-        message = f"{data.name}: no column is clearly the {what}"
-        remedy = f"name it with --{what}; the columns are {', '.join(table.columns)}"
-        raise PlanError(Diagnostic(code="E-column", message=message, remedy=remedy))
-    labels = sorted({value.strip() for value in cells(table.columns[label])} - {""})
-    return {
-        "task": "pair-classification" if pair else "classification",
-        "columns": dict(zip(("premise", "hypothesis"), pair, strict=True)) if pair else {"text": text},
-        "label": label,
-        "labels": labels,
-        "rows": len(table),
-        "test": _test_file(data),
-    }
-
-
-def _test_file(data: Path) -> str | None:
-    """A file beside this one that is named like its test split."""
-    beside = {path.name.lower(): path.name for path in data.resolve().parent.iterdir() if path.is_file()}
-    for word in TRAIN_NAMES:
-        if word in data.stem.lower():
-            for other in TEST_NAMES:
-                found = beside.get(data.name.lower().replace(word, other))
-                if found is not None:
-                    return found
-    return None
-
-
-def spec_text(data: Path, target: Path, guesses: dict[str, Any]) -> str:
-    """The spec as a person would write it."""
-    import os
-
-    folder = target.resolve().parent
-
-    def named(path: Path) -> str:
-        return _quoted(os.path.relpath(path.resolve(), folder))
-
-    lines = ["spec_version = 1", f"name = {_quoted(_name(data.stem))}", "", "[task]", f'type = "{guesses["task"]}"', ""]
-    lines += ["[data]", f"train = {named(data)}"]
-    if guesses["test"]:
-        lines.append(f"test = {named(data.with_name(guesses['test']))}")
-    lines += [f"{field} = {_quoted(column)}" for field, column in guesses["columns"].items()]
-    lines += [f"label = {_quoted(guesses['label'])}"] if guesses["label"] else []
-    lines += ["", "[constraints]", 'wall_time = "30 min"', ""]
-    return "\n".join(lines)
-
-
-def _name(stem: str) -> str:
-    import re
-
-    return re.sub(r"[^\w .-]+", " ", stem).strip(" .-_")[:60] or "experiment"
-
-
-def _quoted(text: str) -> str:
-    import json
-
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _findings(text: str, target: Path) -> tuple[Diagnostic, ...]:
-    """What planning would say of it: duplicates, leaks, missing labels, rare labels."""
-    loaded = load(text.encode(), format="toml", stem=target.stem)
-    try:
-        probed = probe(loaded.experiment, target.resolve().parent, target.parent)
-        compiled = compile_plan(loaded.experiment, probed.facts, loaded.stem)
-    except FewtuneError as error:
-        return loaded.located(error.diagnostics)
-    return loaded.located(tuple(w for w in compiled.plan.warnings if w.code != "W-cut"))
 
 
 def start_example(output: Path | None) -> Made:

@@ -16,14 +16,20 @@ SCHEMA_ID = f"https://fewtune.dev/schema/spec-{SPEC_VERSION}.json"
 
 def json_schema() -> dict[str, Any]:
     """The language as JSON Schema 2020-12."""
+    schema = described_schema()
+    _allow_short_sources(schema)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}
+
+
+def described_schema() -> dict[str, Any]:
+    """The models' own schema with their sentences: a source is a table there, and a list is a list."""
     schema = Experiment.model_json_schema(mode="validation")
     for model in _allmodels_in(Experiment):
         target = schema if model is Experiment else schema["$defs"][model.__name__]
         for name, sentence in attribute_docs(model).items():
             if name in target.get("properties", {}):
                 target["properties"][name]["description"] = sentence
-    _allow_short_sources(schema)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": SCHEMA_ID, **schema}
+    return schema
 
 
 def _allow_short_sources(schema: dict[str, Any]) -> None:

@@ -10,13 +10,18 @@ from fewtune.api.commands.options import Json, Workspace, workspace_of
 from fewtune.api.envelope import Envelope
 
 
-def schema(as_json: Json = False) -> None:
+def schema(
+    strict: Annotated[bool, typer.Option("--strict", help="For engines that write under a grammar.")] = False,
+    core: Annotated[bool, typer.Option("--core", help="The same of the most used keys: it fits every engine.")] = False,
+    as_json: Json = False,
+) -> None:
     """Print the JSON Schema of the spec language."""
 
     def work() -> Answered:
+        from fewtune.specs.projection import core_schema, whole_schema
         from fewtune.specs.schema import json_schema
 
-        found = json_schema()
+        found = core_schema() if core else whole_schema() if strict else json_schema()
         envelope = Envelope(ok=True, verb="schema", data=found)
         return envelope, lambda: write(json.dumps(found, indent=2))
 
@@ -38,8 +43,10 @@ def brief(workspace: Workspace = None, as_json: Json = False) -> None:
 
 
 def describe(
-    topic: Annotated[str | None, typer.Argument(help="A topic [lists them], or: rule R-035.")] = None,
-    name: Annotated[str | None, typer.Argument(help="Of a rule.")] = None,
+    topic: Annotated[
+        str | None, typer.Argument(help="A topic [lists them]; spec, rule, view, code or example.")
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="A pointer, R-035, a view, E-..., or an example.")] = None,
     as_json: Json = False,
 ) -> None:
     """Explain how fewtune works: one page a topic, or one rule."""

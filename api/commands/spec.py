@@ -17,13 +17,14 @@ def init(
     example: Annotated[bool, typer.Option("--example", help="Write the quickstart with its data instead.")] = False,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The spec's file [beside the data].")] = None,
     label: Annotated[str | None, typer.Option(help="The column of the labels [the one that looks like it].")] = None,
-    text: Annotated[str | None, typer.Option(help="The column of the texts [the one that looks like it].")] = None,
+    text: Annotated[str | None, typer.Option(help="The column of the texts, or two: a,b [what looks like it].")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a spec for a data file: its columns, task, labels, duplicates and leaks."""
 
     def work() -> Answered:
-        from fewtune.api.console import console, diagnostics
+        from fewtune.api.console import console
+        from fewtune.api.show_start import show_start
         from fewtune.api.starting import start, start_example
 
         made = start_example(output) if example else start(data, output, label=label, text=text)
@@ -33,7 +34,7 @@ def init(
 
         def show() -> None:
             sys.stdout.write(made.text)
-            diagnostics(talk, made.findings, made.path.name)
+            show_start(talk, made)
             then = f"next: {following[0]}" if following else "it cannot be planned before these errors are mended"
             talk.print(f"wrote {made.path}; {then}")
 

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from fewtune.runtime.probe.kinds import column, has_few_values
 from fewtune.runtime.probe.rows import Table
 from fewtune.specs.data import Data
 from fewtune.specs.diagnostic import Diagnostic, PlanError
@@ -21,8 +22,6 @@ QUESTIONS = ("question", "query", "prompt")
 CONTEXTS = ("context", "passage", "paragraph", "excerpt", "document", "text", "source", "article")
 PAIRS = (("premise", "hypothesis"), ("sentence1", "sentence2"), ("text_a", "text_b"), ("text1", "text2"),
          ("question1", "question2"), ("sentence_a", "sentence_b"))  # fmt: skip
-FEW = 0.5
-"""A column with fewer distinct values than this share of its rows may hold labels."""
 
 
 def named_like(table: Table, names: tuple[str, ...]) -> str | None:
@@ -41,16 +40,18 @@ def pair_columns(table: Table) -> tuple[str, str] | None:
 
 
 def label_column(table: Table) -> str | None:
-    """A column named like a label, or the only one with few distinct short values."""
+    """A column named like a label, or the only one with few distinct short values that are no dates or decimals."""
     named = named_like(table, LABELS)
     if named:
         return named
     few = [column for column in table.columns if _few_values(table, column)]
+    if len(few) > 1:
+        few = [name for name in few if column(table, name).kind == "label"]
     return few[0] if len(few) == 1 else None
 
 
 def text_column(table: Table, label: str | None) -> str | None:
-    """A column named like a text, or the one with by far the longest cells."""
+    """A column named like a text, or the one with by far the longest cells, or the only one with texts."""
     others = [column for column in table.columns if column != label]
     named = named_like(table, TEXTS)
     if named in others:
@@ -60,7 +61,8 @@ def text_column(table: Table, label: str | None) -> str | None:
         return by_length[0]
     if by_length and _mean_length(table, by_length[0]) > 2 * _mean_length(table, by_length[1]):
         return by_length[0]
-    return None
+    texts = [name for name in others if column(table, name).kind == "text"]
+    return texts[0] if len(texts) == 1 else None
 
 
 def written_columns(table: Table, fields: tuple[str, ...], target: str | None) -> dict[str, str | None]:
@@ -115,10 +117,8 @@ def _shorter(table: Table) -> str | None:
     return rest[0] if text and len(rest) == 1 else None
 
 
-def _few_values(table: Table, column: str) -> bool:
-    values = [value for value in table.columns[column] if value]
-    distinct = set(values)
-    return 2 <= len(distinct) <= max(2, FEW * len(values)) and all(len(value) <= 60 for value in distinct)
+def _few_values(table: Table, name: str) -> bool:
+    return has_few_values([value for value in table.columns[name] if value])
 
 
 def _mean_length(table: Table, column: str) -> float:

@@ -34,7 +34,7 @@ SESSIONS = 400
 
 
 def test_false_wins_are_rare_and_were_not_without_the_corrections() -> None:
-    found = bench.false_wins(bench.alike(200, 3, 0.02), SESSIONS, np.random.default_rng(3))
+    found = bench.false_wins(bench.alike(100, 3, 0.02), SESSIONS, np.random.default_rng(3))
     assert found["either"] <= 0.05
     assert found["uncorrected"] >= 0.3
 
