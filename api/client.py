@@ -33,7 +33,7 @@ from fewtune.runtime.job import Progress
 from fewtune.specs.diagnostic import Diagnostic, PlanError, RunError
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.policy import Channel, Policy
-from fewtune.store.query import Answer
+from fewtune.store.query import BYTES, Answer
 from fewtune.store.submission import Asked
 from fewtune.store.submissions import Submitted
 
@@ -262,9 +262,9 @@ class Client:
         """Two arms, each an arm of the latest run or RUN/ARM, on the same items."""
         return compare_arms(self.folder, a, b, metric=metric, split=split, n=n)
 
-    def query(self, sql: str, limit: int = 200) -> Answer:
-        """One SELECT on the published results."""
-        return ask(self.folder, sql, limit)[0]
+    def query(self, sql: str, limit: int = 200, *, max_bytes: int = BYTES) -> Answer:
+        """One SELECT on the published results; so many rows, and bytes of rows as JSON, at most."""
+        return ask(self.folder, sql, limit, max_bytes=max_bytes)[0]
 
 
 def _json(value: dict[str, Any]) -> str:

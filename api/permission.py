@@ -99,6 +99,13 @@ def needs_word(found: Admission, plan_hash: str) -> tuple[Diagnostic, ...]:
     )  # fmt: skip
 
 
+def operators_notes(planned: Planned, workspace: Path) -> tuple[Diagnostic, ...]:
+    """What the operator's policy would say to this plan at the terminal, as warnings; nothing where it is allowed."""
+    found = admission(planned, workspace, operators_policy(), "terminal")
+    said = (*found.refused, *needs_word(found, planned.plan.hash))
+    return tuple(one.model_copy(update={"severity": "warning"}) for one in said)
+
+
 @dataclass
 class Ceiling:
     """What a run may take on the clock and on the disk; looked at while it goes on."""

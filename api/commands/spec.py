@@ -101,6 +101,7 @@ def plan(
     """Show what apply would do, and why: decisions, arms, cost, what is new and what is reused."""
 
     def work() -> Answered:
+        from fewtune.api.permission import operators_notes
         from fewtune.api.planning import detecting, plan_data
         from fewtune.api.session import plan_loaded, plan_spec, saved_bytes
 
@@ -115,19 +116,22 @@ def plan(
 
             changed = with_changes(planned.loaded, what_if)
             then = plan_loaded(changed, planned.source, planned.base, workspace_of(workspace), within=within)
-            found = compared(planned, then, what_if)
-            return Envelope(ok=True, verb="plan", data=found.data(), diagnostics=then.warnings), found.show
+            shown = compared(planned, then, what_if)
+            return Envelope(ok=True, verb="plan", data=shown.data(), diagnostics=then.warnings), shown.show
+        notes = operators_notes(planned, workspace_of(workspace))
         if save is not None:
             save.write_bytes(saved_bytes(planned))
 
         def show() -> None:
-            from fewtune.api.console import console
+            from fewtune.api.console import console, diagnostics
             from fewtune.api.show_plan import show_plan
 
             show_plan(console(), planned, full=full)
+            diagnostics(console(), notes, spec.name)
 
         following = (f"fewtune apply {save or spec}", f"fewtune explain {spec}")
-        envelope = Envelope(ok=True, verb="plan", data=plan_data(planned), diagnostics=planned.warnings, next=following)
+        found = (*planned.warnings, *notes)
+        envelope = Envelope(ok=True, verb="plan", data=plan_data(planned), diagnostics=found, next=following)
         return envelope, show
 
     answer("plan", as_json, work, spec.name)

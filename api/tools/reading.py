@@ -86,9 +86,12 @@ def _compare(client: Client, arguments: Arguments) -> Envelope:
 
 
 def _query(client: Client, arguments: Arguments) -> Envelope:
-    found = client.query(arguments["sql"], arguments.get("limit") or 50)
-    data = {"columns": [asdict(column) for column in found.columns], "rows": found.rows}
-    cut = {"shown": len(found.rows), "hint": "aggregate, or raise limit"} if found.truncated else None
+    found = client.query(arguments["sql"], arguments.get("limit") or 50, max_bytes=most(arguments))
+    data = {
+        "columns": [asdict(column) for column in found.columns], "rows": found.rows,
+        "behind_seconds": found.behind_seconds,
+    }  # fmt: skip
+    cut = {"shown": len(found.rows), "cut_by": found.cut_by, "hint": "aggregate in SQL"} if found.truncated else None
     envelope = Envelope(ok=True, verb="sql", data=data, as_of=found.as_of, truncated=cut)
     return fit(envelope, most(arguments), "aggregate in SQL")
 

@@ -81,9 +81,11 @@ def test_the_operators_word_counts_at_a_terminal_only(project: Project, tmp_path
     refused = said(project, "apply", "spec.json", "--in-process", status=5, policy=policy)
     assert refused["diagnostics"][0]["code"] == "E-approval"
     sent = said(project, "apply", "spec.json", "--detach", "--in-process", policy=policy)
-    handle, plan_hash = sent["data"]["handle"], None
+    handle = sent["data"]["handle"]
     assert sent["data"]["state"] == "awaiting_approval"
-    plan_hash = said(project, "plan", "spec.json", policy=policy)["data"]["plan_hash"]
+    planned = said(project, "plan", "spec.json", policy=policy)
+    assert ("E-approval", "warning") in [(one["code"], one["severity"]) for one in planned["diagnostics"]]
+    plan_hash = planned["data"]["plan_hash"]
     assert said(project, "approve", handle, status=5, policy=policy)["diagnostics"][0]["code"] == "E-approval"
     assert at_terminal(project, policy, handle, "nonsense") == 5
     assert said(project, "status", handle)["data"]["state"] == "awaiting_approval"
