@@ -37,7 +37,8 @@ def test_the_search_for_many_finds_what_the_exact_one_finds(monkeypatch: pytest.
     source = random.Random(5)
     texts = [babble(source) for _ in range(300)]
     texts += [copied(text, source) for text in texts[:120]]
-    exact = {(i, j): value for i, j, value in alike([shingles([text]) for text in texts], lambda i, j: True)}
+    sets = [shingles([text]) for text in texts]
+    exact = {(i, j): value for i, j, value in alike(sets, lambda i, j: True, likeness.LIKE)}
     monkeypatch.setattr(likeness, "FEW", 0)
     assert {(i, j): value for i, j, value in near(texts)} == exact
     assert len(exact) > 80
@@ -77,8 +78,9 @@ def test_forms_of_leaks(text: str, form: str | None) -> None:
 
 
 def test_what_is_left_out_makes_no_other_text_a_copy() -> None:
-    a = "one two three four five six seven eight nine ten"
-    b, c = a.replace("ten", "dog"), a.replace("ten", "dog").replace("one", "cat")
+    a = "we met extraordinarily many knowledgeable people near that pond"
+    b = a.replace("knowledgeable", "uninteresting")
+    c = b.replace("extraordinarily", "disappointingly")
     assert {text: match.other for text, match in likenesses({}, [a, b, c]).copies().items()} == {1: 0}  # c is like b
     found = likenesses({"seed": [a]}, [c, b])
     assert {text: match.other for text, match in found.known(["seed"]).items()} == {1: 0}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+from babble import babble
 from messages import LABELS, TASK, message, seeds
 
 from fewtune.runtime.augment.analysis import analyse
@@ -98,7 +99,7 @@ class Scripted:
             self.calls += 1
             label = next(label for label in LABELS if f"of the label '{label}'. No" in question.user)
             source = random.Random(question.seed if self.calls <= self.fresh else 1)
-            lines = [f"{number}. {message(label, source)}" for number in range(1, 6)]
+            lines = [f"{number}. {message(label, source)} {babble(source, 14, 18)}" for number in range(1, 6)]
             yield place, said("\n".join(lines) if self.readable else "")
 
 
