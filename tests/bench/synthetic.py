@@ -27,8 +27,8 @@ def main() -> None:
     """Replay, filter, and print the tables."""
     truth: Truth = {(one.text.strip(), one.label): (one.fault, one.form) for one in reversed(planted())}
     print("# Planted faults in synthetic data\n")
-    print("`PYTHONPATH=tests python tests/bench/synthetic.py`. 48 seeds, 56 test rows, and a recorded teacher whose answers "
-          "hold 144 clean messages, 28 that were written for another label, and what the table says.\n")  # fmt: skip
+    print("`PYTHONPATH=tests python tests/bench/synthetic.py`. 48 seeds, 56 test rows, and a recorded teacher whose "
+          "answers hold 144 clean messages, 28 that were written for another label, and the table's rest.\n")  # fmt: skip
     found = run(VIEWS["words and encoder"]())
     outcomes = Counter(
         (*truth.get((left.candidate.fields["message"], left.candidate.label), ("format", "")), left.reason)
