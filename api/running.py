@@ -120,8 +120,9 @@ def _run(
     facts = planned.probed.facts
     setting = _setting(planned, how)
     application = Application(
-        store, planned.compiled, facts.data, planned.probed.corpus, reporter, lambda: start(setting), watch
-    )
+        store, planned.compiled, facts.data, planned.probed.corpus, reporter, lambda: start(setting), watch,
+        base=planned.base, device=setting.device,
+    )  # fmt: skip
     if application.changes().stages:
         refuse_without_libraries(planned.plan.arms)
         _refuse_without_model(planned)

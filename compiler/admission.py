@@ -84,6 +84,13 @@ def _refusals(plan: Plan, policy: Policy, channel: Channel) -> Iterator[Diagnost
         remedy = f"use one of {allowed}" if allowed else "no model is allowed"
         yield Diagnostic(code="E-policy", message=message, pointer="/model", remedy=remedy)
 
+    asked = plan.experiment.augmentation
+    teacher = asked.teacher if asked else None
+    if teacher and teacher.base_url and not teacher.recording and not policy.allows_teacher(teacher.base_url):
+        message = f"the operator's policy lets no examples be sent to {teacher.base_url}"
+        remedy = "the operator may add it to teachers in the policy file; or replay a recording"
+        yield Diagnostic(code="E-policy", message=message, pointer="/augmentation/teacher/base_url", remedy=remedy)
+
 
 def _excesses(compiled: Compiled, policy: Policy, spent: Spent, looks: Mapping[str, int]) -> Iterator[Excess]:
     """Each ceiling that is given and passed."""
@@ -97,6 +104,13 @@ def _excesses(compiled: Compiled, policy: Policy, spent: Spent, looks: Mapping[s
         ("each.device_hours", _hours(each.device_hours), hours, "hours", less),
         ("each.wall_time", _seconds(each.wall_time), estimate.seconds.high, "s", less),
         ("each.disk", disk, estimate.disk_bytes.high, "bytes", f"constraints.disk, or {fewer}"),
+        (
+            "each.teacher_tokens",
+            each.teacher_tokens,
+            teacher_tokens(compiled.plan),
+            "tokens",
+            "augmentation.max_tokens, or fewer data seeds or sizes",
+        ),
         ("each.looks", each.looks, max(looks.values(), default=0), "looks", "no test split: cross-validation compares"),
         ("totals.device_hours", _hours(totals.device_hours), used + hours, "hours", f"{later}, or {fewer}"),
         ("totals.submissions", totals.submissions, spent.submissions + 1, "submissions", later),
@@ -104,6 +118,15 @@ def _excesses(compiled: Compiled, policy: Policy, spent: Spent, looks: Mapping[s
     for limit, allowed, wanted, unit, lower in asked:
         if allowed is not None and wanted > allowed:
             yield Excess(limit=limit, allowed=allowed, asked=wanted, unit=unit, lower=lower)
+
+
+def teacher_tokens(plan: Plan) -> float:
+    """The most that teachers may be asked for: without a ceiling in the spec, no end is known."""
+    asked = plan.experiment.augmentation
+    if asked is None or asked.teacher is None or asked.teacher.recording:
+        return 0
+    stages = sum(stage.id.startswith("augment/teacher/") for stage in plan.stages)
+    return stages * asked.max_tokens if asked.max_tokens is not None else float("inf") if stages else 0
 
 
 def _seconds(limit: Duration | None) -> float | None:

@@ -1,11 +1,12 @@
 """Resolved arms -> samples, trials, stages and gates, in a stable order, each named by what can change it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
+from fewtune.compiler.augmenting import augment_fingerprint
 from fewtune.compiler.encoder import ENCODER, network
 from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.fingerprint import canonical, composed, fingerprint, hashed, seed
@@ -105,7 +106,9 @@ def _pretraining(facts: Facts, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def fit_fingerprint(shared: dict[str, str], sample: Sample, model_seed: int | None, transfer: str = "") -> str:
+def fit_fingerprint(
+    shared: dict[str, str], sample: Sample, model_seed: int | None, transfer: str = "", synthetic: str = ""
+) -> str:
     """Name a fitted state by what the arm's fits share, the data and the seeds.
 
     Args:
@@ -113,12 +116,15 @@ def fit_fingerprint(shared: dict[str, str], sample: Sample, model_seed: int | No
         sample: the labels.
         model_seed: of a trained arm.
         transfer: hash of the texts that a teacher answers; empty where there is none.
+        synthetic: what makes the synthetic examples; empty where there are none.
     """
     own = {"sample": f'"{sample.content}"', "order_seed": str(order_seed(sample.data_seed, model_seed or 0))}
     if model_seed is not None:
         own["init_seed"] = str(init_seed(sample.data_seed, model_seed))
     if transfer:
         own["transfer"] = canonical(transfer)
+    if synthetic:
+        own["synthetic"] = canonical(synthetic)
     return composed("fit", shared | own)
 
 
@@ -176,6 +182,7 @@ class Expansion:
     resolution: Resolution
     stages: list[Stage] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
+    augments: dict[str, Stage] = field(default_factory=dict)
 
     @property
     def facts(self) -> Facts:
@@ -228,6 +235,34 @@ class Expansion:
             (n, data_seed, share): [noisy(s.facts.data, sample, share) for sample in drawn]
             for share in s.experiment.data.noise_shares for (n, data_seed), drawn in self.samples.items()
         }  # fmt: skip
+
+    def _augment(self, arm: Arm, level: Level, drawn: Sequence[Sample]) -> dict[str, Stage]:
+        """Sample -> the stage that makes its synthetic examples; arms of one kind share it."""
+        if arm.augmentation is None:
+            return {}
+        found = {}
+        for sample in drawn:
+            name = f"augment/{arm.augmentation.source}/{sample.id}"
+            if name not in self.augments:
+                print_ = augment_fingerprint(self.resolution.situation, arm.augmentation, level, sample,
+                                             self.targets[sample.id])  # fmt: skip
+                self.augments[name] = Stage(
+                    id=name, kind="augment", fingerprint=print_, needs=(f"sample/{sample.id}",), sample=sample.id,
+                    fold=sample.fold,
+                )  # fmt: skip
+                self.stages.append(self.augments[name])
+            found[sample.id] = self.augments[name]
+        return found
+
+    def _augmentations(self) -> Iterator[Gate]:
+        """Stages with a teacher, each with the gate that drops its arms."""
+        because = "only if the teacher labels the sample's texts better than the student unasked"
+        for name in self.augments:
+            if name.startswith("augment/teacher/"):
+                arms = tuple(dict.fromkeys(
+                    stage.arm for stage in self.stages if name in stage.needs and stage.arm is not None
+                ))  # fmt: skip
+                yield Gate(stage=name, kind="writer-leads", because=because, metric="accuracy", arms=arms)
 
     def _drawn(self, arm: Arm, n: int, data_seed: int) -> list[Sample]:
         """What an arm's trial is fitted to."""
@@ -302,7 +337,7 @@ class Expansion:
                 self._seeded(resolved.arm)
             else:
                 self._unseeded(resolved.arm)
-        gates = [*self._halvings(), *self._choice(), *self._teachers()]
+        gates = [*self._augmentations(), *self._halvings(), *self._choice(), *self._teachers()]
         return Expanded(self.all_samples, tuple(self.trials), tuple(self.stages), tuple(gates))
 
     def _sample_stages(self) -> Iterator[Stage]:
@@ -322,12 +357,18 @@ class Expansion:
     def _trial(self, arm: Arm, shared: dict[str, str], level: Level, data_seed: int, model_seed: int | None) -> None:
         trial = f"{self.slugs[arm.name]}/n{level.n}/d{data_seed}" + ("" if model_seed is None else f"/m{model_seed}")
         gate, fits = self._gate(arm, data_seed), list[str]()
-        waits = () if gate is None else (gate,)
         drawn = self._drawn(arm, level.n, data_seed)
+        augments = self._augment(arm, level, drawn)
+        if augments and arm.augmentation is not None and arm.augmentation.source == "teacher":
+            gate = next(iter(augments.values())).id
         cut = self.parts.get((level.n, data_seed), []) if arm.name in self.choosable and not model_seed else []
         whole = [(sample, "" if sample.fold is None else f"/f{sample.fold}") for sample in drawn]
         for sample, fold in (*whole, *((part, f"/part{part.fold}") for part in cut)):
-            fit = fit_fingerprint(shared, sample, model_seed, self._transfer(arm, level, data_seed))
+            made = augments.get(sample.id)
+            waits = tuple(dict.fromkeys((*((gate,) if gate else ()), *((made.id,) if made else ()))))
+            fit = fit_fingerprint(
+                shared, sample, model_seed, self._transfer(arm, level, data_seed), made.fingerprint if made else ""
+            )
             train = Stage(
                 id=f"train/{trial}{fold}", kind="train", fingerprint=fit, needs=(f"sample/{sample.id}", *waits),
                 trial=trial, arm=arm.name, sample=sample.id, fold=sample.fold,

@@ -215,6 +215,8 @@ class Facts(Frozen):
     weather: Weather = Weather()
     adopted: Adopted = Adopted()
     """Evidence of earlier runs; plans name it apart from the identity."""
+    recording: str = ""
+    """SHA-256 of the file of recorded teacher calls; empty: none is replayed."""
 
     @cached_property
     def identity(self) -> str:
@@ -229,5 +231,6 @@ class Facts(Frozen):
                 "tokenizer": self.model.tokenizer_hash,
                 "device": self.device.model_dump(mode="json", exclude={"calibration", "pace"}),
                 **({"encoder": [self.encoder.weights_hash, self.encoder.tokenizer_hash]} if self.encoder else {}),
+                **({"recording": self.recording} if self.recording else {}),
             },
         )

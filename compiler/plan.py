@@ -42,7 +42,7 @@ HEADED = ("head", "encoder-head")
 PROMPTED = ("in-context", "pattern", "generation")
 """Formulations that ask the language model."""
 
-StageKind = Literal["sample", "train", "evaluate", "halve", "select", "refit"]
+StageKind = Literal["sample", "augment", "train", "evaluate", "halve", "select", "refit"]
 Scheme = Literal["fixed-schedule", "held-out", "validation-split"]
 Precision = Literal["bf16", "fp32"]
 
@@ -132,6 +132,32 @@ class Regularisation(Frozen):
     """Share of general data among the examples."""
 
 
+class AugmentedLevel(Frozen):
+    """How much is made at one data size."""
+
+    n: int
+    target: int = 0
+    """Examples that a teacher is asked for."""
+    copies: int = 0
+    """Changed copies of each example."""
+    alpha: float = 0.0
+    """Share of the words that are changed in a copy."""
+
+
+class Augmented(Frozen):
+    """Synthetic examples beside the sample's own; what else shapes them stands in the spec."""
+
+    source: Literal["teacher", "eda"]
+    twin: str
+    """The arm without them."""
+    levels: tuple[AugmentedLevel, ...]
+    """One for each data size."""
+
+    def level(self, n: int) -> AugmentedLevel:
+        """What is made at data size `n`."""
+        return next(level for level in self.levels if level.n == n)
+
+
 class Recipe(Frozen):
     """How an arm is trained (or prompted) at one data size."""
 
@@ -209,8 +235,15 @@ class Arm(Frozen):
     precision: Precision = "fp32"
     label_noise: float = 0.0
     """Share of its training labels that are turned into wrong ones."""
+    augmentation: Augmented | None = None
+    """None: people's examples alone."""
     recipes: tuple[Recipe, ...]
     """One for each data size, in the order of `Plan.levels`."""
+
+    @property
+    def conditioned(self) -> bool:
+        """Whether it is another arm with other training data, to be compared with that one and never chosen."""
+        return self.label_noise > 0 or self.augmentation is not None
 
     @property
     def trained(self) -> bool:
@@ -373,12 +406,13 @@ class Gate(Frozen):
 
     stage: str
     """The stage that it opens or decides."""
-    kind: Literal["best-validation", "rules-order", "is-chosen", "best-share", "teacher-leads"]
+    kind: Literal["best-validation", "rules-order", "is-chosen", "best-share", "teacher-leads", "writer-leads"]
     because: str
     metric: str | None = None
     n: int | None = None
     arms: tuple[str, ...] = ()
-    """teacher-leads: the arm that learns from it. best-validation, rules-order, best-share: the candidates in the
+    """teacher-leads: the arm that learns from it. writer-leads: the arms that get its examples.
+    best-validation, rules-order, best-share: the candidates in the
     rules' order. is-chosen: the arm that must be chosen."""
     keep: int | None = None
     """best-share: how many of the arms go on."""

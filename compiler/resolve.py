@@ -12,6 +12,7 @@ from math import ceil
 from typing import Any, TypeVar
 
 from fewtune.compiler.adaptations import TRAITS, value_of
+from fewtune.compiler.augmenting import with_twins
 from fewtune.compiler.halving import Rung, rungs
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
 from fewtune.compiler.naming import arm_name, free
@@ -142,7 +143,7 @@ class Resolution:
 
         What adopted evidence prefers stands first, trained or not.
         """
-        arms = tuple(resolved.arm for resolved in self.arms if not resolved.arm.label_noise)
+        arms = tuple(resolved.arm for resolved in self.arms if not resolved.arm.conditioned)
         prompted = tuple(arm for arm in arms if not arm.trained and arm.formulation in PROMPTED)[::-1]
         frozen = tuple(arm for arm in arms if arm.formulation in (*PROBES, "tfidf", "lead", "unigram"))[::-1]
         chosen_by, best = self.situation.choosing, tuple(a for a in arms if a.method == self.situation.preferred)
@@ -180,7 +181,8 @@ def resolve(start: Situation, cuts: Cuts | None = None) -> Resolution:
     for method, choice in left_out(situation, {idea.method for idea in ideas}).items():
         notes.note(LEFT_OUT, "methods", replace(choice, value=method))
     found = Resolution(
-        situation=situation, arms=_with_noise(_unique_names(arms), situation.experiment.data.noise_shares),
+        situation=situation,
+        arms=_with_noise(with_twins(situation, _unique_names(arms), notes), situation.experiment.data.noise_shares),
         noted=(*notes.noted, *_noise(situation), *_own_encoder(situation)), warnings=tuple(notes.warnings),
     )  # fmt: skip
     factor = situation.experiment.evaluation.halving

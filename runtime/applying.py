@@ -8,17 +8,22 @@ trial stops the others.
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 from fewtune.compiler.cost import FINISH, START
 from fewtune.compiler.diff import Changes, KnownWork, diff, is_dropped
 from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.plan import Arm, Compiled, Gate, Plan, Precision, Stage
+from fewtune.runtime.augment.stage import AugmentMaker, rows_of
+from fewtune.runtime.augmenting import Augmenting
 from fewtune.runtime.batches import Batches, Work
 from fewtune.runtime.choosing import choose
 from fewtune.runtime.executor import Executor, Finished, Lost
 from fewtune.runtime.families import Family, JobMaker, families, pending
 from fewtune.runtime.job import Answer, Batch, Corpus, Fitted, Job, Progress, Scored
+from fewtune.runtime.probe.rows import data_path
 from fewtune.runtime.recording import Recorder
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store import event as happened
@@ -88,6 +93,10 @@ class Application:
     start_executor: Callable[[], Executor]
     watch: Callable[[], None] = lambda: None
     """Raises where the run has taken more than it may; asked between two waits."""
+    base: Path = Path()
+    """The spec's folder."""
+    device: str = "cpu"
+    """Where a teacher of this machine and the encoder compute."""
     done: dict[str, bool] = field(default_factory=dict)
     kept: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Halvings that are decided, by fingerprint -> the arms that go on."""
@@ -110,6 +119,7 @@ class Application:
         """Read what is known and order the work."""
         self.maker = JobMaker(self.compiled, self.data)
         self.recorder = Recorder(self.plan, self.maker, self.corpus)
+        self.augmenting = Augmenting(self.plan, self.maker, self.corpus)
         self.families = families(self.plan)
         self.gates = {gate.stage: gate for gate in self.plan.gates}
         self.known = self.store.known({stage.fingerprint for stage in self.plan.stages})
@@ -127,7 +137,7 @@ class Application:
     def _note_known(self) -> None:
         tables: dict[str, object] = {
             "train": self.known.fitted, "refit": self.known.fitted, "evaluate": self.known.evaluated,
-            "select": self.known.selected, "halve": self.known.kept,
+            "select": self.known.selected, "halve": self.known.kept, "augment": self.known.augmented,
         }  # fmt: skip
         for stage in self.plan.stages:
             self.done[stage.id] = stage.kind == "sample" or stage.fingerprint in tables[stage.kind]  # type: ignore[operator]
@@ -137,7 +147,18 @@ class Application:
                 self.done[stage.id] = False  # decided while an arm had failed: once its scores are there, again
             elif stage.fingerprint in self.known.kept:
                 self.kept[stage.fingerprint] = self.known.kept[stage.fingerprint]
+        for stage in self.augmenting.stages:
+            if self.done[stage.id]:
+                self._take_synthetic(stage)
         self._drop()
+
+    def _take_synthetic(self, stage: Stage) -> None:
+        """Synthetic rows are there for the fits that need them, unless their gate stayed closed."""
+        event = self.store.history.augmented[stage.fingerprint]
+        self.maker.added[stage.id] = rows_of(self.store.read(event.artefact))
+        kept = self.store.history.kept.get(stage.fingerprint)
+        if kept is not None:
+            self.kept[stage.fingerprint] = kept
 
     @property
     def _decisions(self) -> Iterator[Stage]:
@@ -183,9 +204,14 @@ class Application:
         self.reporter.began(run, self.jobs, self._expected(engine))
         self._say_slots(slots)
         self._decide(run)
-        executor = self.start_executor() if any(self._ready()) else None
+        due = any(self.augmenting.due(self.done, self.kept))
+        executor = self.start_executor() if due or any(self._ready()) else None
         try:
-            while executor is not None and (self._hand_out(run, executor) or self.held):
+            if executor is not None:
+                self.augmenting.ask_student(list(self.augmenting.due(self.done, self.kept)), executor)
+            while executor is not None and (self._hand_out(run, executor) or self.held or self._augment(run)):
+                if executor.idle():
+                    self._augment(run)
                 for outcome in executor.wait(WAIT, self.reporter.progress):
                     self._take(outcome)
                     self._decide(run)
@@ -196,6 +222,57 @@ class Application:
             if executor is not None:
                 executor.close()
         return self._end()
+
+    @cached_property
+    def synthesis(self) -> AugmentMaker:
+        """What makes synthetic examples."""
+        asked = self.plan.experiment.augmentation
+        named = asked.teacher.recording if asked and asked.teacher else None
+        return AugmentMaker(
+            self.plan, self.data, self.corpus, self.maker.samples, self.store.workspace.root,
+            data_path(named, self.base) if named else None, self.device, self.reporter.said,
+        )  # fmt: skip
+
+    def _augment(self, run: str) -> bool:
+        """Make the next synthetic data set that is due; whether one was."""
+        stage = next(self.augmenting.due(self.done, self.kept), None)
+        if stage is None:
+            return False
+        amounts, (attempt,) = self.augmenting.amounts(stage), self.store.attempt_names(1)
+        started = happened.AttemptStarted(
+            attempt=attempt, run=run, job=stage.id, trial=None, stages=(stage.id,), fingerprints=(stage.fingerprint,),
+            arm=next(other.arm or "" for other in self.plan.stages if stage.id in other.needs), worker="supervisor",
+        )  # fmt: skip
+        self.store.record(started)
+        began = time.monotonic()
+        try:
+            made = self.synthesis.run(stage, amounts, attempt, self.augmenting.students.get(stage.id))
+        except RunError as error:
+            self._give_up(stage, attempt, str(error), time.monotonic() - began)
+            return True
+        ended = happened.AttemptEnded(attempt=attempt, state="succeeded", message="", seconds=time.monotonic() - began)
+        selected = self.augmenting.decided(stage, made.event, run)
+        self.store.record(made.event, *([selected] if selected else []), ended, artefacts=[made.artefact])
+        self.done[stage.id] = True
+        before = sum(map(self._rounds, self.families.values()))
+        self._take_synthetic(stage)
+        self._drop()
+        self.jobs -= before - sum(map(self._rounds, self.families.values()))
+        kept = f"{made.event.kept} of {made.event.written} synthetic examples stay" if made.event.opened else "dropped"
+        self.reporter.said("; ".join(part for part in (f"{stage.id}: {kept}", made.event.note) if part))
+        return True
+
+    def _give_up(self, stage: Stage, attempt: str, message: str, seconds: float) -> None:
+        """Without its synthetic rows nothing can be fitted that needs them; all else goes on."""
+        ended = happened.AttemptEnded(
+            attempt=attempt, state="failed", failure="error", message=message, seconds=seconds
+        )
+        self.store.record(ended)
+        self.augmenting.failed.add(stage.id)
+        for family in self.families.values():
+            if family.fit is not None and stage.id in family.fit.needs:
+                self.troubles.setdefault(family.id, Trouble()).given_up = True
+        self.reporter.said(f"{stage.id}: {message}")
 
     def _say_slots(self, asked: int | None) -> None:
         """Where memory allows less than the operator asks for."""

@@ -1,7 +1,7 @@
 """A plan's stages as jobs for workers: one fit with all that is scored from it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from fewtune.compiler.expand import CV, init_seed, order_seed, refit_recipe
@@ -9,7 +9,7 @@ from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.compiler.plan import Arm, Compiled, Plan, Recipe, Sample, Stage
 from fewtune.compiler.sample import pretrained_on, transferred
-from fewtune.runtime.job import Fit, Job, RowRef, Score
+from fewtune.runtime.job import Fit, Job, Row, RowRef, Score
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class JobMaker:
 
     compiled: Compiled
     data: DataFacts
+    added: dict[str, tuple[Row, ...]] = field(default_factory=dict)
+    """Augment stage -> its synthetic rows."""
 
     @property
     def plan(self) -> Plan:
@@ -109,7 +111,7 @@ class JobMaker:
         return Fit(
             stage=stage.id,
             fingerprint=stage.fingerprint,
-            train=RowRef(split="train", rows=sample.train, flipped=sample.flipped),
+            train=RowRef(split="train", rows=sample.train, flipped=sample.flipped, added=self._added(stage)),
             validation=self._validation(sample) if sample.validation and stage.kind == "train" else None,
             init_seed=init_seed(sample.data_seed, model_seed),
             order_seed=order_seed(sample.data_seed, model_seed),
@@ -117,6 +119,25 @@ class JobMaker:
             pretraining=tuple(RowRef(split=name, rows=rows) for name, rows in texts.items()),
             general=not self.plan.is_part(stage) and stage.fold in (None, 0),
         )
+
+    def _added(self, stage: Stage) -> tuple[Row, ...]:
+        """The synthetic rows that a fit needs."""
+        return tuple(row for need in stage.needs if need.startswith("augment/") and self.plan.arm(stage.arm or "")
+                     .augmentation for row in self.added[need])  # fmt: skip
+
+    def asks(self, stage: Stage) -> Job | None:
+        """The untrained model on the seeds of an augment stage; None where it is no arm."""
+        arm = next((arm for arm in self.plan.arms if arm.method == "zero-shot"), None)
+        if arm is None:
+            return None
+        rows = RowRef(split="train", rows=self.samples[stage.sample or ""].train)
+        score = Score(stage=stage.id, fingerprint=stage.fingerprint, split="seeds", rows=rows)
+        verbalizer = self.plan.verbalizer
+        return Job(
+            id=f"prompt/{stage.id}", arm=arm, recipe=arm.recipe(self.plan.final_n),
+            words=verbalizer.words if verbalizer else {}, tokens=verbalizer.tokens if verbalizer else {},
+            metric=self.plan.metric, fit=None, scores=(score,),
+        )  # fmt: skip
 
     def _validation(self, sample: Sample) -> RowRef:
         split = "validation" if "validation" in self.data.splits else "train"

@@ -34,9 +34,10 @@ class Corpus(Frozen):
     def rows(self, ref: "RowRef") -> list[Row]:
         """The rows that are meant, with the labels that arms are fitted to."""
         split, turned = self.splits[ref.split], {flip.row: flip.label for flip in ref.flipped}
-        return [
+        own = [
             split[row].model_copy(update={"label": turned[row]}) if row in turned else split[row] for row in ref.rows
         ]
+        return [*own, *ref.added]
 
 
 class RowRef(Frozen):
@@ -46,6 +47,8 @@ class RowRef(Frozen):
     rows: tuple[int, ...]
     flipped: tuple[Flip, ...] = ()
     """Rows that have another label than in the data."""
+    added: tuple[Row, ...] = ()
+    """Synthetic rows behind them."""
 
 
 class ModelRef(Frozen):

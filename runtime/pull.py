@@ -64,7 +64,7 @@ def _reads_embedded(experiment: Experiment) -> bool:
     tuned = any(METHODS[name][0] in ENCODED for name in (*wanted.include, *(arm.method for arm in wanted.arms)))
     frozen = "encoder" not in wanted.exclude and not experiment.task.writes
     nearest = any("nearest" in (pins.demonstrations_by or ()) for pins in (wanted.pin, *wanted.arms))
-    return frozen or nearest or (tuned and experiment.model.embeds_encoder)
+    return frozen or nearest or experiment.augmentation is not None or (tuned and experiment.model.embeds_encoder)
 
 
 def _download_error(what: str, error: Exception) -> RunError:

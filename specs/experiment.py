@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
+from fewtune.specs.augmentation import Augmentation
 from fewtune.specs.constraints import Constraints
 from fewtune.specs.data import Data
 from fewtune.specs.evaluation import Evaluation
@@ -37,6 +38,8 @@ class Experiment(Frozen):
     constraints: Constraints = Constraints()
     methods: Methods = Methods()
     evaluation: Evaluation = Evaluation()
+    augmentation: Augmentation | None = None
+    """Arms with synthetic examples, each beside the arm without. Omitted: none."""
 
     @field_validator("spec_version", mode="before")
     @classmethod

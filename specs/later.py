@@ -5,13 +5,11 @@ what does a similar job today; an unknown name is refused as a misspelling.
 """
 
 TASKS: dict[str, str] = {
-    "augmentation": "synthetic examples from a teacher model",
+    "regression": "a number for a text; today: classification into ranges",
 }
 """Task types for later -> what they are."""
 
 KEYS: dict[str, str] = {
-    "augmentation": "synthetic examples from a teacher model",
-    "teacher": "synthetic examples from a teacher model",
     "quantization": "a quantised base for every arm; today: the methods with qlora",
     "target": "planning for another machine's device profile",
 }

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from fewtune.specs.augmentation import AUGMENTED_TASKS
 from fewtune.specs.data import FIELD, WITHOUT_LABELS, PerClass, pointer_of
 from fewtune.specs.diagnostic import Diagnostic, SpecError
 from fewtune.specs.evaluation import metrics_of
@@ -160,6 +161,8 @@ def _answers(experiment: Experiment) -> list[Diagnostic]:
     if several and experiment.data.noise_shares:
         message = f"label noise turns a text's label into another one, and {task.type} {has}"
         found.append(Diagnostic(code="E-conflict", message=message, pointer="/data/label_noise", remedy="remove it"))
+    if experiment.augmentation is not None:
+        found += _augmentation(experiment)
     for split, source in experiment.data.splits.items():
         if source.labels and (several or split in WITHOUT_LABELS):
             lacks = f"{split} has none" if split in WITHOUT_LABELS else f"{task.type} {has}"
@@ -167,6 +170,22 @@ def _answers(experiment: Experiment) -> list[Diagnostic]:
             pointer = f"{pointer_of(split)}/labels"
             found.append(Diagnostic(code="E-conflict", message=message, pointer=pointer, remedy="remove it"))
     return found
+
+
+def _augmentation(experiment: Experiment) -> list[Diagnostic]:
+    """What synthetic examples cannot stand beside."""
+    faults = []
+    if experiment.task.type not in AUGMENTED_TASKS:
+        faults.append((f"examples are written for a label, and {experiment.task.type} has not one label a text", ""))
+    if experiment.data.noise_shares:
+        faults.append(("arms with wrong labels have no twins with synthetic examples", "data.label_noise or "))
+    if experiment.evaluation.halving is not None:
+        faults.append(("an arm and its twin have the same data seeds, and halving takes some away",
+                       "evaluation.halving or "))  # fmt: skip
+    return [
+        Diagnostic(code="E-conflict", message=message, pointer="/augmentation", remedy=f"remove {other}augmentation")
+        for message, other in faults
+    ]
 
 
 def _methods(experiment: Experiment) -> list[Diagnostic]:

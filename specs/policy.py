@@ -59,6 +59,8 @@ class Policy(Frozen):
     """Patterns of base models ("HuggingFaceTB/*", "smollm2-135m-instruct"). Omitted: any that is on this machine."""
     network: StrictBool = True
     """Whether `pull` may fetch models and data."""
+    teachers: tuple[Annotated[str, StringConstraints(max_length=300)], ...] = ()
+    """Patterns of addresses ("http://localhost:*") to which examples may be sent, and keys that a spec names."""
     clusters: tuple[Annotated[str, StringConstraints(max_length=200)], ...] = ()
     """Addresses of Ray clusters that `apply --cluster` may use."""
     agents_submit: StrictBool = False
@@ -66,12 +68,16 @@ class Policy(Frozen):
     each: Ceilings = Ceilings()
     totals: Totals = Totals()
 
+    def allows_teacher(self, address: str) -> bool:
+        """Whether a teacher at this address may be asked."""
+        return any(fnmatchcase(address, pattern) for pattern in self.teachers)
+
     def allows_model(self, name: str) -> bool:
         """Whether a base model of this name may be used."""
         return self.models is None or any(fnmatchcase(name, pattern) for pattern in self.models)
 
 
-NO_POLICY = Policy(policy_version=1, clusters=("*",))
+NO_POLICY = Policy(policy_version=1, clusters=("*",), teachers=("*",))
 """Without a file: at a terminal no ceilings but the spec's; over MCP, read and plan only."""
 
 

@@ -209,6 +209,39 @@ class Evaluated(Event):
     """What reading these rows had taken before, for another trial."""
 
 
+class Augmented(Event):
+    """Synthetic examples were made from a sample's own; they are in the artefact."""
+
+    kind: Literal["augmented"] = "augmented"
+    fingerprint: Fingerprint
+    attempt: str
+    source: Literal["teacher", "eda"]
+    model: str = ""
+    """The teacher's; empty: there was none."""
+    n: int
+    data_seed: int
+    fold: int | None = None
+    seeds: int
+    written: int
+    kept: int
+    passed_share: Number
+    """Of what was written, what passed the tests."""
+    stopped: str = ""
+    """Why the teacher stopped; empty: there was none."""
+    calls: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+    teacher_accuracy: Number = None
+    student_accuracy: Number = None
+    """Of the seeds' labels, before anything was written."""
+    opened: bool = True
+    """Whether the teacher beat the student; else nothing was written."""
+    wrong_rate: Number = None
+    seconds: float
+    note: Message = ""
+    artefact: ArtefactRef
+
+
 class ArmScore(_Value):
     """What an arm was ranked by; None where nothing was measured."""
 
@@ -258,7 +291,16 @@ class RunEnded(Event):
 
 
 AnyEvent = Annotated[
-    RunStarted | Sampled | AttemptStarted | AttemptEnded | Fitted | Evaluated | Selected | Looked | RunEnded,
+    RunStarted
+    | Sampled
+    | AttemptStarted
+    | AttemptEnded
+    | Augmented
+    | Fitted
+    | Evaluated
+    | Selected
+    | Looked
+    | RunEnded,
     Field(discriminator="kind"),
 ]
 

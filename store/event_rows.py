@@ -7,6 +7,7 @@ from typing import Any
 from fewtune.store.event import (
     AttemptEnded,
     AttemptStarted,
+    Augmented,
     Evaluated,
     Fitted,
     General,
@@ -72,6 +73,10 @@ def _evaluated(event: Evaluated) -> Row:
     }
 
 
+def _augmented(event: Augmented) -> Row:
+    return event.model_dump(exclude={"artefact"})
+
+
 def _whole(event: RunEnded | AttemptEnded | Selected | Looked) -> Row:
     return event.model_dump(exclude={"scores"})
 
@@ -90,6 +95,7 @@ _PLAIN: dict[str, Callable[[Any], Row]] = {
     "run_ended": _whole,
     "attempt_started": _attempt_started,
     "attempt_ended": _whole,
+    "augmented": _augmented,
     "fitted": _fitted,
     "evaluated": _evaluated,
     "selected": _whole,

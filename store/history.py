@@ -11,6 +11,7 @@ from pathlib import Path
 from fewtune.store.event import (
     AttemptEnded,
     AttemptStarted,
+    Augmented,
     Evaluated,
     Fitted,
     Looked,
@@ -50,6 +51,8 @@ class History:
     """Run -> run, in the order of their beginning."""
     fitted: dict[str, Fitted] = field(default_factory=dict)
     """Fingerprint -> last result."""
+    augmented: dict[str, Augmented] = field(default_factory=dict)
+    """Fingerprint -> last synthetic data set."""
     evaluated: dict[str, Evaluated] = field(default_factory=dict)
     """Fingerprint -> last result."""
     selected: dict[str, Selected] = field(default_factory=dict)
@@ -87,6 +90,8 @@ class History:
                 self._attempt_started(event)
             case AttemptEnded() as event:
                 self._attempt_ended(event)
+            case Augmented() as event:
+                self.augmented[event.fingerprint] = event
             case Fitted() as event:
                 self.fitted[event.fingerprint] = event
             case Evaluated() as event:
@@ -109,7 +114,8 @@ class History:
     def _attempt_ended(self, event: AttemptEnded) -> None:
         started = self.open_attempts.pop(event.attempt, None)
         if started is not None and event.state == "failed":
-            missing = (f for f in started.fingerprints if f not in self.evaluated and f not in self.fitted)
+            there = (self.evaluated, self.fitted, self.augmented)
+            missing = (f for f in started.fingerprints if not any(f in known for known in there))
             self.failed.update(dict.fromkeys(missing, event))
 
 

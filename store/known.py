@@ -18,6 +18,8 @@ class Known:
     """Train and refit stages; None where fitting left nothing to keep."""
     evaluated: dict[str, ArtefactRef]
     """Evaluate stages, with their predictions."""
+    augmented: dict[str, ArtefactRef]
+    """Augment stages, with their examples."""
     selected: dict[str, str]
     """Select stages and halvings, with the chosen arm."""
     kept: dict[str, tuple[str, ...]]
@@ -63,9 +65,15 @@ def known(history: History, artefacts: Artefacts, of: Collection[str] | None = N
         for fingerprint, event in history.evaluated.items()
         if wanted(fingerprint) and artefacts.sound(event.artefact)
     }
+    augmented = {
+        fingerprint: event.artefact
+        for fingerprint, event in history.augmented.items()
+        if wanted(fingerprint) and artefacts.sound(event.artefact)
+    }
     return Known(
         fitted=fitted,
         evaluated=evaluated,
+        augmented=augmented,
         selected={fingerprint: event.arm for fingerprint, event in history.selected.items() if wanted(fingerprint)},
         kept={fingerprint: arms for fingerprint, arms in history.kept.items() if wanted(fingerprint)},
         diverged=frozenset(fingerprint for fingerprint in fitted if history.fitted[fingerprint].diverged),

@@ -34,7 +34,8 @@ def _whole(plan: Plan) -> Row:
 
 def _arm(place: int, arm: Arm) -> Row:
     values = arm.model_dump(include={"method", "formulation", "adaptation", "role", "label_noise"})
-    return {"place": place, "arm": arm.name, "rank": arm.lora.rank if arm.lora else None, **values}
+    twin = arm.augmentation.twin if arm.augmentation else None
+    return {"place": place, "arm": arm.name, "rank": arm.lora.rank if arm.lora else None, "twin": twin, **values}
 
 
 def _recipe(arm: Arm, place: int) -> Row:

@@ -13,14 +13,16 @@ from fewtune.store import durable, schema
 from fewtune.store.artefacts import Artefacts
 from fewtune.store.database import Connection, DatabaseError, connect, create, insert
 from fewtune.store.evaluations import refresh_evaluations
-from fewtune.store.event import Evaluated, RunStarted
+from fewtune.store.event import Augmented, Evaluated, RunStarted
 from fewtune.store.event_rows import Rows, add_event
 from fewtune.store.journal import continues, read
+from fewtune.store.multipliers import refresh_multipliers
 from fewtune.store.plan_rows import plan_rows
 from fewtune.store.prediction_rows import replace_predictions
 from fewtune.store.record import START, Position, Record
 from fewtune.store.saved_plan import parse_plan
 from fewtune.store.standings import refresh_standings
+from fewtune.store.synthetic import replace_synthetic
 from fewtune.store.workspace import Workspace
 
 
@@ -85,6 +87,7 @@ def _extend(connection: Connection, workspace: Workspace, start: Projected) -> P
     _add(connection, Artefacts(workspace.artefacts), page.records)
     refresh_evaluations(connection)
     refresh_standings(connection)
+    refresh_multipliers(connection)
     connection.execute("DELETE FROM private.position")
     insert(
         connection,
@@ -98,15 +101,19 @@ def _extend(connection: Connection, workspace: Workspace, start: Projected) -> P
 def _add(connection: Connection, artefacts: Artefacts, records: Iterable[Record]) -> None:
     rows: Rows = {}
     evaluated: dict[str, tuple[int, Evaluated]] = {}
+    augmented: dict[str, tuple[int, Augmented]] = {}
     for record in records:
         add_event(rows, record)
         if isinstance(record.event, RunStarted):
             _add_plan(rows, artefacts, record.event)
         elif isinstance(record.event, Evaluated):
             evaluated[record.event.fingerprint] = record.seq, record.event
+        elif isinstance(record.event, Augmented):
+            augmented[record.event.fingerprint] = record.seq, record.event
     for table, found in rows.items():
         insert(connection, table, found)
     replace_predictions(connection, artefacts, evaluated)
+    replace_synthetic(connection, artefacts, augmented)
 
 
 def _add_plan(rows: Rows, artefacts: Artefacts, event: RunStarted) -> None:

@@ -18,6 +18,14 @@ LAST_EVALUATED = Step(
     """,
 )
 
+LAST_AUGMENTED = Step(
+    name="last_augmented",
+    query="""
+    SELECT * FROM private.augmented
+    QUALIFY row_number() OVER (PARTITION BY fingerprint ORDER BY seq DESC) = 1
+    """,
+)
+
 RESULT = Step(
     name="result",
     query="""
@@ -142,6 +150,7 @@ LOOK = Step(
 )
 
 STEPS = (
-    LAST_FITTED, LAST_EVALUATED, RESULT, STAGE, LATEST_RUN, CHOICE, TRIED, PROGRESS, FAILED_BEFORE, DROPPED, FITS,
+    LAST_FITTED, LAST_EVALUATED, LAST_AUGMENTED,
+    RESULT, STAGE, LATEST_RUN, CHOICE, TRIED, PROGRESS, FAILED_BEFORE, DROPPED, FITS,
     ANSWERS, LOOK,
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """The public views, in the order in which they can be made; each reads only tables and what stands before it."""
 
-from fewtune.store import result_views, work_views
+from fewtune.store import augment_views, result_views, work_views
 from fewtune.store.steps import STEPS
 from fewtune.store.view import Step, View
 
@@ -17,6 +17,7 @@ PUBLIC: tuple[View, ...] = (
     result_views.LEADERBOARD,
     result_views.LEARNING_CURVE,
     result_views.COMPARISONS,
+    *augment_views.VIEWS,
 )
 """What a user may ask for."""
 

@@ -40,7 +40,7 @@ def contests(reader: Reader) -> Iterator[Contest]:
         plan = reader.plan_of(run.id).plan
         split = "test" if "test" in plan.facts.rows else CV
         at = (name, plan.metric, split, plan.final_n)
-        clean = {arm.name for arm in plan.arms if not arm.label_noise}
+        clean = {arm.name for arm in plan.arms if not arm.conditioned}
         found = contest(
             name, run.id, plan,
             [row for row in board if (row.experiment, row.metric, row.split, row.n) == at and row.arm in clean],

@@ -20,6 +20,7 @@ from fewtune.store.artefacts import Artefact, Artefacts
 from fewtune.store.event import (
     ArtefactRef,
     AttemptEnded,
+    Augmented,
     Evaluated,
     Event,
     Fitted,
@@ -218,6 +219,9 @@ class Store:
             case Fitted():
                 before = self.history.fitted.get(event.fingerprint)
                 return before is not None and (before.artefact is None or self.artefacts.sound(before.artefact))
+            case Augmented():
+                made = self.history.augmented.get(event.fingerprint)
+                return made is not None and self.artefacts.sound(made.artefact)
             case Evaluated():
                 earlier = self.history.evaluated.get(event.fingerprint)
                 return earlier is not None and self.artefacts.sound(earlier.artefact)
@@ -255,7 +259,7 @@ def _artefact_of(event: Event) -> tuple[str, str] | None:
     match event:
         case RunStarted():
             return event.plan.fingerprint, event.plan.name
-        case Fitted() | Evaluated() if event.artefact is not None:
+        case Augmented() | Fitted() | Evaluated() if event.artefact is not None:
             return event.artefact.fingerprint, event.artefact.name
         case _:
             return None
@@ -264,7 +268,7 @@ def _artefact_of(event: Event) -> tuple[str, str] | None:
 def _thing(event: Event) -> tuple[str, str] | None:
     """What an event is about, where that can happen only once."""
     match event:
-        case Fitted() | Evaluated() | Selected():
+        case Augmented() | Fitted() | Evaluated() | Selected():
             return event.kind, event.fingerprint
         case Sampled():
             return event.kind, event.content

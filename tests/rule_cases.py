@@ -17,7 +17,8 @@ from fewtune.compiler.situation import Situation
 from fewtune.specs.patch import lookup
 
 FIXTURES = Path(__file__).parent / "fixtures" / "rules"
-KEYS = {"title", "spec", "facts", "arm", "at", "left_out", "value", "nothing", "some", "evidence", "because", "instead"}
+KEYS = {"title", "spec", "facts", "arm", "at", "left_out", "value", "nothing", "some", "evidence", "because", "instead",
+        "twin"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ class Case:
             absent = [one for one in resolution.noted if one.pointer == LEFT_OUT]
             return next(one.decision() for one in absent if one.choice.value == self.given["left_out"])
         if "arm" in self.given:
-            return self._among(next(one.noted for one in resolution.arms if one.arm.method == self.given["arm"]))
+            arms = [one for one in resolution.arms if one.arm.method == self.given["arm"]]
+            made = [one.arm.augmentation.source if one.arm.augmentation else None for one in arms]
+            return self._among(arms[made.index(self.given.get("twin"))].noted)
         return self._among(resolution.noted)
 
     @property

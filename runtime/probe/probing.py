@@ -17,6 +17,7 @@ from fewtune.runtime.memo import keep, recall, stamp
 from fewtune.runtime.probe.data import corpus, data_facts, files, read
 from fewtune.runtime.probe.device import device_facts, weather
 from fewtune.runtime.probe.model import embedded_shape, encoder_facts, encoder_to_tune, model_facts, model_folder
+from fewtune.runtime.probe.rows import data_path
 from fewtune.runtime.tokens import counter, tokenizer_of
 from fewtune.specs.data import pointer_of
 from fewtune.specs.diagnostic import Diagnostic, PlanError
@@ -82,9 +83,17 @@ def probe(experiment: Experiment, base: Path, workspace: Path) -> Probed:
     device = device_facts()
     device = device.model_copy(update={"pace": lock.evidence.pace(device.name)})
     facts = Facts(
-        data=data, model=model, encoder=encoder, device=device, weather=weather(workspace), adopted=lock.evidence
+        data=data, model=model, encoder=encoder, device=device, weather=weather(workspace), adopted=lock.evidence,
+        recording=_recording(experiment, base),
     )  # fmt: skip
     return Probed(facts, experiment, paths, contents, folder or embedded_folder(), own or encoder_folder(), lock)
+
+
+def _recording(experiment: Experiment, base: Path) -> str:
+    """SHA-256 of the recorded calls that a teacher is replayed from; empty: none is."""
+    asked = experiment.augmentation
+    named = asked.teacher.recording if asked and asked.teacher else None
+    return _contents({"recording": data_path(named, base)})["recording"] if named else ""
 
 
 def _encoder(experiment: Experiment, folder: Path, lock: Lock) -> ModelFacts:

@@ -103,7 +103,9 @@ class Rows:
         self._tokenizer.enable_truncation(limit, strategy="longest_first")
         encoded = self._tokenizer.encode_batch(list(missing.values()))
         self._known.update(zip(missing, (one.ids for one in encoded), strict=True))
-        return [self._known[ref.split, row, limit] for row in ref.rows]
+        added = [tuple(row.fields.values()) for row in ref.added]
+        more = self._tokenizer.encode_batch([texts if len(texts) > 1 else texts[0] for texts in added])
+        return [*(self._known[ref.split, row, limit] for row in ref.rows), *(one.ids for one in more)]
 
     @property
     def separator(self) -> int | None:

@@ -65,7 +65,7 @@ class Encoder:
         for row in ref.rows:
             if (ref.split, row) not in known:
                 known[ref.split, row] = self.encode(template, split[row], limit)
-        return [known[ref.split, row] for row in ref.rows]
+        return [*(known[ref.split, row] for row in ref.rows), *(self.encode(template, row, limit) for row in ref.added)]
 
     def encode(self, template: Template, row: Row, limit: int) -> list[int]:
         """Token ids of one row's prompt."""

@@ -67,7 +67,7 @@ class Sentences:
 
     def vectors(self, ref: RowRef, pulse: Pulse) -> list[Vector]:
         """The same, with as many threads as before."""
-        rows = [tuple(self._corpus.splits[ref.split][row].fields.values()) for row in ref.rows]
+        rows = [tuple(row.fields.values()) for row in self._corpus.rows(ref)]
         texts = list(dict.fromkeys(text for row in rows for text in row))
         found = dict(zip(texts, self._vectors(texts, pulse), strict=True))
         return [together([found[text] for text in row]) for row in rows]

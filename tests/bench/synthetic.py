@@ -28,7 +28,7 @@ def main() -> None:
     truth: Truth = {(one.text.strip(), one.label): (one.fault, one.form) for one in reversed(planted())}
     print("# Planted faults in synthetic data\n")
     print("`PYTHONPATH=tests python tests/bench/synthetic.py`. 48 seeds, 56 test rows, and a recorded teacher whose "
-          "answers hold 144 clean messages, 28 that were written for another label, and the table's rest.\n")  # fmt: skip
+          "answers hold 144 clean messages, 28 written for another label, and the table's rest.\n")  # fmt: skip
     found = run(VIEWS["words and encoder"]())
     outcomes = Counter(
         (*truth.get((left.candidate.fields["message"], left.candidate.label), ("format", "")), left.reason)
@@ -52,9 +52,8 @@ def main() -> None:
     )
     print("## Wrong labels\n\nOf the examples that the other tests let pass; a threshold is the least probability that "
           "the label is right. The default is 0.85.\n")  # fmt: skip
-    print(
-        "| views | threshold | doubted | wrong among them (precision) | found of the wrong (recall) |\n|---|---:|---:|---:|---:|"
-    )
+    print("| views | threshold | doubted | wrong among them (precision) | found of the wrong (recall) |")
+    print("|---|---:|---:|---:|---:|")
     for name, encode in VIEWS.items():
         curve(name, encode(), found, truth)
 

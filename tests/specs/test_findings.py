@@ -112,10 +112,10 @@ TABLE: dict[str, tuple[str, list[Fault]]] = {
     "two models": (at_line_7("model", 'name = "a/b"\npath = "c"'), [(CONFLICT, "/model", 6, None)]),
     "in and out": (at_line_7("methods", 'include = ["tfidf"]\nexclude = ["tfidf"]'), [(CONFLICT, "/methods", 6, None)]),
     "steps and epochs": (at_line_7("methods.pin", "steps = 3\nepochs = 2"), [(CONFLICT, "/methods/pin", 6, None)]),
-    "a later task": (HEAD.replace('"classification"', '"augmentation"'), [(LATER, "/task/type", 3, None)]),
+    "a later task": (HEAD.replace('"classification"', '"regression"'), [(LATER, "/task/type", 3, None)]),
     "a task in American English": (HEAD.replace('"classification"', '"summarization"'),
         [(VALUE, "/task/type", 3, "summarisation")]),
-    "a later table": (at_line_7("augmentation", 'from = "x"'), [(LATER, "/augmentation", 6, None)]),
+    "a later table": (at_line_7("quantization", 'from = "x"'), [(LATER, "/quantization", 6, None)]),
     "a later method": (at_line_7("methods", 'include = ["pattern+unipelt"]'), [(LATER, "/methods/include/0", 7, None)]),
     "many": (MANY, [
         ("E-version", "/spec_version", 1, None), (UNKNOWN, "/nme", 2, "name"),

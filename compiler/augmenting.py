@@ -1,0 +1,114 @@
+"""Synthetic examples as a condition of the experiment: each arm that can use them once more, beside the arm without.
+
+The twin has the same recipe, so that both take the same steps and differ in what they see. All of the sample's own rows
+stay. It is there to be compared with, and never chosen: its validation rows would have to be kept from the teacher.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from fewtune.compiler.encoder import ENCODER
+from fewtune.compiler.fingerprint import fingerprint
+from fewtune.compiler.notes import Notes
+from fewtune.compiler.plan import Arm, Augmented, AugmentedLevel, Level, Sample
+from fewtune.compiler.rules.eda_alpha import eda_alpha
+from fewtune.compiler.rules.eda_copies import eda_copies
+from fewtune.compiler.rules.synthetic_target import synthetic_target
+from fewtune.compiler.situation import ArmSituation, RecipeSituation, Situation
+from fewtune.specs.augmentation import Augmentation
+
+if TYPE_CHECKING:
+    from fewtune.compiler.resolve import ResolvedArm
+
+AUGMENT_VERSION = 1
+"""Of generation and filters: what changes their results changes the names of what they made."""
+Source = Literal["teacher", "eda"]
+SAID: dict[Source, str] = {"teacher": "augmented", "eda": "EDA"}
+"""How an arm's name says it."""
+FORMULATIONS = ("pattern", "head", "tfidf", "encoder", "encoder-head")
+"""How arms pose a task that can learn from more rows; an in-context prompt has no room for them."""
+
+
+def with_twins(s: Situation, arms: Sequence["ResolvedArm"], outer: Notes) -> tuple["ResolvedArm", ...]:
+    """The arms, then each that can use synthetic examples once more for each source."""
+    asked = s.experiment.augmentation
+    if asked is None:
+        return tuple(arms)
+    sources: list[Source] = [*(["teacher"] if asked.teacher else []), *(["eda"] if asked.with_eda else [])]  # type: ignore[list-item]
+    twins = [_twin(s, one, source, asked, outer) for source in sources for one in arms if suits_augmentation(one.arm)]
+    return (*arms, *twins)
+
+
+def suits_augmentation(arm: Arm) -> bool:
+    """Whether an arm learns from as many labelled rows as there are."""
+    fitted = arm.trained or arm.formulation in ("tfidf", "encoder")
+    return fitted and arm.formulation in FORMULATIONS and arm.objective == "supervised" and arm.pattern_use == "each"
+
+
+def _twin(s: Situation, one: "ResolvedArm", source: Source, asked: Augmentation, outer: Notes) -> "ResolvedArm":
+    notes = Notes()
+    levels = tuple(_level(s, one, source, asked, place, level, notes) for place, level in enumerate(s.levels))
+    made = Augmented(source=source, twin=one.arm.name, levels=levels)
+    name = f"{one.arm.name}, {SAID[source]}"
+    arm = one.arm.model_copy(update={"name": name, "augmentation": made, "role": "baseline"})
+    outer.warnings.extend(notes.warnings)
+    return replace(one, arm=arm, noted=(*one.noted, *notes.noted))
+
+
+def _level(
+    s: Situation, one: "ResolvedArm", source: Source, asked: Augmentation, place: int, level: Level, notes: Notes
+) -> AugmentedLevel:
+    a = ArmSituation(**{field.name: getattr(s, field.name) for field in fields(s)}, arm=one.idea)
+    r = RecipeSituation(**{field.name: getattr(a, field.name) for field in fields(a)}, level=level)
+
+    def settle(rule: Callable[[RecipeSituation], Any], name: str, pinned: Any, at: str) -> Any:
+        return notes.settle(rule, r, f"/augmentation/levels/{place}/{name}", pinned, f"/augmentation/{at}")
+
+    if source == "eda":
+        copies = settle(eda_copies, "copies", asked.eda_copies, "eda_copies")
+        return AugmentedLevel(n=level.n, copies=copies, alpha=settle(eda_alpha, "alpha", asked.eda_alpha, "eda_alpha"))
+    wanted, written = asked.target, "target"
+    if asked.factor is not None:
+        wanted, written = max(1, round(asked.factor * level.train)), "factor"
+    return AugmentedLevel(n=level.n, target=settle(synthetic_target, "target", wanted, written))
+
+
+def augment_fingerprint(
+    s: Situation, made: Augmented, level: Level, sample: Sample, held: Sequence[tuple[str, str]]
+) -> str:
+    """Name a synthetic data set by all that shapes it.
+
+    Args:
+        s: spec and facts: the teacher, or the recording that answers for it, is among them.
+        made: source and amounts.
+        level: the data size.
+        sample: its seeds.
+        held: (split, hash of its rows) of what may not be in it.
+    """
+    asked, teacher = s.experiment.augmentation, None
+    assert asked is not None
+    if made.source == "teacher" and asked.teacher is not None:
+        teacher = {"model": asked.teacher.model, "recording": s.facts.recording}
+    shaping = asked.model_dump(mode="json", exclude={"teacher", "eda", "eda_copies", "eda_alpha", "target", "factor"})
+    prices = asked.teacher and [asked.teacher.prompt_price, asked.teacher.completion_price]
+    return fingerprint(
+        "augment",
+        {
+            "version": AUGMENT_VERSION,
+            "source": made.source,
+            "amount": made.level(level.n).model_dump(mode="json"),
+            "sample": sample.content,
+            "held": sorted(held),
+            "encoder": ENCODER.model_dump(mode="json"),
+            "labels": s.facts.data.labels,
+            **({"teacher": teacher, "settings": shaping, "task": task_description(s.experiment.task.question, asked),
+                "prices": prices if asked.max_cost is not None else None}
+               if made.source == "teacher" else {}),
+        },
+    )  # fmt: skip
+
+
+def task_description(question: str | None, asked: Augmentation) -> str:
+    """What the teacher is told of the task."""
+    return asked.task_description or question or "Which of the labels does a text have?"

@@ -1,0 +1,101 @@
+"""Synthetic examples beside those that people labelled: who writes them, how many, and what they must pass."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StrictBool, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from fewtune.specs.data import PathText
+from fewtune.specs.frozen import Frozen
+from fewtune.specs.model import EMBEDDED
+from fewtune.specs.task import Label
+
+Line = Annotated[str, StringConstraints(min_length=3, max_length=300)]
+Name = Annotated[str, StringConstraints(pattern=r"^[\w-]+$", max_length=40)]
+AUGMENTED_TASKS = ("classification", "pair-classification")
+"""Tasks whose examples can be written for a label."""
+
+
+class Teacher(Frozen):
+    """A model that writes examples."""
+
+    model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    """The embedded model's name, or the name that an endpoint knows."""
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=300)] | None = None
+    """An OpenAI-compatible endpoint. Omitted: the model lies on this machine, or only a recording answers."""
+    key_variable: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=80)] | None = None
+    """Name of the environment variable that holds the endpoint's key, never the key. Omitted: it needs none."""
+    recording: PathText | None = None
+    """A file of recorded calls: only it answers, and the run repeats offline. Omitted: the teacher itself is asked, and
+    its calls are recorded in the workspace."""
+    concurrency: Annotated[int, Field(ge=1, le=64, strict=True)] = 4
+    """Requests at the same time."""
+    per_minute: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    """Requests a minute, at most."""
+    prompt_price: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    """Money for a million tokens of prompts."""
+    completion_price: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    """Money for a million tokens of answers."""
+
+    @model_validator(mode="after")
+    def _placed(self) -> "Teacher":
+        if self.key_variable is not None and self.base_url is None:
+            raise PydanticCustomError("conflict", "a key belongs to an endpoint: give base_url", {})
+        if self.base_url is None and self.recording is None and self.model != EMBEDDED:
+            raise PydanticCustomError("conflict", "give base_url (an endpoint) or recording (recorded calls)", {})
+        return self
+
+
+class Augmentation(Frozen):
+    """Arms with synthetic examples, each beside the arm without. What is omitted, the rules decide."""
+
+    teacher: Teacher | None = None
+    """Who writes examples. Omitted: nobody."""
+    eda: StrictBool | None = None
+    """Whether there are arms with changed copies of the examples (words replaced, put in, swapped, left out). Omitted:
+    where there is no teacher."""
+    target: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = None
+    """Examples that the teacher is to write for each sample, before the filter."""
+    factor: Annotated[float, Field(gt=0, le=1000)] | None = None
+    """The same as a multiple of the sample's training rows."""
+    quality_threshold: Annotated[float, Field(ge=0, le=1)] = 0.85
+    """Least probability that a synthetic example's label is right, by classifiers that never saw it."""
+    diversity_weight: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """Weight of the distance to what is there already, against the quality, where examples are selected."""
+    keep: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = None
+    """Synthetic examples that stay at most. Omitted: all that pass."""
+    task_description: Annotated[str, StringConstraints(min_length=3, max_length=1000)] | None = None
+    """What the labels say of a text, for the teacher. Omitted: task.question, or the names of the labels."""
+    domain_constraints: Annotated[tuple[Line, ...], Field(max_length=30)] = ()
+    """What every synthetic text must keep to."""
+    attributes: dict[Name, Annotated[tuple[Line, ...], Field(min_length=1, max_length=50)]] = Field(
+        default_factory=dict
+    )
+    """What is varied from question to question: name -> values."""
+    label_plan: Literal["balanced", "proportional"] | dict[Label, Annotated[float, Field(ge=0)]] = "balanced"
+    """How many examples of each label: as many of each, as the sample has them, or by weights."""
+    max_tokens: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """Tokens of the teacher for each sample, questions and answers together, at most."""
+    max_cost: Annotated[float, Field(gt=0)] | None = None
+    """Money for each sample, at most; needs the teacher's prices."""
+    eda_copies: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
+    """Changed copies of each example."""
+    eda_alpha: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    """Share of a text's words that are changed."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Augmentation":
+        if self.target is not None and self.factor is not None:
+            raise PydanticCustomError("conflict", "expected either target or factor, not both", {})
+        if self.max_cost is not None and not (
+            self.teacher and (self.teacher.prompt_price or self.teacher.completion_price)
+        ):
+            raise PydanticCustomError("conflict", "a ceiling in money needs the teacher's prices", {})
+        if self.teacher is None and not self.with_eda:
+            raise PydanticCustomError("conflict", "without a teacher and without eda there is nothing to do", {})
+        return self
+
+    @property
+    def with_eda(self) -> bool:
+        """Whether there are arms with changed copies."""
+        return self.teacher is None if self.eda is None else self.eda

@@ -1,0 +1,94 @@
+"""What synthetic examples are worth in real ones: read off the learning curve of the arm without them.
+
+The twin's mean scores at its data sizes, made monotone (a curve that falls with more labels is noise), are joined by
+straight lines in log n. The size at which this curve reaches the augmented arm's score, over the size that the arm had,
+is the multiplier. Its interval is a percentile bootstrap over the data seeds: arms of one seed are drawn together.
+Where the curve rises by less than its own spread there is nothing to read it off.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+DRAWS = 2000
+RISE = 2.0
+"""A curve that rises by less than so many standard errors of its ends' difference is flat."""
+Scores = Mapping[int, Mapping[int, float]]
+"""Data size -> data seed -> score, model seeds averaged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multiplier:
+    """How many real examples would give the augmented arm's score, over those that it had."""
+
+    n: int
+    multiplier: float | None
+    """None: it cannot be told; at an end of the curve, its bound."""
+    low: float | None
+    high: float | None
+    bound: str
+    """"at least" where the score is above the whole curve, "at most" where below; empty: within it."""
+    seeds: int
+    says: str
+
+
+def multiplier(n: int, own: Mapping[int, float], twin: Scores, level: float) -> Multiplier:
+    """Measure it.
+
+    Args:
+        n: the augmented arm's data size.
+        own: data seed -> the augmented arm's score.
+        twin: the scores of the arm without synthetic examples, at all sizes.
+        level: of the interval.
+    """
+    sizes = sorted(twin)
+    seeds = sorted(set(own).intersection(*(twin[size] for size in sizes)))
+    unknown = Multiplier(n=n, multiplier=None, low=None, high=None, bound="", seeds=len(seeds), says="")
+    if len(sizes) < 2:
+        return _saying(unknown, "cannot tell: the curve needs two data sizes")
+    if len(seeds) < 2:
+        return _saying(unknown, "cannot tell: one data seed has no spread")
+    curve = np.array([[twin[size][seed] for size in sizes] for seed in seeds])
+    if _is_flat(curve):
+        return _saying(unknown, "cannot tell: the curve without synthetic examples is flat")
+    values = np.array([own[seed] for seed in seeds])
+    found, bound = _reached(curve.mean(axis=0), sizes, float(values.mean()))
+    low, high = _interval(curve, values, sizes, level)
+    told = f"as {found:.0f} real examples, {found / n:.1f} times {n} [{low / n:.1f}, {high / n:.1f}]"
+    return Multiplier(
+        n=n, multiplier=found / n, low=low / n, high=high / n, bound=bound, seeds=len(seeds),
+        says=f"{bound} {told}".strip(),
+    )  # fmt: skip
+
+
+def _saying(unknown: Multiplier, says: str) -> Multiplier:
+    return Multiplier(**{**unknown.__dict__, "says": says})
+
+
+def _is_flat(curve: Floats) -> bool:
+    """Whether the largest size is not clearly better than the smallest one, over (seeds, sizes)."""
+    steps = curve[:, -1] - curve[:, 0]
+    return bool(steps.mean() <= 0 or steps.mean() < RISE * steps.std(ddof=1) / len(steps) ** 0.5)
+
+
+def _reached(means: Floats, sizes: Sequence[int], score: float) -> tuple[float, str]:
+    """(size at which the curve reaches the score, what kind of bound it is)."""
+    rising, places = np.maximum.accumulate(means), np.log(sizes)
+    if score >= rising[-1]:
+        return float(sizes[-1]), "at least" if score > rising[-1] else ""
+    if score <= rising[0]:
+        return float(sizes[0]), "at most" if score < rising[0] else ""
+    above = int(np.searchsorted(rising, score, side="left"))
+    share = (score - rising[above - 1]) / (rising[above] - rising[above - 1])
+    return float(np.exp(places[above - 1] + share * (places[above] - places[above - 1]))), ""
+
+
+def _interval(curve: Floats, values: Floats, sizes: Sequence[int], level: float) -> tuple[float, float]:
+    source = np.random.default_rng(0)
+    drawn = source.integers(0, len(values), (DRAWS, len(values)))
+    found = [_reached(curve[rows].mean(axis=0), sizes, float(values[rows].mean()))[0] for rows in drawn]
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

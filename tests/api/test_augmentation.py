@@ -1,0 +1,161 @@
+"""Synthetic examples from spec to verdict: a real endpoint, its recording, the gate, changed copies, what they are worth."""
+
+import csv
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chat_server import ChatServer, chat_server
+from messages import LABELS, TASK, message, written
+from project import Project
+from tiny import tiny_model
+
+from fewtune.runtime.augment import stage
+from fewtune.runtime.augment.vectors import hashed_words
+
+SETTINGS = {"quality_threshold": 0.3, "task_description": TASK, "factor": 2}
+
+
+def rows(count: int, seed: int) -> list[list[str]]:
+    source = random.Random(seed)
+    found: dict[str, str] = {}
+    while len(found) < count:
+        label = LABELS[len(found) % len(LABELS)]
+        found[message(label, source)] = label
+    return [["text", "label"], *([text, label] for text, label in found.items())]
+
+
+@pytest.fixture(autouse=True)
+def _small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashed words in the encoder's place: it need not be in the cache."""
+    monkeypatch.setattr(stage, "embedded_vectors", lambda device: hashed_words)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("model") / "model")
+
+
+@pytest.fixture
+def project(tmp_path: Path, model: Path) -> Project:
+    (tmp_path / "model").symlink_to(model)
+    made = Project(tmp_path)
+    for name, table in (("train.csv", rows(60, 1)), ("test.csv", rows(40, 2))):
+        with (tmp_path / name).open("w", newline="") as handle:
+            csv.writer(handle).writerows(table)
+    made.spec = {
+        "spec_version": 1, "name": "messages", "task": {"type": "classification"}, "model": {"path": "model"},
+        "data": {"train": "train.csv", "test": "test.csv", "label_budget": [6, 18]},
+        "evaluation": {"data_seeds": 2, "validation": "fixed-schedule"},
+        "methods": {"exclude": ["encoder", "in-context", "probe", "head+lora", "pattern+full"],
+                    "pin": {"steps": 3, "batch_size": 4}},
+    }  # fmt: skip
+    return made
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    with chat_server(written) as running:
+        yield running
+
+
+def with_teacher(project: Project, **teacher: Any) -> None:
+    project.spec["augmentation"] = {**SETTINGS, "teacher": {"model": "writer", **teacher}}
+
+
+def test_from_an_endpoint_to_its_recording(project: Project, server: ChatServer, tmp_path: Path) -> None:
+    with_teacher(project, base_url=server.url)
+    planned = project.plan().plan
+    twins = {arm.name: arm.augmentation.twin for arm in planned.arms if arm.augmentation}
+    assert all(name == f"{twin}, augmented" for name, twin in twins.items())
+    assert {planned.arm(twin).formulation for twin in twins.values()} == {"tfidf", "pattern"}
+    applied = project.apply()
+    assert applied.state == "succeeded"
+    asked = server.answered
+    made = project.sql("SELECT n, data_seed, kept, written, opened, teacher_accuracy, calls FROM augmentations")
+    assert sorted((n, seed) for n, seed, *_ in made) == [(n, seed) for n in (6, 18) for seed in (0, 1)]
+    assert all(opened and kept > 0 and accuracy == 1.0 for _, _, kept, _, opened, accuracy, _ in made)
+    calls = next((project.workspace / "teachers").glob("*.jsonl"))
+    assert len(calls.read_text().splitlines()) == asked <= sum(used for *_, used in made)  # seeds of two samples, once
+    sources = project.sql("SELECT DISTINCT data_seed, text FROM augmented_examples WHERE kept")
+    tests = {text for text, _ in project.rows("test.csv")[1:]}
+    assert not {text for _, text in sources} & tests
+    said = project.sql("SELECT arm, n, says, multiplier IS NULL OR multiplier > 0 FROM effective_multiplier")
+    assert {(arm, n) for arm, n, *_ in said} == {(arm, n) for arm in twins for n in (6, 18)}
+    assert all(fine for *_, fine in said)
+
+    again = project.apply()
+    assert again.attempts == 0
+    assert server.answered == asked  # nothing is paid twice
+
+    (tmp_path / "calls.jsonl").write_bytes(calls.read_bytes())
+    with_teacher(project, recording="calls.jsonl")
+    replayed = Project(tmp_path, project.spec)
+    replayed.folder = tmp_path
+    before = project.sql("SELECT data_seed, n, text, label, kept FROM augmented_examples ORDER BY ALL")
+    assert replayed.apply().state == "succeeded"
+    assert server.answered == asked
+    last = "SELECT max(run) FROM runs"
+    after = replayed.sql(
+        f"SELECT data_seed, n, text, label, kept FROM augmented_examples WHERE run = ({last}) ORDER BY ALL"
+    )
+    assert after == before
+
+
+def test_a_teacher_that_knows_less_than_the_student_drops_the_arms(project: Project) -> None:
+    def guessing(request: dict[str, Any]) -> str:
+        return '{"label": "complaint"}' if "enum" in str(request) else written(request)
+
+    with chat_server(guessing) as server:
+        with_teacher(project, base_url=server.url)
+        assert project.apply().state == "succeeded"
+    assert project.sql("SELECT DISTINCT opened, kept, written FROM augmentations") == [[False, 0, 0]]
+    statuses = dict(project.sql("SELECT arm, max(state) FROM trials GROUP BY arm"))
+    dropped = {arm for arm, status in statuses.items() if status == "dropped"}
+    assert dropped == {arm.name for arm in project.plan().plan.arms if arm.augmentation}
+    assert not project.sql("SELECT * FROM leaderboard WHERE arm LIKE '%augmented'")
+    assert any("the student unasked" in line for line in project.reporter.lines)
+
+
+def test_a_teacher_that_is_away_stops_its_arms_only_and_goes_on_later(project: Project, server: ChatServer) -> None:
+    server.plan = [""] * 20 + ["unauthorised"] * 200
+    with_teacher(project, base_url=server.url, concurrency=1)
+    assert project.apply().state == "partial"
+    paid = server.answered
+    assert paid == 20
+    done = {arm for (arm,) in project.sql("SELECT DISTINCT arm FROM leaderboard")}
+    assert {arm.name for arm in project.plan().plan.arms if not arm.augmentation} <= done
+    server.plan = []
+    assert project.apply().state == "succeeded"
+    calls = next((project.workspace / "teachers").glob("*.jsonl"))
+    assert server.answered == len(calls.read_text().splitlines())
+
+
+def test_changed_copies_need_no_teacher(project: Project) -> None:
+    project.spec["augmentation"] = {"eda": True, "eda_copies": 3}
+    assert project.apply().state == "succeeded"
+    found = project.sql("SELECT n, data_seed, origin, count(*) FROM augmented_examples WHERE kept GROUP BY ALL")
+    assert {origin for _, _, origin, _ in found} >= {"swap", "delete"}
+    arms = [arm.name for arm in project.plan().plan.arms]
+    assert {arm for (arm,) in project.sql("SELECT DISTINCT arm FROM leaderboard")} >= {
+        name for name in arms if name.endswith(", EDA")
+    }
+
+
+def test_folds_keep_what_they_score_from_the_teacher(project: Project, server: ChatServer) -> None:
+    del project.spec["data"]["test"]
+    project.spec["data"]["label_budget"] = 24
+    project.spec["evaluation"] = {"data_seeds": 1, "folds": 2}
+    with_teacher(project, base_url=server.url)
+    assert project.apply().state == "succeeded"
+    made = project.sql("SELECT fold, seeds, kept FROM augmentations ORDER BY fold")
+    assert [fold for fold, *_ in made] == [0, 1]
+    assert all(kept > 0 for *_, kept in made)
+
+
+def test_default_plans_have_nothing_of_it(project: Project) -> None:
+    plan = project.plan().plan
+    assert not [stage for stage in plan.stages if stage.kind == "augment"]
+    assert not [arm for arm in plan.arms if arm.augmentation]
