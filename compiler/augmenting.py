@@ -40,6 +40,11 @@ def with_twins(s: Situation, arms: Sequence["ResolvedArm"], outer: Notes) -> tup
     return (*arms, *twins)
 
 
+def gated(s: Situation) -> bool:
+    """Whether a teacher that knows less than the student drops its arms."""
+    return s.experiment.augmentation is not None and s.experiment.augmentation.gate
+
+
 def suits_augmentation(arm: Arm) -> bool:
     """Whether an arm learns from as many labelled rows as there are."""
     fitted = arm.trained or arm.formulation in ("tfidf", "encoder")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
-from fewtune.compiler.augmenting import augment_fingerprint
+from fewtune.compiler.augmenting import augment_fingerprint, gated
 from fewtune.compiler.encoder import ENCODER, network
 from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.fingerprint import canonical, composed, fingerprint, hashed, seed
@@ -257,7 +257,7 @@ class Expansion:
     def _augmentations(self) -> Iterator[Gate]:
         """Stages with a teacher, each with the gate that drops its arms."""
         because = "only if the teacher labels the sample's texts better than the student unasked"
-        for name in self.augments:
+        for name in self.augments if gated(self.resolution.situation) else ():
             if name.startswith("augment/teacher/"):
                 arms = tuple(dict.fromkeys(
                     stage.arm for stage in self.stages if name in stage.needs and stage.arm is not None
@@ -359,7 +359,7 @@ class Expansion:
         gate, fits = self._gate(arm, data_seed), list[str]()
         drawn = self._drawn(arm, level.n, data_seed)
         augments = self._augment(arm, level, drawn)
-        if augments and arm.augmentation is not None and arm.augmentation.source == "teacher":
+        if augments and arm.augmentation and arm.augmentation.source == "teacher" and gated(self.resolution.situation):
             gate = next(iter(augments.values())).id
         cut = self.parts.get((level.n, data_seed), []) if arm.name in self.choosable and not model_seed else []
         whole = [(sample, "" if sample.fold is None else f"/f{sample.fold}") for sample in drawn]

@@ -58,6 +58,8 @@ class Augmentation(Frozen):
     """Examples that the teacher is to write for each sample, before the filter."""
     factor: Annotated[float, Field(gt=0, le=1000)] | None = None
     """The same as a multiple of the sample's training rows."""
+    gate: StrictBool = True
+    """Whether arms are dropped whose teacher does not label the sample's texts better than the untrained student."""
     quality_threshold: Annotated[float, Field(ge=0, le=1)] = 0.85
     """Least probability that a synthetic example's label is right, by classifiers that never saw it."""
     diversity_weight: Annotated[float, Field(ge=0, le=1)] = 0.3

@@ -59,9 +59,9 @@ class Analysis(Frozen):
     """What is under-represented, in words."""
 
     @property
-    def lengths(self) -> tuple[int, int]:
-        """The fewest and the most words of a seed."""
-        return min(one.words[0] for one in self.labels), max(one.words[2] for one in self.labels)
+    def usual_words(self) -> int:
+        """The median length, of the label with the longest texts."""
+        return max(one.words[1] for one in self.labels)
 
     def lines(self) -> list[str]:
         """The report."""

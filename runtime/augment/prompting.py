@@ -19,8 +19,8 @@ SHOWN, CONTRAST = 4, 2
 """Seeds of the label that are shown, and seeds of other labels."""
 LENGTHS = ("as short as the shortest of the examples", "as long as a usual one", "as long as the longest of them")
 """A declared attribute that every brief has."""
-TOKENS_PER_WORD = 2.0
-"""Of an answer, JSON and rare words included."""
+TOKENS_PER_WORD, LONGER = 2.0, 1.5
+"""Of an answer, JSON and rare words included; and what its texts may be longer by than usual seeds."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,11 @@ def ask_for(
         f"Do not begin with {', '.join(map(repr, analysis.openers))}." if analysis.openers else "",
         _wanted(brief, structured),
     ]
-    words = analysis.lengths[1] * brief.per_call
     question = Question(
         system=SYSTEM,
         user="\n\n".join(part for part in parts if part),
         form=form_of(brief.fields) if structured else None,
-        max_tokens=int(TOKENS_PER_WORD * words) + 60,
+        max_tokens=int(TOKENS_PER_WORD * LONGER * analysis.usual_words * brief.per_call) + 60,
         temperature=brief.temperature,
         seed=seeded("augment-call", brief.seed, number) % 2**31,
     )

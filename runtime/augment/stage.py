@@ -24,6 +24,7 @@ from fewtune.runtime.job import Corpus, Row
 from fewtune.specs.augmentation import Augmentation
 from fewtune.specs.augmentation import Teacher as TeacherSpec
 from fewtune.specs.diagnostic import Diagnostic, RunError
+from fewtune.specs.model import EMBEDDED
 from fewtune.store import event as happened
 from fewtune.store.artefacts import Artefact
 from fewtune.store.synthetic import SYNTHETIC
@@ -135,9 +136,14 @@ class AugmentMaker:
         return Brief(
             labels=self.plan.labels, fields=self.data.fields, constraints=self.asked.domain_constraints,
             task=task_description(self.plan.experiment.task.question, self.asked),
-            attributes=dict(self.asked.attributes),
+            attributes=dict(self.asked.attributes), per_call=3 if self._small else 5,
             seed=sample.data_seed * 1000 + (sample.fold or 0),
         )  # fmt: skip
+
+    @property
+    def _small(self) -> bool:
+        """Whether the teacher is the embedded model, which loses its thread in long answers."""
+        return self.asked.teacher is not None and self.asked.teacher.model == EMBEDDED
 
     def _synthesis(self, made: Augmented, sample: Sample) -> Synthesis:
         return Synthesis(

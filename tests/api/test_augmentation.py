@@ -1,4 +1,4 @@
-"""Synthetic examples from spec to verdict: a real endpoint, its recording, the gate, changed copies, what they are worth."""
+"""Synthetic examples from spec to verdict: an endpoint, its recording, the gate, changed copies, the multiplier."""
 
 import csv
 import random
@@ -87,7 +87,7 @@ def test_from_an_endpoint_to_its_recording(project: Project, server: ChatServer,
     assert all(fine for *_, fine in said)
 
     again = project.apply()
-    assert again.attempts == 0
+    assert again.started == 0
     assert server.answered == asked  # nothing is paid twice
 
     (tmp_path / "calls.jsonl").write_bytes(calls.read_bytes())

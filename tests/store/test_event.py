@@ -22,6 +22,11 @@ EXAMPLES: list[Event] = [
         losses=((1, 0.1 + 0.2),), validation=(), seconds=1.0, tokens=5, trainable_parameters=7, peak_memory_bytes=1,
         micro_batch=8, device="cpu", versions={"torch": "2"},
     ),
+    events.Augmented(
+        fingerprint="ab" * 12, attempt="r1-1", source="teacher", model="m", n=8, data_seed=0, seeds=8, written=20, kept=9,
+        passed_share=0.45, stopped="target", calls=4, tokens=900, cost=0.01, teacher_accuracy=1.0, student_accuracy=0.5,
+        seconds=1.0, artefact=REF,
+    ),
     events.Evaluated(
         fingerprint="ab" * 12, attempt="r1-1", split="test", metrics=Scores(accuracy=1 / 3, macro_f1=0.0, mcc=-1.0),
         items=3, seconds=0.1, artefact=REF, content="c",

@@ -1,4 +1,4 @@
-"""The public catalogue: twelve views, each column explained where a query of the catalogue finds it."""
+"""The public catalogue: fifteen views, each column explained where a query of the catalogue finds it."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from fewtune.store.views import PUBLIC
 
 NAMES = {
     "runs", "trials", "attempts", "metrics", "evaluations", "predictions", "decisions", "comparisons", "leaderboard",
-    "learning_curve", "costs", "failures",
+    "learning_curve", "costs", "failures", "augmented_examples", "augmentations", "effective_multiplier",
 }  # fmt: skip
 
 
