@@ -23,7 +23,8 @@ EXAMPLES: list[Event] = [
         micro_batch=8, device="cpu", versions={"torch": "2"},
     ),
     events.Augmented(
-        fingerprint="ab" * 12, attempt="r1-1", source="teacher", model="m", n=8, data_seed=0, seeds=8, written=20, kept=9,
+        fingerprint="ab" * 12, attempt="r1-1", source="teacher", model="m", n=8, data_seed=0, seeds=8, written=20,
+        kept=9,
         passed_share=0.45, stopped="target", calls=4, tokens=900, cost=0.01, teacher_accuracy=1.0, student_accuracy=0.5,
         seconds=1.0, artefact=REF,
     ),
