@@ -18,7 +18,7 @@ class TeacherRef(Frozen):
     model: str
     """The embedded model's name, a local folder, or the name that an endpoint knows."""
     base_url: str | None = None
-    """Of an endpoint; None: the model lies on this machine, or the vendor's own address where a key is named."""
+    """Of an endpoint; None: the model lies on this machine, or at the vendor's own address."""
     key_variable: str | None = None
     """Name of the environment variable that holds the endpoint's key."""
     concurrency: int = 4
@@ -29,8 +29,8 @@ class TeacherRef(Frozen):
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a model on this machine."""
-        return self.base_url is None and self.key_variable is None
+        """Whether it is a model on this machine: the embedded one, or a folder."""
+        return self.model == EMBEDDED or (self.base_url is None and Path(self.model).is_dir())
 
 
 def opened(
