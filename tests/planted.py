@@ -21,7 +21,7 @@ from fewtune.runtime.augment.synthesis import Synthesis
 from fewtune.runtime.augment.teacher import Answer, Question, guessed_tokens
 
 ROOT = Path(__file__).resolve().parent
-DATA, FIXTURES = ROOT.parent / "examples" / "bicycles", ROOT / "fixtures" / "bicycles"
+FIXTURES = ROOT / "fixtures" / "bicycles"
 RECORDING = FIXTURES / "calls.jsonl"
 MODEL = "planted"
 LABELS = ("account", "billing", "repair", "stations")
@@ -68,11 +68,11 @@ def rows(path: Path) -> list[tuple[str, int]]:
 
 
 def seeds() -> list[Seed]:
-    return [Seed(fields={"message": text}, label=label) for text, label in rows(DATA / "train.csv")]
+    return [Seed(fields={"message": text}, label=label) for text, label in rows(FIXTURES / "train.csv")]
 
 
 def held() -> list[str]:
-    return [text for text, _ in rows(DATA / "test.csv")]
+    return [text for text, _ in rows(FIXTURES / "test.csv")]
 
 
 def changed(text: str, form: str, source: random.Random) -> str:
@@ -99,7 +99,7 @@ def changed(text: str, form: str, source: random.Random) -> str:
 def planted() -> list[Planted]:
     """Everything that the teacher writes, in its order; copies come after what they copy."""
     source = random.Random(11)
-    clean, test = rows(FIXTURES / "clean.csv"), rows(DATA / "test.csv")
+    clean, test = rows(FIXTURES / "clean.csv"), rows(FIXTURES / "test.csv")
     source.shuffle(clean)
     first = [Planted(text, label, "clean") for text, label in clean]
     first += [Planted(text, label, "label") for text, label in rows(FIXTURES / "wrong.csv")]
@@ -110,7 +110,7 @@ def planted() -> list[Planted]:
         first += [Planted(changed(text, form, source), label, "leak", form) for text, label in taken]
     source.shuffle(first)
     last = []
-    people = rows(DATA / "train.csv")
+    people = rows(FIXTURES / "train.csv")
     for form, count in COPIES.items():
         originals = [*source.sample(people, count // 4), *source.sample(clean, count - count // 4)]
         last += [Planted(changed(text, form, source), label, "copy", form) for text, label in originals]

@@ -119,6 +119,7 @@ def test_a_teacher_that_knows_less_than_the_student_drops_the_arms(project: Proj
     assert any("the student unasked" in line for line in project.reporter.lines)
 
 
+@pytest.mark.full
 def test_a_teacher_that_is_away_stops_its_arms_only_and_goes_on_later(project: Project, server: ChatServer) -> None:
     server.plan = [""] * 20 + ["unauthorised"] * 200
     with_teacher(project, base_url=server.url, concurrency=1)
@@ -133,6 +134,7 @@ def test_a_teacher_that_is_away_stops_its_arms_only_and_goes_on_later(project: P
     assert server.answered == len(calls.read_text().splitlines())
 
 
+@pytest.mark.full
 def test_changed_copies_need_no_teacher(project: Project) -> None:
     project.spec["augmentation"] = {"eda": True, "eda_copies": 3}
     assert project.apply().state == "succeeded"
@@ -144,6 +146,7 @@ def test_changed_copies_need_no_teacher(project: Project) -> None:
     }
 
 
+@pytest.mark.full
 def test_folds_keep_what_they_score_from_the_teacher(project: Project, server: ChatServer) -> None:
     del project.spec["data"]["test"]
     project.spec["data"]["label_budget"] = 24

@@ -45,6 +45,7 @@ def test_the_search_for_many_finds_what_the_exact_one_finds(monkeypatch: pytest.
     assert {(i, j) for i, j, _ in near(texts, 350)} == {(i, j) for i, j in exact if j >= 350}
 
 
+@pytest.mark.full
 def test_very_many_copies_of_one_text_stay_cheap() -> None:
     texts = [f"This same text stands here very often {'!' * (place % 7)}" for place in range(2000)]
     assert len(likenesses({}, texts).copies()) == 1999

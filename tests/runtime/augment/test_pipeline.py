@@ -69,6 +69,7 @@ def test_labels_may_be_numbers_with_names(tmp_path: Path) -> None:
     assert set(made["label"]) <= set(LABELS)
 
 
+@pytest.mark.full
 def test_two_processes_make_the_same_data_from_a_recording(tmp_path: Path) -> None:
     path, people = tmp_path / "calls.jsonl", rows()
     with chat_server(written) as server:
@@ -92,6 +93,7 @@ def question(number: int, temperature: float = 0.9) -> Question:
     )
 
 
+@pytest.mark.full
 def test_a_model_of_this_machine_answers_the_same_again(tmp_path: Path) -> None:
     teacher = LocalModel(tiny_model(tmp_path), "tiny", batch=2)
     questions = [question(number) for number in range(5)]

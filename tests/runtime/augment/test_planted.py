@@ -63,6 +63,7 @@ def test_broken_forms_are_caught_and_clean_ones_pass() -> None:
     assert len(by_rules) <= 0.02 * len(of("clean"))
 
 
+@pytest.mark.full
 @pytest.mark.model
 @pytest.mark.skipif(not encoder_is_ready(), reason="the encoder is not in the cache: make pull")
 def test_wrong_labels_are_caught_by_the_encoder() -> None:

@@ -1,0 +1,155 @@
+"""Synthetic examples in a plan: twins, what names a synthetic data set, its gate, and what it leaves as it was."""
+
+import json
+from typing import Any
+
+import pytest
+from situations import compiled, document, experiment, facts
+
+from fewtune.compiler.admission import Spent, admit
+from fewtune.compiler.compilation import compile_plan
+from fewtune.compiler.plan import Plan
+from fewtune.specs.diagnostic import SpecError
+from fewtune.specs.load import load
+from fewtune.specs.policy import NO_POLICY, Policy
+
+Tables = dict[str, Any]
+LOCAL = {"model": "smollm2-135m-instruct"}
+URL = "http://localhost:11434/v1"
+
+
+def tables(teacher: Tables | None = None, **more: Any) -> Tables:
+    made = {"teacher": LOCAL if teacher is None else teacher, **more}
+    return {"data": {"label_budget": [16, 32]}, "augmentation": made}
+
+
+def plan(given: Tables, **parameters: Any) -> Plan:
+    return compiled(given, **parameters).plan
+
+
+def augments(given: Plan) -> dict[str, str]:
+    return {stage.id: stage.fingerprint for stage in given.stages if stage.kind == "augment"}
+
+
+PLAIN, BOTH = plan({"data": {"label_budget": [16, 32]}}), plan(tables(eda=True))
+
+
+def test_every_arm_that_learns_has_a_twin_of_each_kind() -> None:
+    twins = [arm for arm in BOTH.arms if arm.augmentation]
+    assert {arm.augmentation.source for arm in twins if arm.augmentation} == {"teacher", "eda"}
+    learning = {arm.name for arm in PLAIN.arms if arm.trained or arm.formulation in ("tfidf", "encoder")}
+    for source, said in (("teacher", "augmented"), ("eda", "EDA")):
+        own = [arm for arm in twins if arm.augmentation and arm.augmentation.source == source]
+        assert {arm.name for arm in own} == {f"{name}, {said}" for name in learning}
+    for arm in twins:
+        assert arm.augmentation is not None
+        twin = BOTH.arm(arm.augmentation.twin)
+        assert arm.recipes == twin.recipes
+        assert arm.role == "baseline"
+
+
+def test_the_arms_without_are_what_they_were() -> None:
+    names = {stage.id: stage.fingerprint for stage in BOTH.stages}
+    assert all(names[stage.id] == stage.fingerprint for stage in PLAIN.stages)
+    assert PLAIN.arms == tuple(arm for arm in BOTH.arms if not arm.augmentation)
+    (one,), (other,) = ([gate for gate in p.gates if gate.stage == "select"] for p in (PLAIN, BOTH))
+    assert one == other
+
+
+def test_each_sample_has_its_own_and_its_arms_wait_for_it() -> None:
+    made = augments(BOTH)
+    samples = [sample.id for sample in BOTH.samples if "part" not in sample.id]
+    assert set(made) == {f"augment/{source}/{sample}" for source in ("teacher", "eda") for sample in samples}
+    assert len(set(made.values())) == len(made)
+    for stage in BOTH.stages:
+        if stage.kind in ("train", "evaluate") and stage.sample in samples:
+            arm = BOTH.arm(stage.arm or "")
+            wanted = [f"augment/{arm.augmentation.source}/{stage.sample}"] if arm.augmentation else []
+            assert [need for need in stage.needs if need.startswith("augment/")] == wanted
+
+
+def test_a_teacher_has_a_gate_unless_the_spec_opens_it() -> None:
+    gates = {gate.stage: gate for gate in BOTH.gates if gate.kind == "writer-leads"}
+    assert set(gates) == {name for name in augments(BOTH) if "/teacher/" in name}
+    for trial in BOTH.trials:
+        arm = BOTH.arm(trial.arm)
+        taught = arm.augmentation is not None and arm.augmentation.source == "teacher"
+        assert (trial.gate in gates) is taught
+    opened = plan(tables(gate=False))
+    assert not [gate for gate in opened.gates if gate.kind == "writer-leads"]
+    assert {trial.gate for trial in opened.trials} == {None}
+
+
+@pytest.mark.parametrize(
+    ("more", "same"),
+    [
+        ({"teacher": {"model": "writer", "base_url": URL}}, False),
+        ({"quality_threshold": 0.9}, False), ({"diversity_weight": 0.5}, False), ({"keep": 5}, False),
+        ({"task_description": "Which department?"}, False), ({"domain_constraints": ["no names"]}, False),
+        ({"attributes": {"tone": ["angry"]}}, False), ({"label_plan": "proportional"}, False),
+        ({"max_tokens": 10_000}, False), ({"target": 7}, False), ({"factor": 3}, False),
+        ({"eda_copies": 3}, True), ({"eda_alpha": 0.3}, True), ({"eda": True}, True),
+    ],
+)  # fmt: skip
+def test_what_names_a_synthetic_data_set(more: Tables, same: bool) -> None:
+    usual = augments(plan(tables()))
+    other = augments(plan(tables(**{"teacher": None, **more} if "teacher" not in more else more)))
+    assert (usual == {name: print_ for name, print_ in other.items() if "/teacher/" in name}) is same
+
+
+def test_speed_and_keys_name_nothing_and_a_recording_does() -> None:
+    def with_teacher(recording: str = "", **teacher: Any) -> dict[str, str]:
+        asked = experiment(**tables({"model": "writer", "base_url": URL, **teacher}))
+        measured = facts(asked).model_copy(update={"recording": recording})
+        return augments(compile_plan(asked, measured).plan)
+
+    usual = with_teacher()
+    assert with_teacher(concurrency=9, per_minute=5.0, key_variable="KEY", base_url="http://elsewhere/v1") == usual
+    assert not set(with_teacher(recording="abc").values()) & set(usual.values())
+    assert not set(with_teacher(recording="abc").values()) & set(with_teacher(recording="abd").values())
+
+
+def test_what_is_tested_names_the_synthetic_data() -> None:
+    usual, other = augments(plan(tables())), augments(plan(tables(), test_rows=100))
+    assert not set(usual.values()) & set(other.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "pointer"),
+    [
+        ({"augmentation": {}}, None, ""),
+        ({"augmentation": {"eda": False}}, "E-conflict", "/augmentation"),
+        ({"augmentation": {"teacher": {"model": "gpt"}}}, "E-conflict", "/augmentation/teacher"),
+        ({"augmentation": {"teacher": {**LOCAL, "key_variable": "KEY"}}}, "E-conflict", "/augmentation/teacher"),
+        ({"augmentation": {"teacher": LOCAL, "target": 3, "factor": 2}}, "E-conflict", "/augmentation"),
+        ({"augmentation": {"teacher": LOCAL, "max_cost": 1.0}}, "E-conflict", "/augmentation"),
+        ({"augmentation": {"eda": True}, "evaluation": {"halving": 2}}, "E-conflict", "/augmentation"),
+        ({"augmentation": {"eda": True}, "data": {"label_noise": 0.1}}, "E-conflict", "/augmentation"),
+        ({"augmentation": {"eda": True}, "task": {"type": "summarisation"}}, "E-conflict", "/augmentation"),
+        ({"augmentation": {"teacher": {**LOCAL, "key": "sk-1"}}}, "E-unknown-key", "/augmentation/teacher/key"),
+    ],
+)
+def test_what_cannot_be_asked_for(given: Tables, code: str | None, pointer: str) -> None:
+    text = json.dumps(document(**given)).encode()
+    if code is None:
+        load(text, format="json")
+        return
+    with pytest.raises(SpecError) as error:
+        load(text, format="json")
+    assert (code, pointer) in [(one.code, one.pointer) for one in error.value.diagnostics]
+
+
+@pytest.mark.parametrize(
+    ("policy", "tier"),
+    [
+        (NO_POLICY, "allowed"),
+        (Policy(policy_version=1), "refused"),
+        (Policy(policy_version=1, teachers=("http://localhost:*",)), "allowed"),
+        (Policy(policy_version=1, teachers=("https://elsewhere/*",)), "refused"),
+        (Policy.model_validate({"policy_version": 1, "teachers": ["*"], "each": {"teacher_tokens": 100}}), "approval"),
+        (Policy.model_validate({"policy_version": 1, "teachers": ["*"], "each": {"teacher_tokens": 10**8}}), "allowed"),
+    ],
+)
+def test_the_operator_says_where_examples_may_go(policy: Policy, tier: str) -> None:
+    made = compiled(tables({"model": "writer", "base_url": URL, "key_variable": "KEY"}, max_tokens=5000))
+    assert admit(made, policy, "terminal", Spent(), {}).tier == tier
