@@ -111,4 +111,7 @@ class Probe:
             known.update(zip(names, vectors, strict=True))
             each = (time.perf_counter() - start) / len(missing)
             self._took.setdefault(key, {}).update(dict.fromkeys(names, each))
-        return np.array([known[ref.split, row] for row in ref.rows], dtype=np.float64)
+        added: list[Vector] = []
+        if ref.added:
+            added = self._features.read(job, RowRef(split=ref.split, rows=(), added=ref.added), pulse)
+        return np.array([*(known[ref.split, row] for row in ref.rows), *added], dtype=np.float64)
