@@ -9,7 +9,8 @@ from fewtune.runtime.job import Corpus, Fit, Fitted, Job, ModelRef, RowRef
 from fewtune.runtime.train.engine import Engine
 
 ARMS = {
-    "tfidf": ("tfidf", "none", {}), "encoder": ("encoder", "none", {"penalty": 1.0}), "pattern": ("pattern", "lora", {}),
+    "tfidf": ("tfidf", "none", {}), "encoder": ("encoder", "none", {"penalty": 1.0}),
+    "pattern": ("pattern", "lora", {}),
     "head": ("head", "lora", {}), "encoder-head": ("encoder-head", "lora", {}),
 }  # fmt: skip
 
