@@ -3,8 +3,8 @@
 The twin's mean scores at its data sizes, made monotone (a curve that falls with more labels is noise), are joined by
 straight lines in log n. The size at which this curve reaches the augmented arm's score, over the size that the arm had,
 is the multiplier. Its interval comes from the score's: each data seed's distance of the augmented arm from the seed's
-own curve at that size, their mean by Student's distribution (a bootstrap of three seeds would cover 72 % where it claims
-95), and what the curve says at the two ends. Where the curve rises by less than its own spread there is nothing to read.
+own curve at that size, their mean by Student's distribution (a bootstrap of three seeds would cover 72 % where it says
+95), and what the curve says at the two ends. Where the curve rises by less than its own spread nothing can be read.
 """
 
 from collections.abc import Mapping, Sequence
