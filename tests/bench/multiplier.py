@@ -10,6 +10,7 @@ The gate is left open, as it would drop a teacher that knows less than the stude
 
 import argparse
 import json
+import os
 import random
 import shutil
 from pathlib import Path
@@ -98,6 +99,7 @@ def main() -> None:
     options.add_argument("--keep", type=Path)
     options.add_argument("--output", type=Path)
     given = options.parse_args()
+    os.environ["FEWTUNE_WORKSPACE"] = ".fewtune"
     place = Workplace("multiplier", given.keep)
     prepared(place, given.data)
     excluded = [name for name in METHODS if name not in (*given.arms, "majority")]

@@ -65,7 +65,8 @@ def main() -> None:
 
     print("# Rule filters and near-duplicates\n")
     print(f"`python tests/bench/near.py --items {given.items} --copies {given.copies}`, {os.cpu_count()} cores "
-          f"({platform.machine()}), Python {platform.python_version()}, load average {os.getloadavg()[0]:.1f}.\n")  # fmt: skip
+          f"({platform.machine()}), Python {platform.python_version()}, load average "
+          f"{os.getloadavg()[0]:.1f}.\n")  # fmt: skip
     print("| step | seconds | of one core |\n|---|---:|---:|")
     for name, seconds in steps.items():
         print(f"| {name} | {seconds:.1f} | {cores[name]:.1f} |")
