@@ -7,6 +7,7 @@ every apply on this machine; what is above a ceiling needs the operator's word a
 import tomllib
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, StrictBool, StringConstraints, ValidationError
 
@@ -19,6 +20,7 @@ Channel = Literal["terminal", "agent"]
 """How a request came: the command line, or a client that works through MCP."""
 Count = Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)]
 MAX_BYTES = 64 * 1024
+PORTS = {"http": 80, "https": 443}
 
 
 class Ceilings(Frozen):
@@ -60,7 +62,8 @@ class Policy(Frozen):
     network: StrictBool = True
     """Whether `pull` may fetch models and data."""
     teachers: tuple[Annotated[str, StringConstraints(max_length=300)], ...] = ()
-    """Patterns of addresses ("http://localhost:*") to which examples may be sent, and keys that a spec names."""
+    """Patterns of addresses ("http://localhost:*", "https://api.example.com:443") to which examples may be sent, and
+    keys that a spec names."""
     clusters: tuple[Annotated[str, StringConstraints(max_length=200)], ...] = ()
     """Addresses of Ray clusters that `apply --cluster` may use."""
     agents_submit: StrictBool = False
@@ -69,8 +72,14 @@ class Policy(Frozen):
     totals: Totals = Totals()
 
     def allows_teacher(self, address: str) -> bool:
-        """Whether a teacher at this address may be asked."""
-        return any(fnmatchcase(address, pattern) for pattern in self.teachers)
+        """Whether a teacher at this address may be asked: its scheme, host and port are matched, and nothing else."""
+        try:
+            parts = urlsplit(address)
+            place = f"{parts.scheme}://{parts.hostname}:{parts.port or PORTS[parts.scheme]}"
+        except (ValueError, KeyError):  # no port number, or no address of the web
+            return False
+        plain = parts.hostname is not None and "@" not in parts.netloc  # what stands before an @ is no host
+        return plain and any(fnmatchcase(place, pattern.rstrip("/")) for pattern in self.teachers)
 
     def allows_model(self, name: str) -> bool:
         """Whether a base model of this name may be used."""

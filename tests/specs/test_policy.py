@@ -73,6 +73,26 @@ def test_models_are_allowed_by_pattern(models: Any, name: str, allowed: bool) ->
     assert Policy.model_validate({"policy_version": 1, "models": models}).allows_model(name) is allowed
 
 
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("http://localhost:8000/v1", True),
+        ("http://localhost/v1", True),
+        ("https://localhost:8000", False),
+        ("http://localhost:80@evil.example/v1", False),
+        ("http://localhost:x", False),
+        ("http://evil.example/http://localhost:80", False),
+        ("http://localhost.evil.example:80", False),
+        ("file:///etc/passwd", False),
+        ("localhost:8000", False),
+        ("", False),
+    ],
+)
+def test_a_teacher_is_allowed_by_host_and_port(address: str, allowed: bool) -> None:
+    policy = Policy.model_validate({"policy_version": 1, "teachers": ["http://localhost:*"]})
+    assert policy.allows_teacher(address) is allowed
+
+
 def test_without_a_file_agents_do_not_submit_and_people_may() -> None:
     assert not NO_POLICY.agents_submit
     assert NO_POLICY.network
