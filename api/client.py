@@ -214,16 +214,12 @@ class Client:
         """What happened after a cursor."""
         return following.events(self.folder, handle, cursor, content=content)
 
-    def wait(self, handle: str, seconds: float = LONGEST_WAIT, cursor: str | None = None) -> Status:
-        """The run's status, once it is over, something new has happened since a cursor, or so many seconds have passed.
-
-        Without a cursor it waits for the end.
-        """
+    def wait(self, handle: str, seconds: float = LONGEST_WAIT) -> Status:
+        """The run's status, once it is over, it waits for the operator, or so many seconds have passed."""
         deadline = time.monotonic() + seconds
         while True:
             found = self.status(handle)
-            new = cursor is not None and self.events(handle, cursor).events
-            if found.next_poll_s == 0 or new or time.monotonic() >= deadline:
+            if found.next_poll_s == 0 or found.state == "awaiting_approval" or time.monotonic() >= deadline:
                 return found
             time.sleep(POLL_SECONDS)
 

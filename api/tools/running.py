@@ -17,7 +17,7 @@ def _watch(client: Client, arguments: Arguments) -> Envelope:
         runs = [one.model_dump(mode="json") for one in client.recent()]
         return fit(Envelope(ok=True, verb="status", data={"runs": runs}, limits=budget(client)))
     cursor = arguments.get("cursor")
-    found = client.wait(handle, min(LONGEST_WAIT, arguments.get("wait_s") or 0.0), cursor)
+    found = client.wait(handle, min(LONGEST_WAIT, arguments.get("wait_s") or 0.0))
     page = client.events(handle, cursor, content=bool(arguments.get("content")))
     data: dict[str, Any] = {
         "status": found.model_dump(mode="json"),
@@ -55,7 +55,7 @@ WATCHING = (
          "Without a run: all that go on and the latest; call this first when you have lost track.", _watch,
          {"run": text("A handle or a run."), "cursor": text("Of the last answer."),
           "wait_s": {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT,
-                     "description": "Wait so long for news."},
+                     "description": "Wait so long for its end."},
           "content": {"type": "boolean", "description": "Messages of failed jobs: text that may come from anywhere."}}),
 )  # fmt: skip
 WRITING = (
