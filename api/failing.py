@@ -68,12 +68,27 @@ def _candidates(failure: FailureClass, spec: dict[str, Any], plan: Plan, arms: S
         for minutes in (30, 10, 5):
             if limits.get("wall_time") != f"{minutes} min":
                 yield _set(spec, "constraints", "wall_time", f"{minutes} min", f"plan for {minutes} minutes")
-    if failure in ("out_of_memory", "worker_lost", "error"):
-        methods = sorted({plan.arm(arm).method for arm in arms})
-        excluded = list(spec.get("methods", {}).get("exclude", ()))
-        if methods and not set(methods) <= set(excluded):
-            names = ", ".join(methods)
-            yield _set(spec, "methods", "exclude", [*excluded, *methods], f"leave out what failed: {names}")
+    if failure in ("out_of_memory", "worker_lost", "error") and arms:
+        yield _without(spec, sorted({plan.arm(arm).method for arm in arms}))
+
+
+def _without(spec: dict[str, Any], methods: Sequence[str]) -> Fix:
+    """A fix that leaves methods out: excludes them, and names them no more."""
+    named = spec.get("methods", {})
+    kept = {
+        "include": [name for name in named.get("include", ()) if name not in methods],
+        "arms": [arm for arm in named.get("arms", ()) if arm["method"] not in methods],
+    }
+    patches = [] if "methods" in spec else [Patch(op="add", path="/methods", value={})]
+    patches += [
+        Patch(op="replace", path=f"/methods/{key}", value=values)
+        for key, values in kept.items()
+        if key in named and list(named[key]) != values
+    ]
+    excluded = [*named.get("exclude", ()), *(name for name in methods if name not in named.get("exclude", ()))]
+    patches.append(Patch(op="add", path="/methods/exclude", value=excluded))
+    title = f"leave out what failed: {', '.join(methods)}"
+    return Fix(title=title, applicability="choose", patches=tuple(patches))
 
 
 def _set(spec: dict[str, Any], table: str, key: str, value: Any, title: str) -> Fix:

@@ -17,6 +17,8 @@ from fake_engine import launch
 from project import Project, write_csv
 from tiny import tiny_model, tiny_rows
 
+from fewtune.api.client import Client
+from fewtune.api.ending import ending
 from fewtune.api.following import Happened, Status, events, recent, status
 from fewtune.api.submitting import Launched, approve, cancel, submit
 from fewtune.specs.diagnostic import PlanError, StoreError
@@ -218,6 +220,26 @@ def test_a_run_that_takes_more_than_it_was_admitted_with_is_ended(
     over = status(project.workspace, sent.handle)
     assert (over.state, over.failure) == ("failed", "budget")
     assert "E-ceiling" in over.hint
+
+
+@pytest.mark.parametrize(("failure", "kind"), [("out_of_memory", "out_of_memory"), ("error", "error")])
+def test_a_failure_has_its_class_and_changes_that_plan_without_it(
+    project: Project, failure: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake engine fails the trained arm; every offered change of the spec plans, and leaves that arm out."""
+    monkeypatch.setenv("FEWTUNE_FAKE_FAILURE", failure)
+    sent = send(project)
+    assert until(project, sent.handle).state == "partial"
+    end = ending(project.workspace, sent.handle)
+    assert end is not None
+    assert (end["failure"], end["retryable"]) == (kind, False)
+    assert len(json.dumps(end).encode()) <= 2000
+    assert end["fixes"]
+    client = Client(root=project.folder, workspace=project.workspace)
+    for fix in end["fixes"]:
+        assert fix["applicability"] == "choose"
+        changed = client.plan(project.path, what_if=fix["patches"])
+        assert "head+lora" not in {arm.method for arm in changed.plan.arms}
 
 
 @pytest.mark.parametrize("clients", [6, pytest.param(50, marks=pytest.mark.full)])
