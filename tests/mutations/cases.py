@@ -1,4 +1,4 @@
-"""Cases: a seed spec, one to four faults of different kinds, in TOML or JSON; every number gives the same one for ever."""
+"""Cases: a seed spec with one to four faults of different kinds, in TOML or JSON; a number always gives the same."""
 
 from copy import deepcopy
 from dataclasses import dataclass

@@ -103,7 +103,7 @@ def fields_at(parts: Parts) -> dict[str, Any] | None:
     head, *rest = parts
     if not rest:
         return dict(TABLES[str(head)].model_fields) if head in TABLES else None
-    if head == "data" and (rest[0] in SPLITS and len(rest) == 1 or rest[0] == "ood" and len(rest) == 2):
+    if head == "data" and ((rest[0] in SPLITS and len(rest) == 1) or (rest[0] == "ood" and len(rest) == 2)):
         return dict(Source.model_fields)
     if parts == ("data", "label_budget"):
         return dict(PerClass.model_fields)

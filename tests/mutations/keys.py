@@ -47,7 +47,7 @@ def _renamed(spec: Spec, kind: str, parts: Parts, name: str) -> Fault | None:
 
 
 def spelling_of_key(chance: Random, spec: Spec) -> Fault | None:
-    parts = chance.choice([place for place in keys(spec.bad)])
+    parts = chance.choice(list(keys(spec.bad)))
     words = str(parts[-1]).split("_")
     names = [str(parts[-1]).upper(), str(parts[-1]).capitalize(), "-".join(words), " ".join(words), "".join(words),
              words[0] + "".join(map(str.capitalize, words[1:])), "".join(map(str.capitalize, words))]  # fmt: skip
@@ -65,7 +65,7 @@ def misplaced_key(chance: Random, spec: Spec) -> Fault | None:
     homes = [home for home in homes if not home or home[0] != parts[0] or len(home) < len(parts)]
     home = chance.choice(homes)
     owner = get(spec.bad, home)
-    if owner is not None and (not isinstance(owner, dict) or parts[-1] in owner) or len(parts) > 3:
+    if (owner is not None and (not isinstance(owner, dict) or parts[-1] in owner)) or len(parts) > 3:
         return None
     value = drop(spec.bad, parts)
     put(spec.bad, (*home, parts[-1]), value)

@@ -7,7 +7,7 @@ from mutations.fault import Fault, Parts, Spec, drop, get, leaves, pointer, put
 from mutations.keys import typo
 
 WRITTEN = ("summarisation", "question-answering", "generation", "preference")
-LABELS = ("clauses", "asked clauses")
+COLUMNS = ("text", "label", "target", "premise", "hypothesis", "context", "question", "rejected")
 
 
 def _task(spec: Spec) -> str:
@@ -79,8 +79,8 @@ def foreign_field(chance: Random, spec: Spec) -> Fault | None:
 def unknown_id(chance: Random, spec: Spec) -> Fault | None:
     """A file, folder, column or label that is not there, beside one that is."""
     files = [(p, v) for p, v in leaves(spec.bad) if _is_file(p, v)]
-    named = [(p, v) for p, v in leaves(spec.bad) if len(p) == 2 and p[0] == "data" and isinstance(v, str)
-             and p[1] in ("text", "label", "target", "premise", "hypothesis", "context", "question", "rejected")]  # fmt: skip
+    named = [(p, v) for p, v in leaves(spec.bad) if len(p) == 2 and p[0] == "data" and isinstance(v, str)]
+    named = [(p, v) for p, v in named if p[1] in COLUMNS]
     if named and chance.random() < 0.35:
         parts, was = chance.choice(named)
         wrong = chance.choice([typo(chance, was), was.capitalize(), was + "s", was.upper()])
@@ -157,9 +157,8 @@ def conflict(chance: Random, spec: Spec) -> Fault | None:
         if get(spec.bad, ("methods", "include")) is None:
             spec.plant(("methods", "include"), ["majority"])
         value = [get(spec.bad, ("methods", "include"))[0]]
-    if parts[-1] == "epochs":
-        if get(spec.bad, ("methods", "pin", "steps")) is None:
-            return None
+    if parts[-1] == "epochs" and get(spec.bad, ("methods", "pin", "steps")) is None:
+        return None
     if parts[-1] == "ood" and get(spec.good, ("data", "ood")) is not None:
         return None
     return _set(spec, "cross-field conflict", parts, value, *others)
@@ -172,7 +171,15 @@ def memory(chance: Random, spec: Spec) -> Fault | None:
     if get(spec.bad, limit) is not None:
         drop(spec.bad, limit)
     arms = tuple(("methods", "arms", index) for index in range(len(get(spec.bad, ("methods", "arms")) or ())))
-    return _set(spec, "infeasible memory", limit, chance.choice(["4 MB", "1 MB", "900 kB"]), ("model",), *arms)
+    return _set(
+        spec,
+        "infeasible memory",
+        limit,
+        chance.choice(["4 MB", "1 MB", "900 kB"]),
+        ("model",),
+        ("methods", "include"),
+        *arms,
+    )
 
 
 def budget(chance: Random, spec: Spec) -> Fault | None:
@@ -213,7 +220,8 @@ def secret(chance: Random, spec: Spec) -> Fault | None:
     ])  # fmt: skip
     if get(spec.bad, parts) is not None:
         drop(spec.bad, parts)
-    return _set(spec, "secret", parts, value, detail="a token")
+    found = _set(spec, "secret", parts, value, detail="a token")
+    return Fault(found.kind, ("/tags/1",), None, found.detail) if found and parts == ("tags",) else found
 
 
 def path_escape(chance: Random, spec: Spec) -> Fault | None:

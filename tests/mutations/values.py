@@ -109,8 +109,8 @@ ENUMERATED = frozenset({
 
 
 def near_miss_word(chance: Random, spec: Spec) -> Fault | None:
-    found = [(p, v) for p, v in leaves(spec.bad) if isinstance(v, str)
-             and (p[-1] in ENUMERATED or len(p) > 1 and p[-2] in ENUMERATED) and p[:2] != ("data", "validation")]  # fmt: skip
+    found = [(p, v) for p, v in leaves(spec.bad) if isinstance(v, str) and ENUMERATED & set(p[-2:])]
+    found = [(p, v) for p, v in found if p[:2] != ("data", "validation")]
     if not found:
         return None
     parts, word = chance.choice(found)
