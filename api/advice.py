@@ -1,7 +1,7 @@
 """Fixes of what only data and model show: the file, column or label that was meant, and settings that nothing feels."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import takewhile
@@ -67,7 +67,7 @@ def _files(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
     if not isinstance(named, str):
         return
     is_folder = place.startswith("/model/")
-    for near in nearest_files(named, setting.base, folders=is_folder)[:2]:
+    for near in nearest_files(named, setting.base, _homes(setting.tree), folders=is_folder)[:2]:
         if near != named:
             yield replace(setting.tree, place, near)
 
@@ -76,8 +76,21 @@ def _path_of(tree: Mapping[str, Any], pointer: str) -> str:
     return f"{pointer}/path" if isinstance(at(tree, pointer), dict) else pointer
 
 
-def nearest_files(named: str, base: Path, *, folders: bool = False) -> list[str]:
-    """Files below a folder, the most like a name first; none where none is like it."""
+def _homes(tree: Mapping[str, Any]) -> set[str]:
+    """Folders of the other data files."""
+    named = [at(tree, _path_of(tree, f"/data/{split}")) for split in ("train", "test", "validation")]
+    return {path.rpartition("/")[0] for path in named if isinstance(path, str) and "/" in path}
+
+
+def nearest_files(named: str, base: Path, homes: Container[str] = (), *, folders: bool = False) -> list[str]:
+    """Files below a folder, the most like a name first; none where none is like it.
+
+    Args:
+        named: the name.
+        base: the folder.
+        homes: folders in which it is more likely.
+        folders: whether model folders are looked for.
+    """
     known = list(_below(base, folders))
     wanted = named.replace("\\", "/").rstrip("/")
     last = wanted.rpartition("/")[2]
@@ -90,7 +103,10 @@ def nearest_files(named: str, base: Path, *, folders: bool = False) -> list[str]
     by_name = [names[name] for name in get_close_matches(last.lower(), names, n=1, cutoff=0.75)]
     found = dict.fromkeys([*same, *tail, *(by_stem if len(by_stem) == 1 else ()), *close, *by_name])
     if len(by_stem) > 1 and not (same or tail or close):
-        found = dict.fromkeys(sorted(by_stem, key=lambda path: -_shared(path, wanted)))
+        ending = wanted.rpartition(".")[2]
+        by_stem.sort(key=lambda path: _shared(path, wanted), reverse=True)
+        by_stem.sort(key=lambda path: (path.rpartition("/")[0] in homes, path.endswith(ending)), reverse=True)
+        found = dict.fromkeys(by_stem)
     return list(found)
 
 

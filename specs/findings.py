@@ -60,17 +60,22 @@ def faults_of(tree: Mapping[str, Any]) -> list[Fault]:
 
 
 def _numbered(found: list[Fault], tree: Mapping[str, Any]) -> list[Fault]:
-    """A table whose keys are numbers is a list that was written as a table: one fault."""
+    """A table whose keys are numbers, or `value` alone, is what stands in it: one fault."""
     owners = dict.fromkeys(fault.place.rpartition("/")[0] for fault in found if _is_numbered(fault, tree))
     kept = [fault for fault in found if fault.place.rpartition("/")[0] not in owners]
     return kept + [Fault(owner, Diagnostic(
-        code="E-value", message=f"{_name(owner)}: expected a list, got a table with numbers for keys", pointer=owner,
-        expected="a list")) for owner in owners]  # fmt: skip
+        code="E-value", message=f"{_name(owner)}: expected a value or a list, got a table of them", pointer=owner,
+        expected="a value or a list")) for owner in owners]  # fmt: skip
 
 
 def _is_numbered(fault: Fault, tree: Mapping[str, Any]) -> bool:
-    owner, _, key = fault.place.rpartition("/")
-    return fault.diagnostic.code == "E-unknown-key" and key.isdigit() and all(map(str.isdigit, lookup(tree, owner)))
+    owner = fault.place.rpartition("/")[0]
+    return fault.diagnostic.code == "E-unknown-key" and _is_listing(lookup(tree, owner))
+
+
+def _is_listing(table: Mapping[str, Any]) -> bool:
+    """Whether keys are numbers in place of a list's order, or only say that a value follows."""
+    return all(map(str.isdigit, table)) or list(table) == ["value"]
 
 
 def faulty_places(tree: Mapping[str, Any]) -> set[str]:

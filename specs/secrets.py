@@ -18,7 +18,7 @@ TOKEN = re.compile(
 NAMED = re.compile(r"(^|_)(api_?key|token|secret|password|passwd|credentials?|access_?key)$", re.IGNORECASE)
 """Keys whose value is nobody's business."""
 SHOWN = "[secret]"
-FREE = ("/notes", "/title", "/task/question", "/task/instruction")
+FREE = ("/tags/", "/notes", "/title", "/task/question", "/task/instruction")
 """Texts of which a part may be cut."""
 REMEDY = "take it out, and revoke it if the file was shared; the environment variable HF_TOKEN is where pull looks"
 
@@ -52,7 +52,7 @@ def _found(value: str, place: str) -> Diagnostic:
     """The finding; neither it nor its fixes, which have no test for that reason, repeat the token."""
     key = split(place)[1]
     fixes = [Fix(title=f"remove {scrubbed(key)}", applicability="choose", patches=(Patch(op="remove", path=place),))]
-    if place in FREE and scrubbed(value) != value:
+    if place.startswith(FREE) and scrubbed(value) != value:
         cut = Patch(op="replace", path=place, value=scrubbed(value))
         fixes.insert(0, Fix(title="cut the token out of the text", applicability="likely", patches=(cut,)))
     return Diagnostic(code="E-secret", message=f"{scrubbed(key)}: this looks like an access token or a password",

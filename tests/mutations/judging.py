@@ -127,8 +127,8 @@ def _is_clean(fix: Fix, tree: Tree | None) -> bool:
 
 
 LIMITS = ("gpu_memory", "gpu_hours", "wall_time", "disk", "latency", "trials", "forgetting")
-SCALES = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
-          "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "days": 86_400}  # fmt: skip
+SIZES = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+TIMES = {"ms": 1e-3, "s": 1, "min": 60, "h": 3600, "days": 86_400}
 
 
 def _widens(fix: Fix, before: Tree) -> bool:
@@ -155,8 +155,9 @@ def _asked(tree: Tree) -> dict[str, float]:
             found[name] = float(value)
         elif name in LIMITS and isinstance(value, str):
             number, _, unit = value.partition(" ")
-            if unit in SCALES and number.replace(".", "", 1).isdigit():
-                found[name] = float(number) * SCALES[unit]
+            scales = SIZES if name in ("gpu_memory", "disk") else TIMES  # another unit limits nothing
+            if unit in scales and number.replace(".", "", 1).isdigit():
+                found[name] = float(number) * scales[unit]
     return found
 
 
