@@ -9,7 +9,7 @@ stays; majority, zero-shot and the first candidate stay. When that does not fit,
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from math import ceil, prod
 
 from fewtune.compiler.cost import FINISH, START
@@ -166,11 +166,15 @@ BINDS = {
 def _mildest(start: Situation, options: list[Cuts]) -> tuple[Cuts, Resolution]:
     """The mildest option that fits every limit, or the hardest; options save more and more."""
 
-    def fits(cut: Cuts) -> bool:
-        return broken(resolve(start, cut)) is None
+    @cache
+    def resolved(index: int) -> Resolution:
+        return resolve(start, options[index])
 
-    index = min(bisect_left(options, True, key=fits), len(options) - 1)
-    return options[index], resolve(start, options[index])
+    def fits(index: int) -> bool:
+        return broken(resolved(index)) is None
+
+    index = min(bisect_left(range(len(options)), True, key=fits), len(options) - 1)
+    return options[index], resolved(index)
 
 
 def _moves(first: Resolution) -> Iterator[Move]:

@@ -1,6 +1,7 @@
 """Spec + facts -> plan. Pure: no clock, no disk, no network; the same input gives the same bytes."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from itertools import chain
@@ -16,7 +17,7 @@ from fewtune.compiler.facts import Facts
 from fewtune.compiler.facts_checks import check_facts
 from fewtune.compiler.finding import finding
 from fewtune.compiler.notes import LEFT_OUT
-from fewtune.compiler.plan import Compiled, Estimate, FactsDigest, Plan, Range, SampleRef, StageKind
+from fewtune.compiler.plan import Compiled, Estimate, FactsDigest, Plan, Range, Sample, SampleRef, StageKind
 from fewtune.compiler.resolution_checks import check_resolution
 from fewtune.compiler.resolve import Resolution
 from fewtune.compiler.sample import pool
@@ -37,13 +38,10 @@ def compile_plan(experiment: Experiment, facts: Facts, name: str = "experiment")
         PlanError: with every fault that was found.
     """
     usable, excluded = pool(facts.data)
-    start = Situation.first(experiment, facts, usable)
-    warnings = _refuse([*countable(experiment), *check_facts(start)])
-    resolution, cuts = within(start)
-    warnings += _refuse([*resolution.warnings, *check_resolution(resolution)]) + cuts
+    resolution, warnings = _resolved(experiment, facts, usable)
     expansion = Expansion(resolution)
     expanded = expansion.run()
-    _refuse(_distinct(expanded) + _trainable(expanded))
+    _refuse(_distinct(expanded.samples) + _trainable(expanded.samples))
     s = resolution.situation
     plan = Plan(
         rule_set=RULE_SET,
@@ -74,6 +72,26 @@ def compile_plan(experiment: Experiment, facts: Facts, name: str = "experiment")
     return Compiled(plan=plan, estimate=_estimate(plan, resolution, expanded), samples=(*expanded.samples, refit))
 
 
+def check_plan(experiment: Experiment, facts: Facts) -> list[Diagnostic]:
+    """The warnings of the plan that there would be, without stages and prices.
+
+    Raises:
+        PlanError: with every fault that was found; the same as `compile_plan`'s.
+    """
+    resolution, warnings = _resolved(experiment, facts, pool(facts.data)[0])
+    samples = Expansion(resolution).all_samples
+    _refuse(_distinct(samples) + _trainable(samples))
+    return list({(one.code, one.pointer, one.message): one for one in warnings}.values())
+
+
+def _resolved(experiment: Experiment, facts: Facts, usable: tuple[int, ...]) -> tuple[Resolution, list[Diagnostic]]:
+    """Resolve, check and fit into the limits; with all warnings."""
+    start = Situation.first(experiment, facts, usable)
+    warnings = _refuse([*countable(experiment), *check_facts(start)])
+    resolution, cuts = within(start)
+    return resolution, warnings + _refuse([*resolution.warnings, *check_resolution(resolution)]) + cuts
+
+
 def _refuse(found: list[Diagnostic]) -> list[Diagnostic]:
     """Raise when there is an error among the findings, all of them together; else hand them on."""
     if any(finding.severity == "error" for finding in found):
@@ -81,10 +99,10 @@ def _refuse(found: list[Diagnostic]) -> list[Diagnostic]:
     return found
 
 
-def _distinct(expanded: Expanded) -> list[Diagnostic]:
+def _distinct(samples: Iterable[Sample]) -> list[Diagnostic]:
     """Data seeds must have drawn different samples (R-131)."""
     seen: dict[tuple[int, int | None, str], int] = {}
-    for sample in expanded.samples:
+    for sample in samples:
         other = seen.setdefault((sample.n, sample.fold, sample.content), sample.data_seed)
         if other != sample.data_seed:
             message = (
@@ -95,9 +113,9 @@ def _distinct(expanded: Expanded) -> list[Diagnostic]:
     return []
 
 
-def _trainable(expanded: Expanded) -> list[Diagnostic]:
+def _trainable(samples: Iterable[Sample]) -> list[Diagnostic]:
     """Every fold must leave something to train on: duplicates stay together and can empty one."""
-    empty = next((sample for sample in expanded.samples if not sample.train), None)
+    empty = next((sample for sample in samples if not sample.train), None)
     if empty is None:
         return []
     message = f"the sample {empty.id} leaves no training rows: too many of them are duplicates of scored ones"

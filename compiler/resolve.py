@@ -56,7 +56,7 @@ from fewtune.compiler.rules.lr_ratio import lr_ratio
 from fewtune.compiler.rules.max_grad_norm import max_grad_norm
 from fewtune.compiler.rules.max_new_tokens import max_new_tokens
 from fewtune.compiler.rules.max_tokens import max_tokens
-from fewtune.compiler.rules.methods import left_out, methods
+from fewtune.compiler.rules.methods import left_out, methods, weighed_methods
 from fewtune.compiler.rules.metric import metric
 from fewtune.compiler.rules.model_seeds import model_seeds
 from fewtune.compiler.rules.objective import objective
@@ -172,13 +172,14 @@ def resolve(start: Situation, cuts: Cuts | None = None) -> Resolution:
     """
     cuts, notes = cuts or Cuts(), Notes()
     situation = _experiment_scope(start, cuts, notes)
-    ideas = methods(situation)
+    said = weighed_methods(situation)
+    ideas = methods(situation, said)
     arms = [
         _arm(situation, idea, cuts, notes)
         for idea in ideas
         if idea.origin != "rules" or idea.method not in cuts.methods
     ]
-    for method, choice in left_out(situation, {idea.method for idea in ideas}).items():
+    for method, choice in left_out(situation, {idea.method for idea in ideas}, said).items():
         notes.note(LEFT_OUT, "methods", replace(choice, value=method))
     found = Resolution(
         situation=situation,

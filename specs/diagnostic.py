@@ -34,6 +34,7 @@ CODES: dict[str, str] = {
     "E-missing": "a required key is missing",
     "E-value": "a value has the wrong type, is out of range or is not one of the allowed words",
     "E-conflict": "two values contradict each other",
+    "E-secret": "a text looks like an access token or a password, which a spec must not hold",
     "E-not-yet": "a capability of a later version of fewtune",
     "E-path": "a path leaves the folders that may be read, or is not a regular file",
     "E-file-missing": "a file that the spec names does not exist",
@@ -116,12 +117,26 @@ class Patch(Frozen):
     from_: str | None = Field(default=None, alias="from")
 
 
+class Edit(Frozen):
+    """Other characters in the place of some of the submitted text; what stands there now is its guard."""
+
+    line: int
+    column: int
+    """Of the first character, both from 1."""
+    removed: str
+    inserted: str
+
+
 class Fix(Frozen):
     """A change that removes the fault; it was applied and checked before it is offered."""
 
     title: str
     applicability: Literal["safe", "likely", "choose"]
-    patches: tuple[Patch, ...]
+    """safe: the same in other words. likely: what was most likely meant, and nothing that was written is lost. choose:
+    it takes away something that was written, or is one of several ways: somebody has to say so."""
+    patches: tuple[Patch, ...] = ()
+    edits: tuple[Edit, ...] = ()
+    """Of the text, where it cannot be read as a document; they come before all patches."""
 
 
 class Diagnostic(Frozen):

@@ -19,10 +19,6 @@ from typing import Any, Literal
 
 from fewtune.specs.position import (
     JSON_ESCAPES,
-    MAX_DEPTH,
-    MAX_KEY_PARTS,
-    MAX_NODES,
-    MAX_POINTER_CHARS,
     MAX_SLIPS,
     STRINGS,
     Positions,
@@ -33,12 +29,9 @@ from fewtune.specs.position import (
     child,
     toml_positions,
 )
+from fewtune.specs.slips import MAX_BYTES, MAX_DIGITS, MAX_LINE_BYTES, WORDS
 
 Format = Literal["toml", "json"]
-
-MAX_BYTES = 64 * 1024  # some twenty times the longest example; the rest of the cost follows from it
-MAX_LINE_BYTES = 4 * 1024  # a line nobody can read; also bounds one dotted key and one number
-MAX_DIGITS = 20  # but leading zeros; a double needs 17 and a 3-digit exponent, a 64-bit integer 19
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,78 +55,6 @@ class Document:
     format: Format
     text: str
 
-
-# fmt: off
-# Kind: code, message, remedy. {detail} is a piece of the spec; {line} and {column} tell of an earlier place.
-WORDS: Mapping[SlipKind, tuple[str, str, str]] = {
-    "bad-escape": ("E-syntax", "`{detail}` is no escape sequence.",
-        r"Write \\ for a backslash; in TOML a text in 'single quotes' needs no escapes."),
-    "bad-number": ("E-syntax", "`{detail}` is not a number.",
-        "Write 0.5 or 1e-4: no leading zeros, no commas, a digit on both sides of the point."),
-    "bytes": ("E-encoding", "This byte is not UTF-8.", "Save the file as UTF-8."),
-    "colon": ("E-syntax", "A colon follows the key `{detail}`.", "TOML separates with =: {detail} = value."),
-    "comment": ("E-syntax", "JSON has no comments.", "Remove it, or write the spec in TOML, which has # comments."),
-    "control": ("E-encoding", "The control character {detail} stands here.",
-        "Remove it; end lines with LF or CRLF. If there are many, save the file as UTF-8."),
-    "control-escape": ("E-encoding", "`{detail}` stands for a control character.", r"Only \t, \n and \r are allowed."),
-    "curly-quotes": ("E-syntax", "`{detail}` is in typographic quotes.", 'Use straight quotes: "text".'),
-    "date": ("E-value-type", "`{detail}` is a date or time, and no field takes one.",
-        'Write a text in quotes, "{detail}", or a duration such as "2 h".'),
-    "digits": ("E-number", "`{detail}` has too many digits.", f"Write at most {MAX_DIGITS} digits."),
-    "duplicate": ("E-duplicate-key", "`{detail}` is defined twice, first at line {line}, column {column}.",
-        "Keep one of the two."),
-    "extra-content": ("E-syntax", "Text follows the end of the JSON object.",
-        "Remove it; a spec is one object in braces."),
-    "extra-equals": ("E-syntax", "The value `{detail}` contains an =.",
-        "Write one key = value on a line; put a text that contains = in quotes."),
-    "header": ("E-syntax", "The table header is not closed.", "End the name with {detail}: [table] or [[table]]."),
-    "inline-newline": ("E-syntax", "The line ends inside the inline table of line {line}, column {column}.",
-        "Keep {{ ... }} on one line, without a comment inside, or use a [table]."),
-    "json-as-toml": ("E-syntax", "A TOML document cannot start with a brace.",
-        "If this is JSON, name the file .json; in TOML write key = value lines."),
-    "key-parts": ("E-too-deep", "The dotted key has too many parts.", f"Use at most {MAX_KEY_PARTS} parts."),
-    "long-line": ("E-too-large", "The line has {detail} bytes.",
-        f"Break it; a line has at most {MAX_LINE_BYTES:,} bytes."),
-    "long-pointer": ("E-too-large", "The keys that lead to this value are too long.",
-        f"Use at most {MAX_POINTER_CHARS} characters for all of them."),
-    "missing-comma": ("E-syntax", "The bracket of line {line}, column {column} needs a comma or `{detail}` here.",
-        "Put a comma between items, or close the bracket with {detail}."),
-    "no-colon": ("E-syntax", "No colon follows the key `{detail}`.", 'Write "{detail}": value.'),
-    "no-equals": ("E-syntax", "No = follows the key `{detail}`.",
-        "Write {detail} = value; put a key with spaces in quotes."),
-    "no-key": ("E-syntax", "A key should stand here.",
-        "Keys have letters, digits, _ and -, others stand in quotes; a TOML comment starts with #."),
-    "no-value": ("E-syntax", "A value is missing here.",
-        "Write a value, or remove the comma or the key: the rules decide what is left out."),
-    "not-finite": ("E-number", "`{detail}` is not a finite number.", "Write a number between -1e308 and 1e308."),
-    "null-word": ("E-syntax", "`{detail}` is not a value here.", "Leave the key out to let the rules decide."),
-    "other": ("E-syntax", "This is not valid TOML: {detail}.", "Correct the text at this place."),
-    "python-bool": ("E-syntax", "`{detail}` is not a value.", "Write true or false, in lower case."),
-    "redefined": ("E-duplicate-key", "`{detail}` contradicts the definition at line {line}, column {column}.",
-        "Put all keys of the table in one place."),
-    "root": ("E-not-a-table", "A JSON spec is one object, and this is not its start.",
-        'Write {{"spec_version": ..., ...}}; a TOML spec belongs in a .toml file.'),
-    "self-conflict": ("E-duplicate-key", "The value of `{detail}` defines one key in two ways.", "Keep one of them."),
-    "single-quotes": ("E-syntax", "JSON texts do not stand in single quotes.", 'Write "{detail}".'),
-    "surrogate": ("E-encoding", "`{detail}` is not a character.",
-        r"Write the character itself, or in JSON both halves of its pair."),
-    "tab": ("E-encoding", "A tab stands inside a JSON text.", r"Write \t."),
-    "too-deep": ("E-too-deep", "This value lies too deep.", f"Nest at most {MAX_DEPTH} levels."),
-    "too-large": ("E-too-large", "The spec has {detail} bytes.",
-        f"Keep it under {MAX_BYTES:,} bytes; data belongs in files of its own."),
-    "too-many": ("E-too-large", "The spec has too many keys and values.",
-        f"Keep it under {MAX_NODES:,}; data belongs in files of its own."),
-    "too-small": ("E-number", "`{detail}` is too small and would be read as 0.", "Write 0 or a larger number."),
-    "trailing-comma": ("E-syntax", "Nothing follows this comma.", "Remove the comma."),
-    "trailing-text": ("E-syntax", "`{detail}` stands after the end of the value.",
-        r'Start a new line for each key; inside "..." write \" for a quote.'),
-    "unclosed": ("E-syntax", "This bracket is never closed.", "Close it with {detail}."),
-    "unclosed-string": ("E-syntax", "This text is never closed.",
-        "Close it with {detail} on the same line; TOML has three quotes for texts of several lines."),
-    "unquoted": ("E-syntax", "`{detail}` is not a value.", 'If it is a text, put it in quotes: "{detail}".'),
-    "unquoted-key": ("E-syntax", "The key `{detail}` is not in quotes.", 'JSON keys stand in quotes: "{detail}".'),
-}
-# fmt: on
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 _DIGITS = r"[0-9](?:_?[0-9])*+"
@@ -302,21 +223,56 @@ def format_of(name: str) -> Format | None:
     return "toml" if suffix == "toml" else "json" if suffix == "json" else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """What was read of a text, and what slipped; of a text that is no text, the slips alone."""
+
+    text: str
+    format: Format
+    positions: Positions
+    tree: dict[str, Any]
+    slips: tuple[Slip, ...]
+    """In the order of the text."""
+    is_text: bool = True
+
+    @property
+    def document(self) -> Document:
+        """The document, where nothing slipped."""
+        return Document(tree=self.tree, positions=self.positions, format=self.format, text=self.text)
+
+
 def parse(content: bytes, format: Format | None = None) -> Document | tuple[ParseFault, ...]:
     """Read a spec; without a format, a text that starts with a brace is JSON and any other TOML."""
+    found = attempt(content, format)
+    return tuple(fault_of(slip, found.positions) for slip in found.slips) if found.slips else found.document
+
+
+def attempt(content: bytes, format: Format | None = None) -> Attempt:
+    """Read as much of a spec as can be read."""
     if len(content) > MAX_BYTES:
-        return (_fault(Slip(kind="too-large", offset=0, detail=f"{len(content):,}"), Positions("", {})),)
+        return _no_text("", [Slip(kind="too-large", offset=0, detail=f"{len(content):,}")], format)
     body = content.removeprefix(BOM_UTF8)
     readable = body.decode(errors="replace")
-    slips = sorted(_unreadable(body, readable), key=lambda slip: slip.offset)
+    slips = list(_unreadable(body, readable))
     if slips:
-        return _faults(slips, Positions(readable, {}))
-    text = readable.replace("\r\n", "\n")
+        return _no_text(readable, slips, format)
+    return attempt_text(readable.replace("\r\n", "\n"), format)
+
+
+def attempt_text(text: str, format: Format | None = None) -> Attempt:
+    """Read as much as can be read of a text with LF line ends."""
     format = format or ("json" if text.lstrip().startswith("{") else "toml")
     tree, positions, slips = _json(text) if format == "json" else _toml(text)
-    if slips:
-        return _faults(slips, positions)
-    return Document(tree=tree, positions=positions, format=format, text=text)
+    return Attempt(text=text, format=format, positions=positions, tree=tree, slips=_ordered(slips))
+
+
+def _no_text(readable: str, slips: list[Slip], format: Format | None) -> Attempt:
+    return Attempt(text=readable, format=format or "toml", positions=Positions(readable, {}), tree={},
+                   slips=_ordered(slips), is_text=False)  # fmt: skip
+
+
+def _ordered(slips: list[Slip]) -> tuple[Slip, ...]:
+    return tuple(sorted(slips, key=lambda slip: slip.offset)[:MAX_SLIPS])
 
 
 def _unreadable(body: bytes, readable: str) -> Iterator[Slip]:
@@ -375,12 +331,8 @@ def _refused_by_tomllib(message: str, text: str, positions: Positions, statement
     return Slip(kind=kind, offset=start, pointer=pointer, detail=pointer, other=first)
 
 
-def _faults(slips: list[Slip], positions: Positions) -> tuple[ParseFault, ...]:
-    ordered = sorted(slips, key=lambda slip: slip.offset)
-    return tuple(_fault(slip, positions) for slip in ordered[:MAX_SLIPS])
-
-
-def _fault(slip: Slip, positions: Positions) -> ParseFault:
+def fault_of(slip: Slip, positions: Positions) -> ParseFault:
+    """What is said about a slip."""
     code, message, remedy = WORDS[slip.kind]
     place, other = positions.place(slip.offset), positions.place(max(slip.other, 0))
     detail = _shown(slip.detail)

@@ -68,11 +68,11 @@ class Positions(Mapping[str, Span]):
     """JSON pointer (RFC 6901) to span, for every value of one document."""
 
     def __init__(self, text: str, spans: Mapping[str, RawSpan]) -> None:
-        self._spans = spans
+        self.raw = spans
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", text))]
 
     def __getitem__(self, pointer: str) -> Span:
-        key, value, end = self._spans[pointer]
+        key, value, end = self.raw[pointer]
         return Span(
             key=None if key is None else self.place(key),
             value=self.place(value),
@@ -80,10 +80,10 @@ class Positions(Mapping[str, Span]):
         )
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._spans)
+        return iter(self.raw)
 
     def __len__(self) -> int:
-        return len(self._spans)
+        return len(self.raw)
 
     def place(self, offset: int) -> Place:
         """The line and column of a character offset."""
@@ -96,13 +96,13 @@ class Positions(Mapping[str, Span]):
 
     def at(self, pointer: str) -> Span:
         """The span at a pointer, or at its nearest parent that exists (a missing field has no place)."""
-        while pointer and pointer not in self._spans:
+        while pointer and pointer not in self.raw:
             pointer = pointer.rpartition("/")[0]
         return self[pointer]
 
     def tokens(self, text: str) -> Iterator[tuple[str, int, str]]:
         """Pointer, offset and text of each value that is neither quoted nor in brackets."""
-        for pointer, (key, start, end) in self._spans.items():
+        for pointer, (key, start, end) in self.raw.items():
             if pointer and key != start and text[start : start + 1] not in ("[", "{", '"', "'"):
                 yield pointer, start, text[start:end]
 
@@ -219,7 +219,7 @@ class Scanner(ABC):
         if found and found in "#\n":
             self.stop("inline-newline", at, pointer, other=opener)
         if not found or found in "]}" or (closer == "]" and self.left_open(at)):
-            self.stop("unclosed", opener, pointer, closer)
+            self.stop("unclosed", opener, pointer, closer, at)
 
     def check_escapes(self, start: int, end: int, pointer: str = "") -> bool:
         """Note the refused escapes of a text in double quotes; say whether there were none."""

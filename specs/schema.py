@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fewtune.specs.experiment import SPEC_VERSION, Experiment
-from fewtune.specs.findings import models_in
+from fewtune.specs.tables import models_in
 
 SCHEMA_ID = f"https://fewtune.dev/schema/spec-{SPEC_VERSION}.json"
 

@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Iterator, Sequence
 from random import Random
+from typing import Any
 
 SPEC = """\
 # a study of few labels
@@ -87,3 +88,40 @@ def mutants(chance: Random, count: int, bases: Sequence[str] = (SPEC, JSON_SPEC)
             new = chance.choice([chance.choice(PIECES).encode(), content[start:end] * 2, b"", chance.randbytes(1)])
             content = content[:start] + new + content[end:]
         yield content
+
+
+def grown(chance: Random, tree: dict[str, Any], size: int) -> dict[str, Any]:
+    """The tree with parts of it repeated, nested and renamed, until it is about so long."""
+    result = json.loads(json.dumps(tree))
+    tables = [item for item in result.values() if isinstance(item, dict)] or [result]
+    while len(json.dumps(result)) < size:
+        table = chance.choice(tables)
+        part = chance.choice(list(result.values()))
+        name = chance.choice(["arms", "pin", "ood", "include", "x", "rank", "", "a/b", "~"]) + str(chance.randrange(99))
+        match chance.randrange(5):
+            case 0:
+                table[name] = part if part is not table else 1
+            case 1:
+                table.setdefault("arms", [])
+                arms = table["arms"]
+                if isinstance(arms, list):
+                    arms += [{"method": "pattern+lora", name: chance.random()}] * chance.randint(1, 20)
+            case 2:
+                table[name] = {name: {name: [1, "2", None, True, {name: part if part is not table else 0}]}}
+            case 3:
+                table[name] = [chance.choice([1, -1, 1e300, "x" * chance.randrange(300), None])] * chance.randint(1, 50)
+            case _:
+                table[name] = chance.choice(["../x", "hf_" + "a" * 20, "24GB", "nan", "\u202e", "é" * 40])
+        result = json.loads(json.dumps(result))
+        tables = [item for item in result.values() if isinstance(item, dict)] or [result]
+    return result
+
+
+PATHS = tuple(dict.fromkeys(
+    lead + climb + target + tail
+    for lead in ("", "/", "./", "file://", "file:", "~/", "$HOME/", "C:\\", "\\\\host\\", "//", "http://host/")
+    for climb in ("", "../", "../../", "..\\", "%2e%2e/", "....//", "legal/../../", "..;/", "%252e%252e/", "．．/")
+    for target in ("etc/passwd", "proc/self/environ", "dev/zero", "outside/secret.csv", "link/secret.csv", "out.csv")
+    for tail in ("", "\x00.csv", "#.csv")
+))  # fmt: skip
+"""Hostile spellings of paths: 1,980 of them."""

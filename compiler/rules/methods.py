@@ -1,6 +1,6 @@
 """Which methods become arms, in the order in which they would be chosen."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import product
 from math import ceil
 from typing import Any
@@ -64,11 +64,14 @@ FULL_FROM = 100_000
 of R-017 are an encoder's."""
 
 
-def methods(s: Situation) -> tuple[ArmIdea, ...]:
-    """Baselines first, then the candidates by the rules' order; what the spec pins, includes and excludes wins."""
+def methods(s: Situation, said: Mapping[MethodName, Choice] | None = None) -> tuple[ArmIdea, ...]:
+    """Baselines first, then the candidates by the rules' order; what the spec pins, includes and excludes wins.
+
+    `said` is `weighed_methods(s)`, where it is known already.
+    """
     wanted = s.experiment.methods
     ideas: list[ArmIdea] = []
-    for method, ruled in _weighed(s).items():
+    for method, ruled in (said or weighed_methods(s)).items():
         included = method in wanted.include
         choice = ruled
         if included:
@@ -92,13 +95,15 @@ def _written(s: Situation, method: MethodName) -> bool:
     return bool(arms) and (METHODS[method][1] != "none" or method == "in-context" or method in {a.method for a in arms})
 
 
-def left_out(s: Situation, present: Collection[MethodName]) -> dict[MethodName, Choice]:
-    """Methods that are no arm, with the reason."""
+def left_out(
+    s: Situation, present: Collection[MethodName], said: Mapping[MethodName, Choice] | None = None
+) -> dict[MethodName, Choice]:
+    """Methods that are no arm, with the reason; `said` as in `methods`."""
     wanted = s.experiment.methods
     absent: dict[MethodName, Choice] = {}
     told = {_told(method) for method in present}
     # what no rule wants is named once for each adaptation, of an encoder once for each formulation
-    for method, ruled in _weighed(s).items():
+    for method, ruled in (said or weighed_methods(s)).items():
         if method in wanted.exclude:
             absent[method] = Choice(value=False, because="methods.exclude names it", rule="pin")
         elif method not in present and ruled.value:
@@ -115,7 +120,7 @@ def _told(method: MethodName) -> str:
     return formulation if formulation in ENCODED else adaptation
 
 
-def _weighed(s: Situation) -> dict[MethodName, Choice]:
+def weighed_methods(s: Situation) -> dict[MethodName, Choice]:
     """What the rules say of each method, with all evidence about the method or a part of it."""
     return {method: weighed(choice, {method: None} | dict.fromkeys(method.split("+")), s)
             for method, choice in _ruled(s).items()}  # fmt: skip

@@ -206,7 +206,11 @@ def test_validate_shows_all_faults_and_mends(tmp_path: Path) -> None:
     done = fewtune("validate", "spec.toml", "--json", cwd=tmp_path)
     found = json.loads(done.stdout)["diagnostics"]
     assert done.returncode == 3
-    assert {(fault["code"], fault["line"]) for fault in found} == {("E-value", 4), ("E-unknown-key", 7)}
+    assert {(fault["code"], fault["line"]) for fault in found} == {
+        ("E-value", 4),
+        ("E-unknown-key", 7),
+        ("E-file-missing", 6),
+    }
     fixed = fewtune("validate", "spec.toml", "--fix", cwd=tmp_path)
     assert fixed.stdout.startswith("# mine\n")
     assert 'type = "classification"' in fixed.stdout

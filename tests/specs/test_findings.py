@@ -1,5 +1,6 @@
 """Faulty documents: every fault at once, each with code, place and nearest name, and with fixes that really mend."""
 
+import json
 from collections import Counter
 from typing import Any
 
@@ -7,8 +8,9 @@ import pytest
 
 from fewtune.specs import later
 from fewtune.specs.diagnostic import CODES, Diagnostic, SpecError
+from fewtune.specs.examine import examine
 from fewtune.specs.experiment import Experiment
-from fewtune.specs.findings import MOST, findings
+from fewtune.specs.findings import MOST
 from fewtune.specs.load import load
 from fewtune.specs.parse import Document, parse
 from fewtune.specs.patch import apply_patches, lookup
@@ -41,7 +43,7 @@ trails = 3
 TABLE: dict[str, tuple[str, list[Fault]]] = {
     "nothing": ("", [(MISSING, "", 1, None)] * 3),
     "a misspelled root key": (HEAD.replace("spec_version", "spec_verson"),
-        [(MISSING, "", 1, None), (UNKNOWN, "/spec_verson", 1, "spec_version")]),
+        [(UNKNOWN, "/spec_verson", 1, "spec_version")]),
     "another version": (HEAD.replace("= 1", "= 2"), [("E-version", "/spec_version", 1, None)]),
     "a version in quotes": (HEAD.replace("= 1", '= "1"'), [("E-version", "/spec_version", 1, None)]),
     "a misspelled table": (at_line_7("constraint", 'wall_time = "1 h"'), [(UNKNOWN, "/constraint", 6, "constraints")]),
@@ -87,8 +89,9 @@ TABLE: dict[str, tuple[str, list[Fault]]] = {
     "a truth value for a number": (at_line_7("constraints", "trials = true"),
         [(VALUE, "/constraints/trials", 7, None)]),
     "a number without unit": (at_line_7("constraints", "gpu_memory = 24"),
-        [(VALUE, "/constraints/gpu_memory", 7, None)]),
-    "the wrong unit": (at_line_7("constraints", 'gpu_memory = "24 h"'), [(VALUE, "/constraints/gpu_memory", 7, None)]),
+        [(VALUE, "/constraints/gpu_memory", 7, "24 GB")]),
+    "the wrong unit": (at_line_7("constraints", 'gpu_memory = "24 h"'),
+        [(VALUE, "/constraints/gpu_memory", 7, "24 GB")]),
     "a confidence in per cent": (at_line_7("evaluation", "confidence = 95"),
         [(VALUE, "/evaluation/confidence", 7, None)]),
     "one fold": (at_line_7("evaluation", "folds = 1"), [(VALUE, "/evaluation/folds", 7, None)]),
@@ -96,8 +99,8 @@ TABLE: dict[str, tuple[str, list[Fault]]] = {
     "a pattern twice": (HEAD.replace("[data]", 'patterns = ["minimal", "minimal"]\n[data]'),
         [(CONFLICT, "/task/patterns", 4, None)]),
     "a label word that is a number": (HEAD.replace("[data]", "verbalizer = {a = 1}\n[data]"),
-        [(VALUE, "/task/verbalizer/a", 4, None)]),
-    "a name with a slash": (HEAD.replace("[task]", 'name = "/etc"\n[task]'), [(VALUE, "/name", 2, None)]),
+        [(VALUE, "/task/verbalizer/a", 4, "1")]),
+    "a name with a slash": (HEAD.replace("[task]", 'name = "/etc"\n[task]'), [(VALUE, "/name", 2, "etc")]),
     "a source that is a number": (HEAD.replace('"a.csv"', "5"), [(VALUE, "/data/train", 5, None)]),
     "rows in words": (HEAD.replace('"a.csv"', '{path = "a.csv", rows = "all"}'),
         [(VALUE, "/data/train/rows", 5, None)]),
@@ -120,7 +123,7 @@ TABLE: dict[str, tuple[str, list[Fault]]] = {
     "many": (MANY, [
         ("E-version", "/spec_version", 1, None), (UNKNOWN, "/nme", 2, "name"),
         (VALUE, "/task/type", 4, "classification"), (MISSING, "/data", 5, None),
-        (VALUE, "/constraints/wall_time", 7, None), (UNKNOWN, "/constraints/trails", 8, "trials")]),
+        (VALUE, "/constraints/wall_time", 7, "5 h"), (UNKNOWN, "/constraints/trails", 8, "trials")]),
 }  # fmt: skip
 
 
@@ -167,6 +170,11 @@ def test_a_fix_mends_more_than_it_breaks(title: str) -> None:
             assert one.pointer not in {other.pointer for other in left if other.code == one.code and one.pointer}
 
 
+def findings(tree: dict[str, Any]) -> tuple[Diagnostic, ...]:
+    """What is said against a document."""
+    return examine(json.dumps(tree).encode(), "json").found
+
+
 def leaves(tree: Any) -> Counter[str]:
     """Every value that somebody wrote, wherever it stands."""
     if isinstance(tree, dict):
@@ -178,16 +186,17 @@ def leaves(tree: Any) -> Counter[str]:
 
 @pytest.mark.parametrize("title", TABLE)
 def test_a_fix_keeps_what_was_written(title: str) -> None:
-    """It moves or adds; only a misspelled word is replaced, and by its nearest."""
+    """What is applied without asking moves or adds; only a wrong value is replaced."""
     text, _ = TABLE[title]
     for one in refused(text):
         for fix in one.fixes:
+            if fix.applicability == "choose":
+                continue
             before = leaves(tree_of(text))
             after = leaves(apply_patches(tree_of(text), fix.patches))
             lost = before - after
-            if one.code == VALUE:
-                assert lost == Counter([repr(lookup(tree_of(text), one.pointer))])
-                assert after - before == Counter([repr(one.nearest)])
+            if one.code in (VALUE, "E-version", CONFLICT):
+                assert not lost - leaves([lookup(tree_of(text), one.pointer)]), fix.title
             else:
                 assert not lost, fix.title
 
@@ -201,7 +210,8 @@ UNFIXED = {"a key of another table that has it", "a misspelled key of a budget"}
 def test_a_near_name_comes_with_a_fix(title: str) -> None:
     for one in refused(TABLE[title][0]):
         if one.nearest:
-            assert bool(one.fixes) is (title not in UNFIXED)
+            sure = [fix for fix in one.fixes if fix.applicability != "choose"]
+            assert bool(sure) is (title not in UNFIXED)
 
 
 def test_a_fix_of_each_kind_gives_a_sound_spec() -> None:
@@ -213,24 +223,29 @@ def test_a_fix_of_each_kind_gives_a_sound_spec() -> None:
         "a misspelled budget",
     ):
         (one,) = refused(TABLE[title][0])
-        (fix,) = one.fixes
+        fix, *_ = one.fixes
         Experiment.model_validate(apply_patches(tree_of(TABLE[title][0]), fix.patches))
 
 
 def test_a_fix_that_adds_a_table_adds_an_empty_one() -> None:
     (one,) = refused(TABLE["a key of another table"][0])
-    (fix,) = one.fixes
+    fix, *_ = one.fixes
     assert [(patch.op, patch.path) for patch in fix.patches] == [
+        ("test", "/data/wall_time"),
         ("add", "/constraints"),
         ("move", "/constraints/wall_time"),
     ]
-    assert fix.patches[0].value == {}
+    assert fix.patches[1].value == {}
 
 
-def test_a_misspelled_version_may_be_renamed_or_added() -> None:
-    found = {one.code: one for one in refused(TABLE["a misspelled root key"][0])}
-    assert [fix.title for fix in found[MISSING].fixes] == ["add spec_version = 1"]
-    assert [fix.title for fix in found[UNKNOWN].fixes] == ["write /spec_version"]
+def test_a_misspelled_version_is_one_fault() -> None:
+    (one,) = refused(TABLE["a misspelled root key"][0])
+    assert [(fix.title, fix.applicability) for fix in one.fixes[:1]] == [("write spec_version", "likely")]
+
+
+def test_a_missing_version_is_added() -> None:
+    (one,) = refused(HEAD.partition("\n")[2])
+    assert [(fix.title, fix.applicability) for fix in one.fixes] == [("add spec_version = 1", "safe")]
 
 
 @pytest.mark.parametrize("name", later.TASKS)
@@ -267,17 +282,17 @@ def test_a_long_value_is_shortened() -> None:
 
 
 def test_more_faults_than_anybody_reads() -> None:
-    """The first are named; none of so many is mended on its own."""
+    """The first are named; none of so many is mended on its own, and of many only as long as trials are cheap."""
     keys = "\n".join(f"rank{number} = 1" for number in range(MOST + 1))
     assert len(refused(at_line_7("methods.pin", keys))) == MOST
     assert not any(one.fixes for one in refused(at_line_7("methods.pin", keys)))
     fewer = refused(at_line_7("methods.pin", keys.rpartition("\n")[0]))
     assert len(fewer) == MOST
-    assert all(one.fixes for one in fewer)
+    assert sum(bool(one.fixes) for one in fewer) >= 10
 
 
 def test_a_sound_document_has_no_findings() -> None:
-    assert findings(tree_of(HEAD)) == []
+    assert findings(tree_of(HEAD)) == ()
 
 
 @pytest.mark.parametrize("budget", ["{}", "{per_clas = 3}"])
@@ -318,7 +333,7 @@ def test_a_column_of_another_task_is_pointed_at(text: str, pointer: str) -> None
     ("key", "home"), [("rank", "/methods/pin/rank"), ("learning_rate", "/methods/pin/learning_rate")]
 )
 def test_a_pin_in_the_wrong_table_is_sent_home(key: str, home: str) -> None:
-    (one,) = refused(f"{HEAD}{key} = 8\n")
+    (one,) = refused(f"{HEAD}{key} = 1\n")
     assert one.nearest == home
 
 

@@ -1,0 +1,268 @@
+"""Fixes of what only data and model show: the file, column or label that was meant, and settings that nothing feels."""
+
+import os
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from fewtune.compiler.facts import Facts
+from fewtune.runtime.probe.columns import columns_of
+from fewtune.runtime.probe.rows import ENDINGS, Table, data_path, read_table
+from fewtune.specs.authority import widens
+from fewtune.specs.data import Source
+from fewtune.specs.diagnostic import Diagnostic, Fix, PlanError
+from fewtune.specs.experiment import Experiment
+from fewtune.specs.model import EMBEDDED
+from fewtune.specs.patch import apply_patches
+from fewtune.specs.repairs.fixing import add, at, has, move, remove, replace, set_aside, split
+from fewtune.specs.repairs.names import bare
+from fewtune.specs.task import FIELDS
+
+MOST_FILES = 2_000
+"""Files of the spec's folder that are looked at for a near name."""
+DEPTH = 4
+SAMPLE = 200
+"""Rows that are read to guess a column."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a finding is about."""
+
+    tree: Mapping[str, Any]
+    experiment: Experiment | None
+    base: Path
+    facts: Facts | None = None
+
+
+def advised(finding: Diagnostic, setting: Setting) -> Diagnostic:
+    """The finding with its fixes, and the nearest name where there is one."""
+    ways = WAYS.get(finding.code)
+    fixes = tuple(fix for fix in ways(finding, setting) if _is_modest(fix, setting.tree)) if ways else ()
+    near = finding.nearest
+    if near is None and fixes:
+        written = [patch.value for patch in fixes[0].patches if patch.op in ("replace", "add")]
+        near = written[0] if written and isinstance(written[0], str) and finding.code in NAMED else None
+    if finding.code == "E-facts-missing" and finding.pointer == "/model/name":
+        name = str(at(setting.tree, "/model/name"))
+        near = EMBEDDED if get_close_matches(name.lower(), [EMBEDDED], cutoff=0.5) else None
+    return finding.model_copy(update={"fixes": (*finding.fixes, *fixes), "nearest": near})
+
+
+def _is_modest(fix: Fix, tree: Mapping[str, Any]) -> bool:
+    """Whether a fix applies, and asks for no more than the spec."""
+    try:
+        return not widens(tree, apply_patches(dict(tree), fix.patches))
+    except KeyError:
+        return False
+
+
+def _files(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    """The file below the spec's folder that is most like the one that is named."""
+    place = finding.pointer if finding.pointer.startswith("/model/") else _path_of(setting.tree, finding.pointer)
+    named = at(setting.tree, place)
+    if not isinstance(named, str):
+        return
+    is_folder = place.startswith("/model/")
+    for near in nearest_files(named, setting.base, _homes(setting.tree), folders=is_folder)[:2]:
+        if near != named:
+            yield replace(setting.tree, place, near)
+
+
+def _path_of(tree: Mapping[str, Any], pointer: str) -> str:
+    return f"{pointer}/path" if isinstance(at(tree, pointer), dict) else pointer
+
+
+def _homes(tree: Mapping[str, Any]) -> set[str]:
+    """Folders of the other data files."""
+    named = [at(tree, _path_of(tree, f"/data/{split}")) for split in ("train", "test", "validation")]
+    return {path.rpartition("/")[0] for path in named if isinstance(path, str) and "/" in path}
+
+
+def nearest_files(named: str, base: Path, homes: Container[str] = (), *, folders: bool = False) -> list[str]:
+    """Files below a folder, the most like a name first; none where none is like it.
+
+    Args:
+        named: the name.
+        base: the folder.
+        homes: folders in which it is more likely.
+        folders: whether model folders are looked for.
+    """
+    known = list(_below(base, folders))
+    wanted = named.replace("\\", "/").rstrip("/")
+    last = wanted.rpartition("/")[2]
+    same = [path for path in known if bare(path) == bare(wanted)]
+    tail = sorted((path for path in known if f"/{wanted}".lower().endswith(f"/{path}".lower())), key=len, reverse=True)
+    by_stem = [path for path in known if _stem(path) == _stem(last)]
+    near = get_close_matches(wanted.lower(), [path.lower() for path in known], n=2, cutoff=0.75)
+    close = [path for one in near for path in known if path.lower() == one]
+    names = {path.rpartition("/")[2].lower(): path for path in known}
+    by_name = [names[name] for name in get_close_matches(last.lower(), names, n=1, cutoff=0.75)]
+    found = dict.fromkeys([*same, *tail, *(by_stem if len(by_stem) == 1 else ()), *close, *by_name])
+    if len(by_stem) > 1 and not (same or tail or close):
+        ending = wanted.rpartition(".")[2]
+        by_stem.sort(key=lambda path: _shared(path, wanted), reverse=True)
+        by_stem.sort(key=lambda path: (path.rpartition("/")[0] in homes, path.endswith(ending)), reverse=True)
+        found = dict.fromkeys(by_stem)
+    return list(found)
+
+
+def _stem(path: str) -> str:
+    return path.rpartition("/")[2].partition(".")[0].lower()
+
+
+def _shared(path: str, wanted: str) -> int:
+    """Characters that two paths begin with."""
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(path.lower(), wanted.lower(), strict=False))
+    return len(list(same))
+
+
+def _below(base: Path, folders: bool) -> Iterator[str]:
+    """Data files, or model folders, below a folder, not through links; a bounded number of them."""
+    seen = 0
+    for root, names, files in os.walk(base):
+        here = Path(root).relative_to(base)
+        names[:] = sorted(name for name in names if not name.startswith(".") and len(here.parts) < DEPTH)
+        for name in sorted(files):
+            seen += 1
+            if seen > MOST_FILES:
+                return
+            if folders and name == "config.json":
+                yield here.as_posix()
+            elif not folders and name.lower().endswith(ENDINGS):
+                yield (here / name).as_posix()
+
+
+def _columns(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    """The column that the name is most like, or that a guess would take."""
+    table = _train(setting)
+    if table is None or setting.experiment is None:
+        return
+    place, known = finding.pointer, list(table.columns)
+    if place == "/data" or not has(setting.tree, place):
+        return
+    named, data = str(at(setting.tree, place)), setting.experiment.data
+    folded = {bare(column): column for column in known}
+    near = [folded[one] for one in get_close_matches(bare(named), folded, n=1, cutoff=0.6)]
+    taken = {getattr(data, field) for field in (*FIELDS[setting.experiment.task.type], "label", "target", "rejected")}
+    left = [column for column in known if column not in taken]
+    guess = near or _guess(setting.experiment, table, split(place)[1]) or (left if len(left) == 1 else [])
+    for column in guess[:1]:
+        yield replace(setting.tree, place, column)
+
+
+def _train(setting: Setting) -> Table | None:
+    """Some rows of the training data."""
+    source = setting.experiment.data.train if setting.experiment else None
+    if source is None or source.path is None:
+        return None
+    try:
+        return read_table(data_path(source.path, setting.base), Source(path=source.path, rows=f"1-{SAMPLE}"))
+    except PlanError:
+        return None
+
+
+def _guess(experiment: Experiment, table: Table, field: str) -> list[str]:
+    data = experiment.data.model_copy(update={field: None})
+    answer = experiment.task.answer
+    try:
+        found = columns_of(data, FIELDS[experiment.task.type], table, answer)
+    except PlanError:
+        return []
+    return [found[field]] if found.get(field) else []
+
+
+def _aside(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    place = finding.pointer
+    if has(setting.tree, place):
+        kept = set_aside(setting.tree, place)
+        yield from (kept,) if kept else ()
+        yield remove(setting.tree, place)
+
+
+def _labels(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    """A label that the data have, in the place of one that they do not."""
+    known = setting.facts.data.labels if setting.facts else _train_labels(setting)
+    place = finding.pointer
+    folded = {bare(label): label for label in known}
+    owner, name = split(place) if place.startswith("/task/verbalizer/") else (place, "")
+    if name:
+        near = get_close_matches(bare(name), folded, n=1, cutoff=0.6)
+        found = move(setting.tree, place, f"{owner}/{folded[near[0]]}") if near else None
+        yield from (found,) if found else ()
+    for index, label in enumerate(at(setting.tree, place) or () if place == "/task/labels" else ()):
+        near = get_close_matches(bare(str(label)), folded, n=1, cutoff=0.6)
+        if label not in known and near:
+            yield replace(setting.tree, f"{place}/{index}", folded[near[0]])
+    yield from _source_labels(place, folded, setting)
+
+
+def _source_labels(place: str, folded: Mapping[str, str], setting: Setting) -> Iterator[Fix]:
+    labels = at(setting.tree, f"{place}/labels")
+    for label in labels if isinstance(labels, dict) else ():
+        near = get_close_matches(bare(label), folded, n=1, cutoff=0.6)
+        found = move(setting.tree, f"{place}/labels/{label}", f"{place}/labels/{folded[near[0]]}") if near else None
+        if label not in folded.values() and found:
+            yield found
+
+
+def _train_labels(setting: Setting) -> Sequence[str]:
+    table, named = _train(setting), setting.experiment.data.label if setting.experiment else None
+    column = table.columns.get(named or "") if table else None
+    return sorted({cell.strip() for cell in column or () if cell})
+
+
+def _rows(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    """All labels that there are, where more are asked for."""
+    if finding.pointer == "/data/label_budget" and isinstance(at(setting.tree, finding.pointer), int):
+        yield replace(setting.tree, finding.pointer, "all", title="use all rows there are")
+
+
+def _values(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    yield from _train_file(finding, setting)
+    if finding.pointer.startswith("/task/verbalizer/"):
+        yield from _labels(finding, setting)
+    elif finding.pointer.endswith("/targets") and setting.facts:
+        known = [linear.name for linear in setting.facts.model.linears]
+        targets = at(setting.tree, finding.pointer)
+        for index, target in enumerate(targets if isinstance(targets, list) else ()):
+            near = get_close_matches(target, known, n=1, cutoff=0.5)
+            if target not in known and near:
+                yield replace(setting.tree, f"{finding.pointer}/{index}", near[0])
+
+
+def _blocks(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    if finding.pointer.endswith("/top_layers") and setting.facts and isinstance(at(setting.tree, finding.pointer), int):
+        yield replace(setting.tree, finding.pointer, setting.facts.model.layers)
+
+
+def _train_file(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    if finding.code == "E-missing" and f"{finding.pointer}/{finding.expected}" == "/data/train":
+        found = train_file(setting)
+        yield from (add("/data/train", found, "likely"),) if found else ()
+    if finding.code == "E-value" and finding.pointer == "/data/train" and has(setting.tree, "/data/train"):
+        found = train_file(setting)
+        yield from (replace(setting.tree, "/data/train", found),) if found else ()
+
+
+def train_file(setting: Setting) -> str | None:
+    """The one file beside the test file that is named for training."""
+    test = at(setting.tree, _path_of(setting.tree, "/data/test"))
+    folder = str(test).rpartition("/")[0] if isinstance(test, str) else ""
+    ending = str(test).rpartition(".")[2] if isinstance(test, str) else ""
+    found = [path for path in _below(setting.base, folders=False) if path.rpartition("/")[0] == folder
+             and "train" in _stem(path) and ending in ("", path.rpartition(".")[2])]  # fmt: skip
+    return found[0] if len(found) == 1 else None
+
+
+Ways = Callable[[Diagnostic, Setting], Iterator[Fix]]
+WAYS: Mapping[str, Ways] = {
+    "E-file-missing": _files, "E-path": _files, "E-file-unreadable": _files, "E-column": _columns,
+    "E-no-effect": _aside, "E-label-unknown": _labels, "E-value": _values, "E-too-few-rows": _rows,
+    "E-conflict": _blocks, "E-missing": _train_file,
+}  # fmt: skip
+"""Code -> what would mend it."""
+NAMED = ("E-file-missing", "E-path", "E-file-unreadable", "E-column", "E-label-unknown", "E-value")

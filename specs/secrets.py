@@ -1,0 +1,59 @@
+"""Access tokens and keys, which a spec never needs: it is shared, hashed and journalled."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from fewtune.specs.diagnostic import Diagnostic, Fix, Patch
+from fewtune.specs.patch import escape
+from fewtune.specs.repairs.fixing import split
+
+TOKEN = re.compile(
+    r"hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|glpat-[\w-]{16,}"
+    r"|AKIA[0-9A-Z]{12,}|xox[abeprs]-[\w-]{10,}|AIza[\w-]{30,}|ya29\.[\w-]{16,}|npm_[A-Za-z0-9]{16,}"
+    r"|pypi-[\w-]{16,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{4,}|(?<=://)[^\s/@:]+:[^\s/@]+(?=@)"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
+"""How the tokens of well-known services begin, and passwords in addresses."""
+NAMED = re.compile(r"(^|_)(api_?key|token|secret|password|passwd|credentials?|access_?key)$", re.IGNORECASE)
+"""Keys whose value is nobody's business."""
+SHOWN = "[secret]"
+FREE = ("/tags/", "/notes", "/title", "/task/question", "/task/instruction")
+"""Texts of which a part may be cut."""
+REMEDY = "take it out, and revoke it if the file was shared; the environment variable HF_TOKEN is where pull looks"
+
+
+def scrubbed(text: str) -> str:
+    """The text without tokens.
+
+    >>> scrubbed("use hf_" + "a" * 20)
+    'use [secret]'
+    """
+    return TOKEN.sub(SHOWN, text)
+
+
+def secrets(tree: Any, place: str = "") -> Iterator[Diagnostic]:
+    """Every place with a token."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            below = f"{place}/{escape(key)}"
+            if isinstance(value, str) and len(value) >= 8 and NAMED.search(key) and not TOKEN.search(value):
+                yield _found(value, below)
+            else:
+                yield from secrets(value, below)
+    elif isinstance(tree, list):
+        for index, value in enumerate(tree):
+            yield from secrets(value, f"{place}/{index}")
+    elif isinstance(tree, str) and TOKEN.search(tree):
+        yield _found(tree, place)
+
+
+def _found(value: str, place: str) -> Diagnostic:
+    """The finding; neither it nor its fixes, which have no test for that reason, repeat the token."""
+    key = split(place)[1]
+    fixes = [Fix(title=f"remove {scrubbed(key)}", applicability="choose", patches=(Patch(op="remove", path=place),))]
+    if place.startswith(FREE) and scrubbed(value) != value:
+        cut = Patch(op="replace", path=place, value=scrubbed(value))
+        fixes.insert(0, Fix(title="cut the token out of the text", applicability="likely", patches=(cut,)))
+    return Diagnostic(code="E-secret", message=f"{scrubbed(key)}: this looks like an access token or a password",
+                      pointer=place, remedy=REMEDY, fixes=tuple(fixes))  # fmt: skip
