@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
+from fewtune.specs.repairs.fixing import at
 from fewtune.specs.units import Duration, Quantity, Size
 
 LIMITS: Mapping[str, type[Quantity] | None] = {
@@ -16,6 +17,11 @@ LIMITS: Mapping[str, type[Quantity] | None] = {
     "forgetting": None,
 }  # fmt: skip
 """Limit -> how it is written; None: a number."""
+CEILINGS = ("/augmentation/max_tokens", "/augmentation/max_cost", "/augmentation/teacher/per_minute",
+            "/augmentation/teacher/concurrency")  # fmt: skip
+"""Numbers that limit what a teacher is asked."""
+TEACHER = ("/augmentation/teacher/model", "/augmentation/teacher/base_url", "/augmentation/teacher/key_variable")
+"""Who is asked over the network, and with whose key."""
 SEEDS = ("data_seeds", "model_seeds")
 SOURCES = ("train", "validation", "test", "unlabelled", "replay")
 Tree = Mapping[str, Any]
@@ -25,6 +31,7 @@ def widens(before: Tree, after: Tree) -> bool:
     """Whether the second document may do what the first one may not."""
     return (
         any(_raised(before, after, name) for name in LIMITS)
+        or any(_lifted(at(before, place), at(after, place)) for place in CEILINGS)
         or any(_fewer(before, after, name) for name in SEEDS)
         or bool(_reached(after) - _reached(before) - set(_written(before)))
         or bool(_outside(after) - _outside(before))
@@ -51,6 +58,13 @@ def _raised(before: Tree, after: Tree, name: str) -> bool:
     return new is None or new > old
 
 
+def _lifted(was: Any, now: Any) -> bool:
+    """Whether a number that limited something is higher, or gone."""
+    if not isinstance(was, (int, float)) or isinstance(was, bool):
+        return False
+    return not isinstance(now, (int, float)) or now > was
+
+
 def _fewer(before: Tree, after: Tree, name: str) -> bool:
     """Whether seeds that could be had are taken away."""
     was, now = (_table(tree, "evaluation").get(name) for tree in (before, after))
@@ -61,7 +75,8 @@ def _fewer(before: Tree, after: Tree, name: str) -> bool:
 
 def _reached(tree: Tree) -> set[str]:
     """Names of the network: models, encoders and data sets."""
-    return {str(value) for value in (*_named(tree), *_hubs(tree))}
+    teacher = (at(tree, place) for place in TEACHER)
+    return {str(value) for value in (*_named(tree), *_hubs(tree), *teacher) if value is not None}
 
 
 def _written(tree: Any) -> Iterator[str]:
@@ -95,7 +110,7 @@ def _sources(tree: Tree) -> Iterator[Any]:
 def _outside(tree: Tree) -> set[str]:
     """Paths that leave the folder."""
     paths = [source.get("path") if isinstance(source, dict) else source for source in _sources(tree)]
-    paths += [_table(tree, "model").get(key) for key in ("path", "encoder_path")]
+    paths += [at(tree, place) for place in ("/model/path", "/model/encoder_path", "/augmentation/teacher/recording")]
     return {path for path in paths if isinstance(path, str) and leaves_folder(path)}
 
 

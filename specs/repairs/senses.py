@@ -29,6 +29,8 @@ def senses(tree: Tree, experiment: Experiment, fault: Diagnostic) -> list[Fix]:
         return [replace(tree, place, metrics_of(task)[0]), remove(tree, place)]
     if fault.code == "E-pattern":
         return _pattern(tree, place, task)
+    if place == "/augmentation":
+        return [remove(tree, place)]
     if place.startswith("/methods/"):
         return _methods(tree, place, task)
     return _foreign(tree, place, task)
