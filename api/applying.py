@@ -7,16 +7,16 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from fewtune.api.answers import Results, results
-from fewtune.api.console import clock, console, diagnostics
 from fewtune.api.envelope import Envelope
-from fewtune.api.following import status
-from fewtune.api.permission import operators_policy, permit
-from fewtune.api.progress import reporter
 from fewtune.api.running import Applied, How, Permit, apply
+from fewtune.api.runs.following import status
+from fewtune.api.runs.permission import operators_policy, permit
+from fewtune.api.runs.submitting import submit
 from fewtune.api.saved import plan_any
 from fewtune.api.session import Planned
-from fewtune.api.show_results import show_results
-from fewtune.api.submitting import submit
+from fewtune.api.shows.console import clock, console, diagnostics
+from fewtune.api.shows.progress import reporter
+from fewtune.api.shows.results import show_results
 from fewtune.specs.diagnostic import Diagnostic, RunError, StoreError
 from fewtune.store.submission import Asked
 

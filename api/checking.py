@@ -49,7 +49,7 @@ class Checked:
 
     def show(self) -> None:
         """Print the findings, or the mended document."""
-        from fewtune.api.console import console, diagnostics
+        from fewtune.api.shows.console import console, diagnostics
 
         diagnostics(console(talk=self.fixed is not None), self.found, self.name)
         if self.fixed is not None:

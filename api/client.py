@@ -10,20 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fewtune.api import following, submitting
 from fewtune.api.answers import Results, results
 from fewtune.api.checking import Checked, check
 from fewtune.api.comparing import Compared, compare_arms
-from fewtune.api.ending import ending
-from fewtune.api.following import Page, Status
 from fewtune.api.given import Given, SpecInput, given, inside
-from fewtune.api.permission import admission, check_place, operators_policy, permit
 from fewtune.api.planning import explained
 from fewtune.api.querying import ask
 from fewtune.api.running import Applied, How, apply
+from fewtune.api.runs import following, submitting
+from fewtune.api.runs.ending import ending
+from fewtune.api.runs.following import Page, Status
+from fewtune.api.runs.permission import admission, check_place, operators_policy, permit
+from fewtune.api.runs.submitting import Cancelled, Launch, Launched, supervisor_command
 from fewtune.api.session import Planned, plan_loaded
 from fewtune.api.starting import Made, draft, start
-from fewtune.api.submitting import Cancelled, Launch, Launched, supervisor_command
 from fewtune.api.what_if import with_changes
 from fewtune.compiler.admission import Admission
 from fewtune.compiler.decision import Decision

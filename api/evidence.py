@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fewtune.api.console import console, heading, table
+from fewtune.api.shows.console import console, heading, table
 from fewtune.compiler.adopted import Adopted, Behind
 from fewtune.runtime.lock import NAME, read_lock, write_lock
 from fewtune.specs.diagnostic import Diagnostic, StoreError

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from fewtune.api.console import console, heading, size, table
+from fewtune.api.shows.console import console, heading, size, table
 from fewtune.compiler.cost import rates
 from fewtune.compiler.encoder import ENCODER
 from fewtune.runtime.folders import cache_folder, embedded_folder, encoder_folder

@@ -5,9 +5,9 @@ import json
 import sys
 from pathlib import Path
 
-from fewtune.api.console import console
 from fewtune.api.envelope import Envelope
-from fewtune.api.show_results import show_answer
+from fewtune.api.shows.console import console
+from fewtune.api.shows.results import show_answer
 from fewtune.store.query import BYTES, SECONDS, Answer, run_sql
 from fewtune.store.refresh import refresh
 from fewtune.store.sandbox import Sandbox

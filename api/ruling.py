@@ -3,7 +3,7 @@
 import difflib
 from typing import Any
 
-from fewtune.api.console import console, table
+from fewtune.api.shows.console import console, table
 from fewtune.compiler.evidence import EVIDENCE, ROWS, Evidence
 from fewtune.specs.diagnostic import Diagnostic, RunError
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from fewtune.api.console import clock, console, heading, safe, size, table
 from fewtune.api.session import Planned
-from fewtune.api.show_plan import said
+from fewtune.api.shows.console import clock, console, heading, safe, size, table
+from fewtune.api.shows.plan import said
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.flips import named_decisions
 from fewtune.compiler.plan import Plan

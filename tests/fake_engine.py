@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fewtune.api.supervisor import supervise
+from fewtune.api.runs.supervisor import supervise
 from fewtune.runtime.executor import Finished, Lost, Notify, Setting
 from fewtune.runtime.job import Answer, Batch, Corpus, Fitted, Job, Outcome, Progress, Score, Scored
 from fewtune.store.submissions import Submitted

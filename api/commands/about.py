@@ -32,9 +32,9 @@ def brief(workspace: Workspace = None, as_json: Json = False) -> None:
     """Print the page that an agent reads first."""
 
     def work() -> Answered:
-        from fewtune.api.brief import brief as page
         from fewtune.api.client import Client
         from fewtune.api.concise import budget
+        from fewtune.api.pages.brief import brief as page
 
         text = page(budget(Client(workspace=workspace_of(workspace))))
         return Envelope(ok=True, verb="brief", data={"text": text}), lambda: write(text)
@@ -52,7 +52,7 @@ def describe(
     """Explain how fewtune works: one page a topic, or one rule."""
 
     def work() -> Answered:
-        from fewtune.api.describing import described
+        from fewtune.api.pages.describing import described
 
         found = described(topic, name)
         known = found.get("topics")

@@ -86,6 +86,6 @@ def write(text: str) -> None:
 
 def show_error(found: tuple[Diagnostic, ...], source: str) -> Callable[[], None]:
     """A function that prints findings as talk."""
-    from fewtune.api.console import console, diagnostics
+    from fewtune.api.shows.console import console, diagnostics
 
     return lambda: diagnostics(console(talk=True), found, source)

@@ -24,8 +24,8 @@ def results(
         found = find(workspace_of(workspace), experiment)
 
         def show() -> None:
-            from fewtune.api.console import console
-            from fewtune.api.show_results import show_results
+            from fewtune.api.shows.console import console
+            from fewtune.api.shows.results import show_results
 
             show_results(console(), found)
 
@@ -83,14 +83,14 @@ def errors(
     """Show what was confused in the latest run, which labels look wrong, and which rows are there twice."""
 
     def work() -> Answered:
-        from fewtune.api.console import console, diagnostics
         from fewtune.api.erring import errors as find
+        from fewtune.api.shows.console import console, diagnostics
 
         talk = console(talk=True)
         found = find(spec, workspace_of(workspace), arm, talk.print)
 
         def show() -> None:
-            from fewtune.api.show_errors import show_errors
+            from fewtune.api.shows.errors import show_errors
 
             show_errors(console(), found, limit)
             diagnostics(talk, found.notes, spec.name)

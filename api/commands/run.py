@@ -63,9 +63,9 @@ def status(
     """Show where a run stands: its state, what it waits for, when to look again."""
 
     def work() -> Answered:
-        from fewtune.api.following import recent
-        from fewtune.api.following import status as find
-        from fewtune.api.show_status import show_status
+        from fewtune.api.runs.following import recent
+        from fewtune.api.runs.following import status as find
+        from fewtune.api.shows.status import show_status
 
         folder = workspace_of(workspace)
         found = recent(folder) if run is None else [find(folder, run)]
@@ -120,7 +120,7 @@ def approve(
     """Give the operator's word for a plan that is above a ceiling. Asks at the terminal; never without one."""
 
     def work() -> Answered:
-        from fewtune.api.approving import approved
+        from fewtune.api.runs.approving import approved
 
         found = approved(plan, workspace_of(workspace))
         return Envelope(ok=True, verb="approve", data=found), lambda: write(found["text"])

@@ -23,8 +23,8 @@ def init(
     """Write a spec for a data file: its columns, task, labels, duplicates and leaks."""
 
     def work() -> Answered:
-        from fewtune.api.console import console
-        from fewtune.api.show_start import show_start
+        from fewtune.api.shows.console import console
+        from fewtune.api.shows.start import show_start
         from fewtune.api.starting import start, start_example
 
         made = start_example(output) if example else start(data, output, label=label, text=text)
@@ -64,8 +64,8 @@ def pull(spec: Spec, as_json: Json = False) -> None:
     """Fetch the models and data that a spec names, and write fewtune.lock. The one verb that uses the network."""
 
     def work() -> Answered:
-        from fewtune.api.console import console
-        from fewtune.api.permission import operators_policy
+        from fewtune.api.runs.permission import operators_policy
+        from fewtune.api.shows.console import console
         from fewtune.runtime.pull import pull_spec
         from fewtune.specs.load import load_file
 
@@ -101,8 +101,8 @@ def plan(
     """Show what apply would do, and why: decisions, arms, cost, what is new and what is reused."""
 
     def work() -> Answered:
-        from fewtune.api.permission import operators_notes
         from fewtune.api.planning import detecting, plan_data
+        from fewtune.api.runs.permission import operators_notes
         from fewtune.api.session import plan_loaded, plan_spec, saved_bytes
 
         if what_if and (save is not None or detect is not None or full):
@@ -123,8 +123,8 @@ def plan(
             save.write_bytes(saved_bytes(planned))
 
         def show() -> None:
-            from fewtune.api.console import console, diagnostics
-            from fewtune.api.show_plan import show_plan
+            from fewtune.api.shows.console import console, diagnostics
+            from fewtune.api.shows.plan import show_plan
 
             show_plan(console(), planned, full=full)
             diagnostics(console(), notes, spec.name)
@@ -154,8 +154,8 @@ def explain(
         found = flips(planned, decisions)
 
         def show() -> None:
-            from fewtune.api.console import console
-            from fewtune.api.show_plan import explain as show_decisions
+            from fewtune.api.shows.console import console
+            from fewtune.api.shows.plan import explain as show_decisions
 
             show_decisions(console(), decisions, planned.plan.arms, found)
 

@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 from fewtune.api.commands.answering import Answered, answer
-from fewtune.api.console import clock, console, safe
 from fewtune.api.envelope import Envelope
-from fewtune.api.following import Happened, Page, Status, events, status
+from fewtune.api.runs.following import Happened, Page, Status, events, status
+from fewtune.api.shows.console import clock, console, safe
 from fewtune.specs.diagnostic import FewtuneError
 
 EXIT_OF_STATE = {"succeeded": 0, "partial": 10, "failed": 11, "cancelled": 12, "lost": 11}

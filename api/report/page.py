@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from fewtune.api.console import clock
 from fewtune.api.report.findings import Findings
 from fewtune.api.report.markup import Html, element, together
 from fewtune.api.report.reasons import circumstances, decisions, repeating
 from fewtune.api.report.spending import costs, trouble
 from fewtune.api.report.standing import leaderboard, learning, training
 from fewtune.api.report.style import CSS, policy
+from fewtune.api.shows.console import clock
 
 
 def write_report(found: Findings, output: Path) -> int:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from fewtune.api.console import clock, size
 from fewtune.api.report.findings import Findings, Row
 from fewtune.api.report.forest import Bar, forest
 from fewtune.api.report.markup import Html, element
 from fewtune.api.report.tables import table
+from fewtune.api.shows.console import clock, size
 
 LEAST_SECONDS = 0.1
 """Start of the axis of times."""

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from typing import Any
 
 from fewtune.api.bounded import BRIEF, FULL, fit
-from fewtune.api.brief import brief
 from fewtune.api.client import Client
 from fewtune.api.concise import budget, concise
-from fewtune.api.describing import described
 from fewtune.api.envelope import Envelope
+from fewtune.api.pages.brief import brief
+from fewtune.api.pages.describing import described
 from fewtune.api.planning import flips, plan_data
 from fewtune.api.tools.tool import Arguments, Tool
 

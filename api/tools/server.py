@@ -16,11 +16,11 @@ import mcp_types as types
 from mcp.server import Server
 from mcp.server.stdio import stdio_server
 
-from fewtune.api.brief import brief
 from fewtune.api.client import Client
 from fewtune.api.concise import budget
-from fewtune.api.describing import described
 from fewtune.api.envelope import Envelope
+from fewtune.api.pages.brief import brief
+from fewtune.api.pages.describing import described
 from fewtune.api.tools.reading import READING
 from fewtune.api.tools.running import WATCHING, WRITING
 from fewtune.api.tools.tool import Tool

@@ -72,7 +72,7 @@ ENGINE = """
 import sys
 sys.path.insert(0, {tests!r})
 import fake_engine
-from fewtune.api import submitting
+from fewtune.api.runs import submitting
 submitting.submit.__kwdefaults__["launch"] = fake_engine.launch
 from fewtune.api.cli import main
 main()

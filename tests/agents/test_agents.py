@@ -13,7 +13,7 @@ from project import write_csv
 from agents import scripts
 from agents.channels import Channel, Commands, Tools, tools
 from agents.home import ALLOWED, SPEC, allowed, make, toml
-from fewtune.api.submitting import cancel
+from fewtune.api.runs.submitting import cancel
 from fewtune.runtime.job import Row
 from fewtune.store.reader import Reader
 from fewtune.store.submission import ENDED

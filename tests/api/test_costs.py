@@ -9,7 +9,7 @@ from project import LABELS, Project, make_project, write_csv
 from tiny import tiny_model, tiny_rows
 
 from fewtune.api.answers import results
-from fewtune.api.describing import page
+from fewtune.api.pages.describing import page
 from fewtune.api.querying import ask
 from fewtune.api.using import predict_source
 from fewtune.store.artefacts import Artefacts

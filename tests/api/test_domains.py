@@ -10,7 +10,7 @@ import pytest
 from project import Project
 from tiny import tiny_model
 
-from fewtune.api.describing import pages
+from fewtune.api.pages.describing import pages
 from fewtune.api.session import plan_spec
 from fewtune.compiler.evidence import EVIDENCE
 from fewtune.compiler.sample import pretrained_on

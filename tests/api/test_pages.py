@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 import miniature
 
 from fewtune.api.cli import VERBS
-from fewtune.api.code_advice import ADVICE
-from fewtune.api.describing import MOST, described, page, topics
+from fewtune.api.pages.advice import ADVICE
+from fewtune.api.pages.describing import MOST, described, page, topics
 from fewtune.specs.diagnostic import CODES, FewtuneError
 from fewtune.specs.load import load
 from fewtune.specs.projection import whole_schema

@@ -8,7 +8,7 @@ from pathlib import Path
 import miniature
 import pytest
 
-from fewtune.api.describing import pages
+from fewtune.api.pages.describing import pages
 from fewtune.api.querying import ask
 from fewtune.store.event import Looked
 from fewtune.store.query import run_sql

@@ -18,9 +18,9 @@ from project import Project, write_csv
 from tiny import tiny_model, tiny_rows
 
 from fewtune.api.client import Client
-from fewtune.api.ending import ending
-from fewtune.api.following import Happened, Status, events, recent, status
-from fewtune.api.submitting import Launched, approve, cancel, submit
+from fewtune.api.runs.ending import ending
+from fewtune.api.runs.following import Happened, Status, events, recent, status
+from fewtune.api.runs.submitting import Launched, approve, cancel, submit
 from fewtune.specs.diagnostic import PlanError, StoreError
 from fewtune.specs.policy import NO_POLICY, Policy
 from fewtune.store.submission import ENDED
@@ -269,7 +269,7 @@ sys.path[:0] = {paths!r}
 from pathlib import Path
 from fake_engine import launch
 from fewtune.api.session import plan_spec
-from fewtune.api.submitting import submit
+from fewtune.api.runs.submitting import submit
 from fewtune.specs.policy import Policy
 spec, workspace, limit = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 totals = {{"totals": {{"device_hours": limit}}}} if limit != "-" else {{}}

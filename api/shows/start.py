@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
-from fewtune.api.console import clock, diagnostics, safe, table
+from fewtune.api.shows.console import clock, diagnostics, safe, table
 from fewtune.api.starting import MOST_COLUMNS, Made, short
 
 MOST_LABELS = 12

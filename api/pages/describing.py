@@ -64,18 +64,18 @@ def described(topic: str | None, name: str | None) -> dict[str, Any]:
 
 
 def _named(topic: str) -> Callable[[str], str]:
-    from fewtune.api import generated_pages, spec_pages
+    from fewtune.api.pages import generated, language
 
     return {
-        "spec": spec_pages.field_page, "view": generated_pages.view_page, "code": generated_pages.code_page,
-        "example": generated_pages.example_page,
+        "spec": language.field_page, "view": generated.view_page, "code": generated.code_page,
+        "example": generated.example_page,
     }[topic]  # fmt: skip
 
 
 def _generated(topic: str) -> str:
-    from fewtune.api import generated_pages, spec_pages
+    from fewtune.api.pages import generated, language
 
-    return spec_pages.overview() if topic == "spec" else str(getattr(generated_pages, f"{topic}_page")())
+    return language.overview() if topic == "spec" else str(getattr(generated, f"{topic}_page")())
 
 
 def page(topic: str) -> dict[str, Any]:

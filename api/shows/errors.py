@@ -6,8 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from fewtune.api.console import heading, safe, table
 from fewtune.api.erring import NUMBERS, Confused, Errors, text_of
+from fewtune.api.shows.console import heading, safe, table
 from fewtune.runtime.duplicates import TRAIN, Copies
 from fewtune.runtime.suspects import Checked, Suspect
 

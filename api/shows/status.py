@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from fewtune.api.console import clock, console, safe, table
-from fewtune.api.following import Status
+from fewtune.api.runs.following import Status
+from fewtune.api.shows.console import clock, console, safe, table
 
 
 def show_status(found: Sequence[Status]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from fewtune.api.submitting import retryable
+from fewtune.api.runs.submitting import retryable
 from fewtune.specs.diagnostic import Diagnostic, StoreError
 from fewtune.specs.frozen import Frozen
 from fewtune.store.event import AttemptEnded, AttemptStarted, Evaluated, Fitted, RunEnded, RunStarted, Selected

@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fewtune.api.failing import RETRYABLE
-from fewtune.api.permission import admission
+from fewtune.api.runs.failing import RETRYABLE
+from fewtune.api.runs.permission import admission
 from fewtune.api.session import Planned, saved_bytes
 from fewtune.compiler.admission import Admission
 from fewtune.specs.diagnostic import Diagnostic, PlanError, RunError
@@ -34,7 +34,7 @@ Launch = Callable[[Submitted, Path], Sequence[str]]
 
 def supervisor_command(submitted: Submitted, workspace: Path) -> list[str]:
     """The usual one."""
-    return [sys.executable, "-m", "fewtune.api.supervisor", str(submitted.folder), str(workspace)]
+    return [sys.executable, "-m", "fewtune.api.runs.supervisor", str(submitted.folder), str(workspace)]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from importlib.resources import files
 from typing import Any
 
-from fewtune.api.describing import topics
+from fewtune.api.pages.describing import topics
 from fewtune.specs.diagnostic import CODES
 from fewtune.specs.signature import line
 from fewtune.store.views import PUBLIC

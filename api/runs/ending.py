@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from fewtune.api.failing import RETRYABLE, class_of_attempts, suggestions
-from fewtune.api.following import find
+from fewtune.api.runs.failing import RETRYABLE, class_of_attempts, suggestions
+from fewtune.api.runs.following import find
 from fewtune.api.saved import plan_file
 from fewtune.api.session import Planned
 from fewtune.specs.diagnostic import FewtuneError

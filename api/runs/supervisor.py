@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fewtune.api.answers import results
-from fewtune.api.failing import failure_class
-from fewtune.api.permission import Ceiling, operators_policy
 from fewtune.api.running import Applied, Engine, How, apply, interruptible
+from fewtune.api.runs.failing import failure_class
+from fewtune.api.runs.permission import Ceiling, operators_policy
 from fewtune.api.session import Planned
 from fewtune.runtime.job import Progress as Sign
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, RunError

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from fewtune.api.console import clock, diagnostics, heading, safe, size, table
 from fewtune.api.session import Planned
+from fewtune.api.shows.console import clock, diagnostics, heading, safe, size, table
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.diff import ACTIONS
 from fewtune.compiler.expand import CV

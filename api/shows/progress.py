@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from fewtune.api.console import clock, safe
+from fewtune.api.shows.console import clock, safe
 from fewtune.runtime.job import Progress
 
 EVERY = 15.0

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fewtune.api.answers import Results
-from fewtune.api.console import heading, safe, table
+from fewtune.api.shows.console import heading, safe, table
 from fewtune.store.burdens import Burden
 from fewtune.store.query import Answer
 from fewtune.store.reader import LeaderboardRow

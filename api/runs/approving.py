@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fewtune.api.console import clock, console, safe, size
-from fewtune.api.permission import admission, operators_policy
+from fewtune.api.runs.permission import admission, operators_policy
+from fewtune.api.runs.submitting import APPROVAL_DAYS, approve
 from fewtune.api.saved import plan_any, plan_file
 from fewtune.api.session import Planned
-from fewtune.api.submitting import APPROVAL_DAYS, approve
+from fewtune.api.shows.console import clock, console, safe, size
 from fewtune.compiler.admission import Admission
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store.submissions import Submissions

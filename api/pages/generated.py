@@ -4,8 +4,8 @@ import json
 from collections import defaultdict
 from typing import Any
 
-from fewtune.api.code_advice import ADVICE, GENERAL
 from fewtune.api.envelope import EXIT, EXIT_OF_CODE
+from fewtune.api.pages.advice import ADVICE, GENERAL
 from fewtune.api.starting import example_folder
 from fewtune.compiler.evidence import ROWS
 from fewtune.specs.diagnostic import CODES, Diagnostic, RunError

@@ -1,0 +1,1 @@
+"""Runs that nobody waits for: handed in, admitted, followed, ended."""

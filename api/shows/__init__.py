@@ -1,0 +1,1 @@
+"""Answers for a reader: text on a terminal."""
