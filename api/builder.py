@@ -9,7 +9,7 @@ from typing import Any
 
 from fewtune.api.checking import Checked
 from fewtune.api.client import Client
-from fewtune.api.given import SpecInput, given
+from fewtune.api.given import SpecInput, given, inside
 from fewtune.specs.diagnostic import Diagnostic, SpecError
 from fewtune.specs.parse import Document, parse
 from fewtune.specs.patch import parts_of
@@ -99,11 +99,11 @@ class Builder:
         """Write it as TOML below the client's root; returns the file.
 
         Raises:
-            SpecError: E-usage where the file is there.
+            SpecError: E-usage where the file is there, E-path where it is not below the root.
         """
         import tomlkit
 
-        target = self.client.root / path
+        target = inside(self.client.root / path, [self.client.root])
         try:
             with target.open("x", encoding="utf-8") as file:
                 file.write(tomlkit.dumps(dict(self.values)))

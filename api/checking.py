@@ -43,7 +43,12 @@ class Checked:
     def envelope(self) -> Envelope:
         """The answer for `--json`; an invalid spec is a successful validation that ends with 3."""
         left = [finding.model_dump(mode="json") for finding in self.left if finding.severity == "error"]
-        data: dict[str, Any] = {"valid": self.valid, "fixed": self.fixed, "exit_status": 3, "left": left}
+        data: dict[str, Any] = {
+            "valid": self.valid,
+            "fixed": self.fixed,
+            "exit_status": 0 if self.valid else 3,
+            "left": left,
+        }
         return Envelope(ok=self.valid, verb="validate", data=data, diagnostics=self.found,
                         next=(f"fewtune plan {self.name}",) if self.valid else ())  # fmt: skip
 

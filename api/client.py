@@ -1,7 +1,8 @@
 """The verbs as methods, for programs: typed frozen results, nothing printed, no state but where it works.
 
 A client can be made anew at any time from a folder alone; handles of runs are on the disk. Faults are raised as one
-exception type, `FewtuneError`, which carries the same diagnostics as the command line; `validate` alone never raises.
+exception type, `FewtuneError`, which carries the same diagnostics as the command line; `validate` raises none for what
+a spec says, only where there is none to read.
 """
 
 import time
@@ -176,23 +177,32 @@ class Client:
         )  # fmt: skip
 
     def submit(
-        self, spec: SpecInput, plan_hash: str | None = None, *, again: bool = False, asked: Asked | None = None
+        self,
+        spec: SpecInput,
+        plan_hash: str | None = None,
+        *,
+        within: str | None = None,
+        what_if: Sequence[str | dict[str, Any]] = (),
+        again: bool = False,
+        asked: Asked | None = None,
     ) -> Launched:
         """Hand in a plan that runs by itself; the same plan is begun once.
 
         Args:
             spec: a path, a text or values.
             plan_hash: of the plan that was looked at; another one is refused.
+            within: as it was planned.
+            what_if: as it was planned.
             again: whether a plan that ended without success is begun once more.
             asked: how it is to be executed.
 
         Raises:
             FewtuneError: E-plan-stale, E-policy, or the spec's faults.
         """
-        planned = self.read(spec).planned(self.folder)
+        planned = self.plan(spec, within=within, what_if=what_if)
         if plan_hash is not None and plan_hash != planned.plan.hash:
-            message = "the spec, its data or the rules are not those of the plan that was looked at"
-            remedy = "plan it again and look at what has changed"
+            message = "this spec, with its data and the rules as they are now, gives another plan"
+            remedy = "give within and what_if as they were planned, or plan it again and look at what has changed"
             found = Diagnostic(
                 code="E-plan-stale", message=message, expected=planned.plan.hash, got=plan_hash[:64], remedy=remedy
             )

@@ -52,15 +52,28 @@ def given(spec: SpecInput, root: Path, allowed: Sequence[Path] = ()) -> Given:
     Raises:
         SpecError: E-file-missing where a path names no file, E-path where it leaves the allowed folders.
     """
+    if not isinstance(spec, Mapping | str | Path):
+        message = f"a spec is a path, a text or values, not {type(spec).__name__}"
+        raise SpecError(Diagnostic(code="E-usage", message=message), exit_status=2)
     if isinstance(spec, Mapping):
         text = json.dumps(spec, ensure_ascii=False, indent=2, default=str)
         return Given(text.encode("utf-8", "replace"), "spec.json", root, "json")
+    if isinstance(spec, str) and _is_a_name(spec):
+        message = f"{spec.strip()[:100]!r} is no spec, nor the name of one's file"
+        remedy = "a spec's file ends in .toml or .json; a text has keys and values"
+        raise SpecError(Diagnostic(code="E-usage", message=message, remedy=remedy), exit_status=2)
     if isinstance(spec, str) and not _names_file(spec):
         stripped = spec.lstrip()
         name = "spec.json" if stripped.startswith("{") else "spec.toml"
         return Given(spec.encode("utf-8", "replace"), name, root, format_of(name))
     path = inside(root / spec, allowed) if allowed else root / spec
     return _from_file(path, str(spec))
+
+
+def _is_a_name(text: str) -> bool:
+    """Whether a text can be neither TOML nor JSON and does not end as a spec's file does."""
+    plain = not any(sign in text for sign in "\n={[#")
+    return plain and bool(text.strip()) and not text.strip().endswith(ENDINGS)
 
 
 def _names_file(text: str) -> bool:

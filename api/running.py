@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from fewtune.api.absent import absent
 from fewtune.api.saved import plan_any
 from fewtune.api.session import Planned
-from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import DeviceFacts
 from fewtune.compiler.packing import MOST_WORKERS
 from fewtune.compiler.plan import Plan
@@ -187,24 +187,9 @@ def _shared_cores(device: DeviceFacts, setting: Setting, how: How) -> int:
 
 
 def _refuse_without_model(planned: Planned) -> None:
-    from fewtune.runtime.minilm import encoder_is_ready
-    from fewtune.runtime.smollm2 import is_ready
-
-    missing = [planned.plan.facts.model] if planned.probed.facts.model.source == "embedded" and not is_ready() else []
-    if not encoder_is_ready() and _needs_encoder(planned):
-        missing.append(f"the sentence encoder {ENCODER.name}")
-    if missing:
-        message = f"not on this machine yet: {' and '.join(missing)}"
-        raise RunError(
-            Diagnostic(code="E-facts-missing", message=message, remedy="run `fewtune pull SPEC`"), exit_status=3
-        )
-
-
-def _needs_encoder(planned: Planned) -> bool:
-    stages = [planned.plan.stage_index[stage] for stage in planned.changes.stages]
-    arms = [planned.plan.arm(stage.arm) for stage in stages if stage.arm]
-    own = planned.probed.facts.encoder is not None
-    return any(arm.encodes or (arm.encoded and not own) for arm in arms)
+    missing = absent(planned)
+    if missing is not None:
+        raise RunError(missing, exit_status=3)
 
 
 def _unchanged(planned: Planned, workspace: Path) -> str | None:

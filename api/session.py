@@ -121,7 +121,7 @@ def _limited(loaded: Loaded, within: str) -> Loaded:
     try:
         limit = Duration(within.removesuffix(unit) + TIMES.get(unit, unit))
     except (PydanticCustomError, ValidationError) as error:
-        raise PlanError(Diagnostic(code="E-usage", message=f"--within {within}: {error}"), exit_status=2) from error
+        raise PlanError(Diagnostic(code="E-usage", message=f"within {within}: {error}"), exit_status=2) from error
     experiment = loaded.experiment
     constraints = experiment.constraints.model_copy(update={"wall_time": limit})
     return Loaded(experiment.model_copy(update={"constraints": constraints}), loaded.document, loaded.stem)

@@ -143,7 +143,7 @@ def _value(text: str) -> Any:
 
 
 def _unusable(text: str, wanted: str) -> SpecError:
-    message = f"--what-if {text}: expected {wanted}"
+    message = f"what-if {text}: expected {wanted}"
     return SpecError(Diagnostic(code="E-usage", message=message), exit_status=2)
 
 

@@ -5,6 +5,7 @@ every apply on this machine; what is above a ceiling needs the operator's word a
 """
 
 import tomllib
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -109,11 +110,20 @@ def read_policy(content: bytes, place: str) -> Policy:
     try:
         return Policy.model_validate(tree)
     except ValidationError as error:
-        found = [
-            _fault(f"{place}: {'.'.join(map(str, one['loc']))}: {one['msg']}", pointer_to(*one["loc"]))
-            for one in error.errors(include_url=False, include_input=False)
-        ]
+        found = [_of_field(place, one["loc"], one["type"], one["msg"]) for one in error.errors(include_input=False)]
         raise PlanError(found, exit_status=13) from error
+
+
+def _of_field(place: str, path: tuple[int | str, ...], kind: str, message: str) -> Diagnostic:
+    """One fault of a field, with the nearest name of a key that is none."""
+    name = ".".join(map(str, path))
+    if kind != "extra_forbidden":
+        return _fault(f"{place}: {name}: {message[:1].lower()}{message[1:]}", pointer_to(*path))
+    tables: dict[str, type[Frozen]] = {"each": Ceilings, "totals": Totals}
+    owner = tables.get(str(path[0]), Policy) if len(path) > 1 else Policy
+    near = next(iter(get_close_matches(str(path[-1]), [*owner.model_fields], n=1)), None)
+    fault = _fault(f"{place}: there is no key {name}", pointer_to(*path))
+    return fault.model_copy(update={"nearest": near, "expected": ", ".join(owner.model_fields)})
 
 
 def _fault(message: str, pointer: str = "") -> Diagnostic:

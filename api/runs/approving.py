@@ -16,7 +16,7 @@ from fewtune.store.submissions import Submissions
 from fewtune.store.workspace import Workspace
 
 TYPED = 6
-"""Characters of the plan's hash that the operator types."""
+"""Characters of the plan's hash that the operator types at least."""
 
 
 def approved(what: str, workspace: Path) -> dict[str, Any]:
@@ -58,7 +58,8 @@ def _ask(planned: Planned, found: Admission) -> None:
     )
     for excess in found.over:
         out.print(f"above {excess}")
-    wanted = planned.plan.hash[:TYPED]
-    out.print(f"type {wanted} to allow this plan, anything else to leave it:")
-    if sys.stdin.readline().strip() != wanted:
+    whole = planned.plan.hash
+    out.print(f"type {whole[:TYPED]} to allow this plan, anything else to leave it:")
+    typed = sys.stdin.readline().strip()
+    if len(typed) < TYPED or not whole.startswith(typed):
         raise RunError(Diagnostic(code="E-approval", message="the word was not given"), exit_status=5)

@@ -24,6 +24,8 @@ QUIET_SECONDS = 120.0
 """Without a sign of life for so long a run is said to be quiet."""
 MOST_EVENTS = 50
 CURSOR = re.compile(r"(\d{1,15})\.(\d{1,15})\.([0-9a-f]{16})\.(\d{1,16})")
+MOST_BYTES = 600
+"""Of a status as JSON."""
 WORDS = 160
 """Characters of a text in a status."""
 
@@ -99,7 +101,7 @@ def recent(workspace: Path, limit: int = 10) -> list[Status]:
 def _of_submission(one: Submitted, workspace: Path) -> Status:
     state, end, progress = one.state, one.end, one.progress
     over = state in ENDED
-    return Status(
+    found = Status(
         handle=one.record.handle, run=(end.run if end else None) or progress.run, state=state,
         why_waiting=None if over else _cut(_why(one, state, workspace)) or None,
         done=progress.done if progress.run else None, jobs=progress.jobs if progress.run else None,
@@ -110,6 +112,19 @@ def _of_submission(one: Submitted, workspace: Path) -> Status:
         retryable=(retryable(end) if end and end.failure else True if state == "lost" else None),
         hint=_cut(_hint(one, state)),
     )  # fmt: skip
+    return _fitted(found)
+
+
+def _fitted(found: Status) -> Status:
+    """The same with its texts cut until it has its size."""
+    excess = len(found.model_dump_json().encode()) - MOST_BYTES
+    for name in ("why_waiting", "now", "hint"):
+        text = getattr(found, name)
+        if excess > 0 and text:
+            cut = _cut(text, max(20, len(text.encode()) - excess - 3))
+            found = found.model_copy(update={name: cut})
+            excess = len(found.model_dump_json().encode()) - MOST_BYTES
+    return found
 
 
 def _why(one: Submitted, state: State, workspace: Path) -> str | None:
@@ -142,9 +157,9 @@ def _hint(one: Submitted, state: State) -> str:
     if state == "awaiting_approval":
         return f"the operator runs `fewtune approve {one.record.handle}`; or plan for less"
     if state == "lost":
-        return "its process died; submit the plan again: what is finished is kept"
+        return "its process died: submit again with --again (MCP: again); what is finished is kept"
     if state == "cancelled":
-        return "what is finished is kept; submit again to go on"
+        return "what is finished is kept; --again (MCP: again) goes on"
     if end is not None and end.diagnostics:
         first = end.diagnostics[0]
         return f"{first.get('code')}: {first.get('message')}"

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fewtune.api.absent import absent
 from fewtune.api.session import Planned
 from fewtune.compiler.admission import Admission, admit
 from fewtune.specs.diagnostic import Diagnostic, PlanError, RunError
@@ -100,9 +101,10 @@ def needs_word(found: Admission, plan_hash: str) -> tuple[Diagnostic, ...]:
 
 
 def operators_notes(planned: Planned, workspace: Path) -> tuple[Diagnostic, ...]:
-    """What the operator's policy would say to this plan at the terminal, as warnings; nothing where it is allowed."""
+    """What would keep this plan from running at the terminal, as warnings: the policy, models that are not here."""
     found = admission(planned, workspace, operators_policy(), "terminal")
-    said = (*found.refused, *needs_word(found, planned.plan.hash))
+    missing = absent(planned)
+    said = (*found.refused, *needs_word(found, planned.plan.hash), *((missing,) if missing else ()))
     return tuple(one.model_copy(update={"severity": "warning"}) for one in said)
 
 

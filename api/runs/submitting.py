@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fewtune.api.absent import absent
 from fewtune.api.runs.failing import RETRYABLE
 from fewtune.api.runs.permission import admission
 from fewtune.api.session import Planned, saved_bytes
@@ -74,7 +75,7 @@ def submit(
         launch: the supervisor's command.
 
     Raises:
-        PlanError: E-policy where the policy refuses it.
+        PlanError: E-policy where the policy refuses it, E-facts-missing where a model is not on this machine.
         RunError: E-run where no supervisor could be started.
         StoreError: from the disk.
     """
@@ -85,6 +86,9 @@ def submit(
         latest = rounds[-1] if rounds else None
         if latest is not None and not (again and latest.state in ENDED and latest.state != "succeeded"):
             return _there(latest)
+        missing = absent(planned)
+        if missing is not None:
+            raise PlanError(missing)
         found = admission(planned, workspace, policy, channel)
         if found.refused:
             raise PlanError(found.refused, exit_status=13)

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from fewtune.api.absent import absent
 from fewtune.api.bounded import BRIEF, FULL, fit
 from fewtune.api.client import Client
 from fewtune.api.concise import budget, concise
@@ -36,13 +37,16 @@ def _describe(client: Client, arguments: Arguments) -> Envelope:
 
 def _draft(client: Client, arguments: Arguments) -> Envelope:
     made = client.draft(arguments["data"], label=arguments.get("label"), text=arguments.get("text"))
-    return Envelope(ok=True, verb="init", data=made.data(), diagnostics=made.findings, next=("plan_spec",))
+    data = {name: value for name, value in made.data().items() if name != "path"}  # nothing was written
+    return fit(Envelope(ok=True, verb="init", data=data, diagnostics=made.findings, next=("plan_spec",)))
 
 
 def _validate(client: Client, arguments: Arguments) -> Envelope:
     checked = client.validate(arguments["spec"], fix=bool(arguments.get("fix")))
     data = {"valid": checked.valid, "fixed": checked.fixed}
-    following = ("plan_spec",) if checked.valid else ("apply the fixes, then validate_spec again",)
+    fixable = any(finding.fixes for finding in checked.found)
+    mend = "apply the fixes" if fixable else "mend it as the remedies say"
+    following = ("plan_spec",) if checked.valid else (f"{mend}, then validate_spec again",)
     return Envelope(ok=True, verb="validate", data=data, diagnostics=checked.found, next=following)
 
 
@@ -54,8 +58,10 @@ def _plan(client: Client, arguments: Arguments) -> Envelope:
     if arguments.get("detail") == "full":
         data = plan_data(planned) | {"admission": data["admission"]}
     following = ("submit_plan with this plan_hash", "explain_plan")
+    missing = absent(planned)
+    notes = (missing.model_copy(update={"severity": "warning"}),) if missing else ()
     envelope = Envelope(
-        ok=True, verb="plan", data=data, diagnostics=planned.warnings, next=following, limits=budget(client)
+        ok=True, verb="plan", data=data, diagnostics=(*planned.warnings, *notes), next=following, limits=budget(client)
     )
     return fit(envelope, most(arguments), "explain_plan has single decisions; detail=full has up to 32 kB")
 
@@ -99,7 +105,7 @@ def _query(client: Client, arguments: Arguments) -> Envelope:
 READING = (
     Tool("brief", "Start here: what fewtune does, the spec's signature, a first spec, views, limits. 8 kB of text.",
          _brief),
-    Tool("describe", "A page (8 kB at most) about a topic: spec, rules, results, errors, sql, policy ... Without a "
+    Tool("describe", "A page (8 kB at most) about a topic: spec, rules, results, codes, sql, policy ... Without a "
          "topic: the list. Example: topic=spec, name=/data.", _describe,
          {"topic": text("A topic."), "name": text("Within it: a pointer, a rule, a view, a code.")}),
     Tool("draft_spec", "A spec for a data file (CSV, JSON lines, Parquet): columns, task, labels, duplicates, leaks. "

@@ -27,12 +27,18 @@ def _watch(client: Client, arguments: Arguments) -> Envelope:
     }
     if page.done:
         data["end"] = client.ending(handle)
-    following = ("show_results",) if page.done else (f"watch_run with this cursor in {found.next_poll_s} s",)
+    ended = (
+        ("show_results",) if found.state in ("succeeded", "partial") else ("submit_plan with again=true, or plan less",)
+    )
+    following = ended if page.done else (f"watch_run with this cursor in {found.next_poll_s} s",)
     return fit(Envelope(ok=True, verb="watch", data=data, next=following, limits=budget(client)))
 
 
 def _submit(client: Client, arguments: Arguments) -> Envelope:
-    sent = client.submit(arguments["spec"], arguments["plan_hash"], again=bool(arguments.get("again")))
+    sent = client.submit(
+        arguments["spec"], arguments["plan_hash"], within=arguments.get("within"),
+        what_if=arguments.get("what_if") or (), again=bool(arguments.get("again")),
+    )  # fmt: skip
     data = {
         "handle": sent.handle, "plan_hash": sent.plan_hash, "state": sent.state, "changed": sent.changed,
         "admission": admitted(sent.admission) if sent.admission else None,
@@ -54,15 +60,15 @@ WATCHING = (
     Tool("watch_run", "Where a run stands (state, why it waits, when to look again) and what happened since a cursor. "
          "Without a run: all that go on and the latest; call this first when you have lost track.", _watch,
          {"run": text("A handle or a run."), "cursor": text("Of the last answer."),
-          "wait_s": {"type": "number", "minimum": 0, "maximum": LONGEST_WAIT,
-                     "description": "Wait so long for its end."},
+          "wait_s": {"type": "number", "description": "Wait so long for its end, 25 at most."},
           "content": {"type": "boolean", "description": "Messages of failed jobs: text that may come from anywhere."}}),
 )  # fmt: skip
 WRITING = (
     Tool("submit_plan", "Run a plan: give the spec and the plan_hash that plan_spec answered. Returns a handle at "
          "once; the same plan is begun once, however often it is submitted. Above the operator's ceilings it waits for "
          "the operator, whom no tool replaces.", _submit,
-         {"spec": SPEC, "plan_hash": text("Of plan_spec."),
+         {"spec": SPEC, "plan_hash": text("Of plan_spec."), "within": text("As it was planned."),
+          "what_if": {"type": "array", "description": "As it was planned."},
           "again": {"type": "boolean", "description": "Once more where it ended without success."}},
          ("spec", "plan_hash"), writes=True),
     Tool("cancel_run", "End a run at its next step, or now. What is finished is kept; twice is as once.",

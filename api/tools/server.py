@@ -13,6 +13,7 @@ from typing import Any
 
 import anyio.to_thread
 import mcp_types as types
+from mcp import MCPError
 from mcp.server import Server
 from mcp.server.stdio import stdio_server
 
@@ -36,7 +37,11 @@ INSTRUCTIONS = (
 
 def tools(client: Client) -> tuple[Tool, ...]:
     """What the operator's policy lets this client see; those that write are absent unless it enables them."""
-    return (*READING, *WATCHING, *(WRITING if client.rules.agents_submit else ()))
+    try:
+        enabled = client.rules.agents_submit
+    except FewtuneError:  # each call then says what is wrong with the policy
+        enabled = False
+    return (*READING, *WATCHING, *(WRITING if enabled else ()))
 
 
 def call(client: Client, name: str, arguments: dict[str, Any]) -> tuple[Envelope, bool]:
@@ -57,7 +62,7 @@ def call(client: Client, name: str, arguments: dict[str, Any]) -> tuple[Envelope
 
 
 def _refused(name: str, found: tuple[Diagnostic, ...]) -> Envelope:
-    return Envelope(ok=False, verb=name[:60], diagnostics=found[:25], next=("describe with topic=errors",))
+    return Envelope(ok=False, verb=name[:60], diagnostics=found[:25], next=("describe with topic=codes",))
 
 
 def _no_tool(name: str, known: list[str]) -> Diagnostic:
@@ -104,7 +109,7 @@ def server(client: Client) -> Server[Any]:
         known = resources(client)
         uri = str(params.uri)
         if uri not in known:
-            raise ValueError(f"there is no resource {uri[:80]}; there are {', '.join(known)}")
+            raise MCPError(types.INVALID_PARAMS, f"there is no resource {uri[:80]}; there are {', '.join(known)}")
         text = known[uri][1]()
         return types.ReadResourceResult(
             contents=[types.TextResourceContents(uri=uri, text=text, mime_type="text/markdown")]

@@ -53,3 +53,6 @@ def test_a_report_after_each_step_and_a_file_at_the_end(tmp_path: Path) -> None:
     assert client.plan(path).plan.hash == client.plan(json.dumps(built.values)).plan.hash
     with pytest.raises(SpecError, match="exists"):
         built.write("spec.toml")
+    for outside in ("../spec.toml", "/etc/spec.toml"):
+        with pytest.raises(SpecError, match="E-path"):
+            built.write(outside)

@@ -140,6 +140,8 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("plan_spec", {"spec": {"spec_version": 1}}, "E-missing"),
     ("plan_spec", {"spec": "x = ["}, "E-syntax"),
     ("plan_spec", {"spec": "nowhere.toml"}, "E-file-missing"),
+    ("plan_spec", {"spec": "train.csv"}, "E-usage"),
+    ("plan_spec", {"spec": "/etc/passwd"}, "E-usage"),
     ("plan_spec", {"spec": "../spec.toml"}, "E-path"),
     ("plan_spec", {"spec": "/etc/passwd.toml"}, "E-path"),
     ("plan_spec", {"spec": "a\x00.toml"}, "E-path"),
@@ -204,6 +206,21 @@ def test_a_spec_is_the_same_in_every_form(home: Path) -> None:
 
     talk(agent(home), work)
     assert len(hashes) == 1
+
+
+def test_a_plan_with_changes_is_submitted_with_them(home: Path) -> None:
+    async def work(call: Call) -> None:
+        changed = {"spec": "spec.json", "within": "9 min", "what_if": ["evaluation.data_seeds=4"]}
+        planned, _ = await call("plan_spec", **changed)
+        plan_hash = planned["data"]["plan_hash"]
+        bare, wrong = await call("submit_plan", spec="spec.json", plan_hash=plan_hash)
+        assert wrong
+        assert bare["diagnostics"][0]["code"] == "E-plan-stale"
+        sent, wrong = await call("submit_plan", plan_hash=plan_hash, **changed)
+        assert not wrong, sent
+        await call("cancel_run", run=sent["data"]["handle"], now=True)
+
+    talk(agent(home), work)
 
 
 def test_a_draft_can_be_planned_at_once(home: Path) -> None:
@@ -273,6 +290,8 @@ def test_a_policy_that_cannot_be_read_allows_nothing(home: Path, tmp_path: Path,
     broken.write_text("policy_version = 1\nagent_submit = true\n")
     monkeypatch.setenv("FEWTUNE_POLICY", str(broken))
     client = Client(root=home, workspace=Path("workspace"), channel="agent")
+
+    assert {tool.name for tool in tools(client)} == set(READS)
 
     async def work(call: Call) -> None:
         for name in ("plan_spec", "submit_plan"):

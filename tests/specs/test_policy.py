@@ -59,6 +59,12 @@ def test_what_cannot_be_read_is_refused_with_its_place(content: bytes, pointer: 
     assert pointer in {found.pointer for found in caught.value.diagnostics}
 
 
+def test_a_misspelt_key_has_the_nearest_name() -> None:
+    with pytest.raises(PlanError) as caught:
+        read_policy(b"policy_version = 1\nagents_sumbit = true\n[each]\ntrails = 3", "policy.toml")
+    assert [found.nearest for found in caught.value.diagnostics] == ["trials", "agents_submit"]
+
+
 @pytest.mark.parametrize(
     ("models", "name", "allowed"),
     [
