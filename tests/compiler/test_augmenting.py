@@ -9,6 +9,7 @@ from situations import compiled, document, experiment, facts
 from fewtune.compiler.admission import Spent, admit, teacher_tokens
 from fewtune.compiler.augmenting import FORMULATIONS
 from fewtune.compiler.compilation import compile_plan
+from fewtune.compiler.diff import KnownWork, diff
 from fewtune.compiler.plan import Estimate, Plan
 from fewtune.specs.diagnostic import PlanError, SpecError
 from fewtune.specs.load import load
@@ -206,6 +207,16 @@ def test_writing_takes_time_and_tokens_that_the_estimate_has() -> None:
     assert bounded.teacher_tokens is not None
     assert bounded.teacher_tokens.high <= 20_000
     assert bounded.seconds.mid < slow.seconds.mid
+
+
+def test_what_is_missing_has_its_synthetic_data() -> None:
+    made = augments(BOTH)
+    assert set(made) <= set(diff(BOTH, KnownWork()).stages)
+    known = KnownWork(augmented=frozenset(made.values()))
+    assert not set(made) & set(diff(BOTH, known).stages)
+    trained = frozenset(stage.fingerprint for stage in BOTH.stages if stage.kind in ("train", "refit"))
+    scored = frozenset(stage.fingerprint for stage in BOTH.stages if stage.kind == "evaluate")
+    assert diff(BOTH, KnownWork(fitted=trained, scored=scored, chosen=BOTH.arms[0].name)).nothing
 
 
 def test_limits_see_what_writing_takes() -> None:
