@@ -6,9 +6,8 @@ second nobody knows before: the range says so, from a busy server to a fast one.
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
 
-from fewtune.compiler.augmenting import LABELLED, PER_CALL, PER_CALL_SMALL, gated
+from fewtune.compiler.augmenting import LABELLED, PER_CALL, PER_CALL_SMALL, gated, questions
 from fewtune.compiler.cost import HIGH, LOW, encoding_seconds, scoring_seconds, writing_seconds
 from fewtune.compiler.facts import Linear, ModelFacts
 from fewtune.compiler.plan import Augmented, Level, Precision, Range
@@ -69,11 +68,9 @@ class AugmentCost:
         return asked is not None and asked.teacher is not None and asked.teacher.is_embedded
 
     def calls(self, made: Augmented, level: Level) -> int:
-        """Questions for examples that should be enough; the labels are taken as balanced."""
-        labels = len(self.situation.label_names)
-        target, each = made.level(level.n).target, PER_CALL_SMALL if self._local else PER_CALL
-        asked = min(labels, target)
-        return asked * ceil(target / max(1, asked) / each)
+        """Questions for examples that should be enough."""
+        asked = self.situation.experiment.augmentation
+        return questions(self.situation, asked, made.level(level.n).target) if asked else 0
 
     def tokens(self, made: Augmented, level: Level) -> Range:
         """Tokens that a teacher reads and writes for one sample; within the sample's share of a ceiling."""

@@ -6,6 +6,7 @@ stay. It is there to be compared with, and never chosen: its validation rows wou
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
 from fewtune.compiler.encoder import ENCODER
@@ -100,21 +101,29 @@ def _level(
 def _shared(
     s: Situation, asked: Augmentation, levels: tuple[AugmentedLevel, ...], notes: Notes
 ) -> tuple[AugmentedLevel, ...]:
-    """The run's ceilings, divided by what is asked for: no sample's share depends on what another one took."""
-    wanted = s.data_seeds * (s.folds or 1) * sum(level.target for level in levels)
+    """The run's ceilings, divided by the questions: no sample's share depends on what another one took."""
+    calls = [questions(s, asked, level.target) for level in levels]
+    wanted = s.data_seeds * (s.folds or 1) * sum(calls)
     found = []
-    for place, level in enumerate(levels):
+    for place, (level, own) in enumerate(zip(levels, calls, strict=True)):
         of = {
-            "max_tokens": asked.max_tokens and asked.max_tokens * level.target // max(1, wanted),
-            "max_cost": asked.max_cost and asked.max_cost * level.target / max(1, wanted),
+            "max_tokens": asked.max_tokens and asked.max_tokens * own // max(1, wanted),
+            "max_cost": asked.max_cost and asked.max_cost * own / max(1, wanted),
         }
         for name, share in of.items():
             if share is not None:
-                because = f"the share of a sample: {level.target} of the {wanted} examples that the run asks for"
+                because = f"the share of a sample: {own} of the {wanted} questions that the run should need"
                 choice = Choice(value=share, because=because, rule="pin", flips_when=f"another augmentation.{name}")
                 notes.note(f"/augmentation/levels/{place}/{name}", "augmentation", choice)
         found.append(level.model_copy(update=of))
     return tuple(found)
+
+
+def questions(s: Situation, asked: Augmentation, target: int) -> int:
+    """Calls of the teacher that should be enough for so many examples of one sample, its labels taken as balanced."""
+    labels = min(len(s.label_names), target)
+    small = asked.teacher is not None and asked.teacher.is_embedded
+    return labels * ceil(target / max(1, labels) / (PER_CALL_SMALL if small else PER_CALL))
 
 
 def augment_fingerprint(

@@ -83,7 +83,7 @@ class Augmentation(Frozen):
     """How many examples of each label: as many of each, as the sample has them, or by weights."""
     max_tokens: Annotated[int, Field(ge=1, strict=True)] | None = None
     """Tokens of the teacher for the whole run, questions and answers together, at most; each sample has a share of it
-    by the examples that are asked for."""
+    by the questions that it should need."""
     max_cost: Annotated[float, Field(gt=0)] | None = None
     """Money for the whole run, at most, shared in the same way; needs the teacher's prices."""
     eda_copies: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
