@@ -121,12 +121,13 @@ def _excesses(compiled: Compiled, policy: Policy, spent: Spent, looks: Mapping[s
 
 
 def teacher_tokens(plan: Plan) -> float:
-    """The most that teachers may be asked for: without a ceiling in the spec, no end is known."""
+    """The most that teachers may be asked for in a run: without a ceiling in the spec, no end is known."""
     asked = plan.experiment.augmentation
     if asked is None or asked.teacher is None or asked.teacher.recording:
         return 0
-    stages = sum(stage.id.startswith("augment/teacher/") for stage in plan.stages)
-    return stages * asked.max_tokens if asked.max_tokens is not None else float("inf") if stages else 0
+    if not any(stage.id.startswith("augment/teacher/") for stage in plan.stages):
+        return 0
+    return asked.max_tokens if asked.max_tokens is not None else float("inf")
 
 
 def _seconds(limit: Duration | None) -> float | None:

@@ -6,17 +6,20 @@ stay. It is there to be compared with, and never chosen: its validation rows wou
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal
 
 from fewtune.compiler.encoder import ENCODER
+from fewtune.compiler.finding import finding
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.compiler.notes import Notes
 from fewtune.compiler.plan import Arm, Augmented, AugmentedLevel, Level, Sample
 from fewtune.compiler.rules.eda_alpha import eda_alpha
 from fewtune.compiler.rules.eda_copies import eda_copies
 from fewtune.compiler.rules.synthetic_target import synthetic_target
-from fewtune.compiler.situation import ArmSituation, RecipeSituation, Situation
+from fewtune.compiler.situation import ArmSituation, Choice, RecipeSituation, Situation
 from fewtune.specs.augmentation import Augmentation
+from fewtune.specs.diagnostic import Diagnostic
 
 if TYPE_CHECKING:
     from fewtune.compiler.resolve import ResolvedArm
@@ -26,6 +29,12 @@ AUGMENT_VERSION = 1
 Source = Literal["teacher", "eda"]
 SAID: dict[Source, str] = {"teacher": "augmented", "eda": "EDA"}
 """How an arm's name says it."""
+PER_CALL, PER_CALL_SMALL = 5, 3
+"""Examples that one question asks for; and of the embedded model, which loses its thread in long answers."""
+LABELLED = 64
+"""Examples that a teacher labels at most, before its gate."""
+APART = {"teacher", "eda", "eda_copies", "eda_alpha", "target", "factor", "max_tokens", "max_cost"}
+"""What shapes no synthetic data set but by the amounts of its level, or is named beside them."""
 FORMULATIONS = ("pattern", "head", "tfidf", "encoder", "encoder-head")
 """How arms pose a task that can learn from more rows; an in-context prompt has no room for them."""
 
@@ -36,8 +45,16 @@ def with_twins(s: Situation, arms: Sequence["ResolvedArm"], outer: Notes) -> tup
     if asked is None:
         return tuple(arms)
     sources: list[Source] = [*(["teacher"] if asked.teacher else []), *(["eda"] if asked.with_eda else [])]  # type: ignore[list-item]
-    twins = [_twin(s, one, source, asked, outer) for source in sources for one in arms if suits_augmentation(one.arm)]
-    return (*arms, *twins)
+    learning = [one for one in arms if suits_augmentation(one.arm)]
+    if not learning:
+        outer.warnings.append(_useless())
+    return (*arms, *(_twin(s, one, source, asked, outer) for source in sources for one in learning))
+
+
+def _useless() -> Diagnostic:
+    message = "no arm of this plan learns from synthetic examples: nothing will be written"
+    remedy = "an arm with a pattern or a head that is trained on labels, tfidf or encoder; or remove augmentation"
+    return finding("W-not-augmented", message, "/augmentation", remedy=remedy)
 
 
 def gated(s: Situation) -> bool:
@@ -54,6 +71,8 @@ def suits_augmentation(arm: Arm) -> bool:
 def _twin(s: Situation, one: "ResolvedArm", source: Source, asked: Augmentation, outer: Notes) -> "ResolvedArm":
     notes = Notes()
     levels = tuple(_level(s, one, source, asked, place, level, notes) for place, level in enumerate(s.levels))
+    if source == "teacher":
+        levels = _shared(s, asked, levels, notes)
     made = Augmented(source=source, twin=one.arm.name, levels=levels)
     name = f"{one.arm.name}, {SAID[source]}"
     arm = one.arm.model_copy(update={"name": name, "augmentation": made, "role": "baseline"})
@@ -79,6 +98,34 @@ def _level(
     return AugmentedLevel(n=level.n, target=settle(synthetic_target, "target", wanted, written))
 
 
+def _shared(
+    s: Situation, asked: Augmentation, levels: tuple[AugmentedLevel, ...], notes: Notes
+) -> tuple[AugmentedLevel, ...]:
+    """The run's ceilings, divided by the questions: no sample's share depends on what another one took."""
+    calls = [questions(s, asked, level.target) for level in levels]
+    wanted = s.data_seeds * (s.folds or 1) * sum(calls)
+    found = []
+    for place, (level, own) in enumerate(zip(levels, calls, strict=True)):
+        of = {
+            "max_tokens": asked.max_tokens and asked.max_tokens * own // max(1, wanted),
+            "max_cost": asked.max_cost and asked.max_cost * own / max(1, wanted),
+        }
+        for name, share in of.items():
+            if share is not None:
+                because = f"the share of a sample: {own} of the {wanted} questions that the run should need"
+                choice = Choice(value=share, because=because, rule="pin", flips_when=f"another augmentation.{name}")
+                notes.note(f"/augmentation/levels/{place}/{name}", "augmentation", choice)
+        found.append(level.model_copy(update=of))
+    return tuple(found)
+
+
+def questions(s: Situation, asked: Augmentation, target: int) -> int:
+    """Calls of the teacher that should be enough for so many examples of one sample, its labels taken as balanced."""
+    labels = min(len(s.label_names), target)
+    small = asked.teacher is not None and asked.teacher.is_embedded
+    return labels * ceil(target / max(1, labels) / (PER_CALL_SMALL if small else PER_CALL))
+
+
 def augment_fingerprint(
     s: Situation, made: Augmented, level: Level, sample: Sample, held: Sequence[tuple[str, str]]
 ) -> str:
@@ -95,14 +142,14 @@ def augment_fingerprint(
     assert asked is not None
     if made.source == "teacher" and asked.teacher is not None:
         teacher = {"model": asked.teacher.model, "recording": s.facts.recording}
-    shaping = asked.model_dump(mode="json", exclude={"teacher", "eda", "eda_copies", "eda_alpha", "target", "factor"})
+    shaping = asked.model_dump(mode="json", exclude=APART)
     prices = asked.teacher and [asked.teacher.prompt_price, asked.teacher.completion_price]
     return fingerprint(
         "augment",
         {
             "version": AUGMENT_VERSION,
             "source": made.source,
-            "amount": made.level(level.n).model_dump(mode="json"),
+            "amount": made.level(level.n).model_dump(mode="json", exclude_none=True),
             "sample": sample.content,
             "held": sorted(held),
             "encoder": ENCODER.model_dump(mode="json"),

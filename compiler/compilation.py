@@ -174,20 +174,21 @@ def _decisions(resolution: Resolution) -> tuple[Decision, ...]:
 
 def _estimate(plan: Plan, resolution: Resolution, expanded: Expanded) -> Estimate:
     costing = Costing(resolution)
-    seconds = costing.seconds()
+    seconds, (making, tokens) = costing.seconds(), costing.augmented
     device = resolution.situation.facts.device
     busy = sum(costing.arm_seconds(resolved.arm) for resolved in resolution.arms) + costing.refit_seconds()
     costs = tuple(costing.arm_cost(resolved) for resolved in resolution.arms)
     disk = costing.disk_bytes()
     hours = around(busy / 3600 if device.kind == "cuda" else 0.0, device)
     return Estimate(
-        seconds=around(seconds, device),
+        seconds=_with(around(seconds - making.mid, device), making),
         gpu_hours=hours,
         peak_memory_bytes=max((cost.peak_memory_bytes for cost in costs), key=lambda peak: peak.high),
         disk_bytes=Range(low=round(0.5 * disk), mid=disk, high=round(1.5 * disk) + 2_000_000),
         arms=costs,
         packing=(*costing.packings.values(), *costing.alone),
         stage_seconds=_stage_seconds(costing, expanded),
+        teacher_tokens=tokens if tokens.high else None,
         detectable=detectable(plan),
     )
 
@@ -211,7 +212,7 @@ def _stage_seconds(costing: Costing, expanded: Expanded) -> dict[str, float]:
             rows = level.n // s.choosing.folds
         return round(costing.score_seconds(arm, rows, costing.mean_train), 3)
 
-    return {
+    return _augment_seconds(costing, expanded) | {
         stage.id: seconds(
             stage.kind,
             stage.arm,
@@ -222,3 +223,16 @@ def _stage_seconds(costing: Costing, expanded: Expanded) -> dict[str, float]:
         for stage in expanded.stages
         if stage.arm is not None
     }
+
+
+def _augment_seconds(costing: Costing, expanded: Expanded) -> dict[str, float]:
+    """Augment stage -> its mid estimate."""
+    sizes = {sample.id: sample.n for sample in expanded.samples}
+    making = [(stage, stage.id.split("/")[1]) for stage in expanded.stages if stage.kind == "augment"]
+    return {stage.id: costing.making[source, sizes[stage.sample or ""]].mid for stage, source in making}
+
+
+def _with(rest: Range, making: Range) -> Range:
+    """The range of a run with its augment stages, whose spread is their own."""
+    sums = {name: round(getattr(rest, name) + getattr(making, name), 3) for name in ("low", "mid", "high")}
+    return rest.model_copy(update=sums)

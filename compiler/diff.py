@@ -20,6 +20,8 @@ class KnownWork(Frozen):
     """Fitted states whose artefact is intact."""
     scored: frozenset[str] = frozenset()
     """Evaluations whose predictions are intact."""
+    augmented: frozenset[str] = frozenset()
+    """Synthetic data sets that are intact."""
     failed: frozenset[str] = frozenset()
     """Fingerprints whose last attempt failed."""
     chosen: str | None = None
@@ -34,7 +36,7 @@ class Changes(Frozen):
     trials: dict[str, Action]
     """Trial id -> action."""
     stages: tuple[str, ...]
-    """Ids of the train, evaluate and refit stages that are missing; refits only as far as the choice is known."""
+    """Ids of the augment, train, evaluate and refit stages that are missing, refits as far as the choice is known."""
 
     @property
     def nothing(self) -> bool:
@@ -50,7 +52,7 @@ def diff(plan: Plan, known: KnownWork) -> Changes:
     """
     missing = [stage for stage in plan.stages if _missing(stage, plan, known)]
     wanted = {need for stage in missing if stage.kind == "evaluate" for need in stage.needs}
-    stages = tuple(stage.id for stage in missing if stage.kind != "train" or stage.id in wanted)
+    stages = tuple(stage.id for stage in missing if stage.kind not in ("augment", "train") or stage.id in wanted)
     touched = {plan.stage_index[stage].trial for stage in stages}
     failed = {plan.stage_index[name].trial for name in stages if plan.stage_index[name].fingerprint in known.failed}
     dropped = {stage.trial for stage in plan.stages if is_dropped(stage, plan, known.kept) and _unknown(stage, known)}
@@ -85,6 +87,8 @@ def _missing(stage: Stage, plan: Plan, known: KnownWork) -> bool:
         return False
     if stage.kind in ("evaluate", "train"):
         return _unknown(stage, known)
+    if stage.kind == "augment":
+        return stage.fingerprint not in known.augmented
     if stage.kind == "refit":
         arm = plan.arm(stage.arm or "")
         return known.chosen in (None, arm.name) and arm.seeded and stage.fingerprint not in known.fitted

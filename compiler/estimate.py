@@ -1,8 +1,10 @@
 """What a resolution will take: seconds, memory and disk, for each arm and in all."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from fewtune.compiler.augment_cost import AugmentCost
 from fewtune.compiler.cost import (
     FINISH,
     REGRESSION_SECONDS,
@@ -21,7 +23,7 @@ from fewtune.compiler.facts import ModelFacts, SplitFacts
 from fewtune.compiler.halving import share, spans
 from fewtune.compiler.memory import HEADROOM, Load, element_bytes, limit_bytes, peak_bytes
 from fewtune.compiler.packing import Key, Shape, alone, key, packing, workers
-from fewtune.compiler.plan import PROBES, Arm, ArmCost, Level, Packing, Range
+from fewtune.compiler.plan import PROBES, Arm, ArmCost, Augmented, Level, Packing, Range
 from fewtune.compiler.resolve import Resolution, ResolvedArm
 from fewtune.compiler.wording import CONTENT_FREE
 from fewtune.specs.methods import OWN_WEIGHTS
@@ -315,7 +317,31 @@ class Costing:
         """Seconds on the clock, all devices busy."""
         s = self.resolution.situation
         work = sum(self.arm_seconds(resolved.arm) for resolved in self.resolution.arms)
-        return START[engine] + work / s.facts.device.count + self.refit_seconds() + FINISH
+        made, _ = self.augmented
+        return START[engine] + work / s.facts.device.count + self.refit_seconds() + made.mid + FINISH
+
+    @cached_property
+    def _augmenting(self) -> AugmentCost:
+        return AugmentCost(self.resolution.situation)
+
+    @cached_property
+    def _made(self) -> list[tuple[Augmented, Level]]:
+        """What is made at each data size, whatever the number of arms that learn from it."""
+        found = (resolved.arm.augmentation for resolved in self.resolution.arms)
+        sources = {made.source: made for made in found if made is not None}
+        return [(made, level) for made in sources.values() for level in self.resolution.situation.levels]
+
+    @cached_property
+    def making(self) -> dict[tuple[str, int], Range]:
+        """(source, n) -> seconds of one stage that makes synthetic examples."""
+        return {(made.source, level.n): self._augmenting.seconds(made, level) for made, level in self._made}
+
+    @cached_property
+    def augmented(self) -> tuple[Range, Range]:
+        """(seconds, tokens of teachers) of all such stages, one after another."""
+        s = self.resolution.situation
+        each, tokens = s.data_seeds * (s.folds or 1), [self._augmenting.tokens(*one) for one in self._made]
+        return _times(each, list(self.making.values())), _times(each, tokens)
 
     def trials(self) -> int:
         """Trials of the whole plan."""
@@ -368,3 +394,12 @@ class Costing:
             artefact_bytes=self.artefact_bytes(resolved),
             trials=self.runs(resolved.arm) * levels,
         )
+
+
+def _times(count: int, parts: Sequence[Range]) -> Range:
+    """The sum of ranges, so many times."""
+    return Range(
+        low=round(count * sum(part.low for part in parts), 3),
+        mid=round(count * sum(part.mid for part in parts), 3),
+        high=round(count * sum(part.high for part in parts), 3),
+    )

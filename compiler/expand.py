@@ -1,12 +1,12 @@
 """Resolved arms -> samples, trials, stages and gates, in a stable order, each named by what can change it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
-from fewtune.compiler.augmenting import augment_fingerprint, gated
+from fewtune.compiler.augment_stages import AugmentStages
 from fewtune.compiler.encoder import ENCODER, network
 from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.fingerprint import canonical, composed, fingerprint, hashed, seed
@@ -182,7 +182,11 @@ class Expansion:
     resolution: Resolution
     stages: list[Stage] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
-    augments: dict[str, Stage] = field(default_factory=dict)
+
+    @cached_property
+    def augments(self) -> AugmentStages:
+        """The stages that make synthetic examples."""
+        return AugmentStages(self.resolution.situation)
 
     @property
     def facts(self) -> Facts:
@@ -235,34 +239,6 @@ class Expansion:
             (n, data_seed, share): [noisy(s.facts.data, sample, share) for sample in drawn]
             for share in s.experiment.data.noise_shares for (n, data_seed), drawn in self.samples.items()
         }  # fmt: skip
-
-    def _augment(self, arm: Arm, level: Level, drawn: Sequence[Sample]) -> dict[str, Stage]:
-        """Sample -> the stage that makes its synthetic examples; arms of one kind share it."""
-        if arm.augmentation is None:
-            return {}
-        found = {}
-        for sample in drawn:
-            name = f"augment/{arm.augmentation.source}/{sample.id}"
-            if name not in self.augments:
-                print_ = augment_fingerprint(self.resolution.situation, arm.augmentation, level, sample,
-                                             self.targets[sample.id])  # fmt: skip
-                self.augments[name] = Stage(
-                    id=name, kind="augment", fingerprint=print_, needs=(f"sample/{sample.id}",), sample=sample.id,
-                    fold=sample.fold,
-                )  # fmt: skip
-                self.stages.append(self.augments[name])
-            found[sample.id] = self.augments[name]
-        return found
-
-    def _augmentations(self) -> Iterator[Gate]:
-        """Stages with a teacher, each with the gate that drops its arms."""
-        because = "only if the teacher labels the sample's texts better than the student unasked"
-        for name in self.augments if gated(self.resolution.situation) else ():
-            if name.startswith("augment/teacher/"):
-                arms = tuple(dict.fromkeys(
-                    stage.arm for stage in self.stages if name in stage.needs and stage.arm is not None
-                ))  # fmt: skip
-                yield Gate(stage=name, kind="writer-leads", because=because, metric="accuracy", arms=arms)
 
     def _drawn(self, arm: Arm, n: int, data_seed: int) -> list[Sample]:
         """What an arm's trial is fitted to."""
@@ -337,7 +313,7 @@ class Expansion:
                 self._seeded(resolved.arm)
             else:
                 self._unseeded(resolved.arm)
-        gates = [*self._augmentations(), *self._halvings(), *self._choice(), *self._teachers()]
+        gates = [*self.augments.gates(self.stages), *self._halvings(), *self._choice(), *self._teachers()]
         return Expanded(self.all_samples, tuple(self.trials), tuple(self.stages), tuple(gates))
 
     def _sample_stages(self) -> Iterator[Stage]:
@@ -358,9 +334,9 @@ class Expansion:
         trial = f"{self.slugs[arm.name]}/n{level.n}/d{data_seed}" + ("" if model_seed is None else f"/m{model_seed}")
         gate, fits = self._gate(arm, data_seed), list[str]()
         drawn = self._drawn(arm, level.n, data_seed)
-        augments = self._augment(arm, level, drawn)
-        if augments and arm.augmentation and arm.augmentation.source == "teacher" and gated(self.resolution.situation):
-            gate = next(iter(augments.values())).id
+        augments, new = self.augments.of(arm, level, drawn, self.targets)
+        self.stages += new
+        gate = self.augments.gate(arm, augments) or gate
         cut = self.parts.get((level.n, data_seed), []) if arm.name in self.choosable and not model_seed else []
         whole = [(sample, "" if sample.fold is None else f"/f{sample.fold}") for sample in drawn]
         for sample, fold in (*whole, *((part, f"/part{part.fold}") for part in cut)):

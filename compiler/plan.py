@@ -142,6 +142,10 @@ class AugmentedLevel(Frozen):
     """Changed copies of each example."""
     alpha: float = 0.0
     """Share of the words that are changed in a copy."""
+    max_tokens: int | None = None
+    """Tokens of the teacher for one sample: its share of the run's ceiling. None: there is no ceiling."""
+    max_cost: float | None = None
+    """The same in money."""
 
 
 class Augmented(Frozen):
@@ -594,7 +598,9 @@ class Estimate(Frozen):
     packing: tuple[Packing, ...] = ()
     """How trials with a frozen base are trained: some at a time, or one by one."""
     stage_seconds: dict[str, float]
-    """Mid estimate for each train, evaluate and refit stage."""
+    """Mid estimate for each augment, train, evaluate and refit stage."""
+    teacher_tokens: Range | None = None
+    """Tokens that a teacher reads and writes for synthetic examples; None: none is asked, or its recording answers."""
     detectable: Detectable | None = None
     """What the plan can tell; None in files of older plans."""
 

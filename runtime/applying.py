@@ -16,15 +16,14 @@ from fewtune.compiler.cost import FINISH, START
 from fewtune.compiler.diff import Changes, KnownWork, diff, is_dropped
 from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.plan import Arm, Compiled, Gate, Plan, Precision, Stage
-from fewtune.runtime.augment.stage import AugmentMaker, rows_of
 from fewtune.runtime.augmenting import Augmenting
 from fewtune.runtime.batches import Batches, Work
 from fewtune.runtime.choosing import choose
 from fewtune.runtime.executor import Executor, Finished, Lost
 from fewtune.runtime.families import Family, JobMaker, families, pending
 from fewtune.runtime.job import Answer, Batch, Corpus, Fitted, Job, Progress, Scored
-from fewtune.runtime.probe.rows import data_path
 from fewtune.runtime.recording import Recorder
+from fewtune.runtime.supply import Supply
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store import event as happened
 from fewtune.store.looks import looked_at
@@ -154,9 +153,7 @@ class Application:
 
     def _take_synthetic(self, stage: Stage) -> None:
         """Synthetic rows are there for the fits that need them, unless their gate stayed closed."""
-        event = self.store.history.augmented[stage.fingerprint]
-        self.maker.added[stage.id] = rows_of(self.store.read(event.artefact))
-        kept = self.store.history.kept.get(stage.fingerprint)
+        kept = self.supply.restore(stage)
         if kept is not None:
             self.kept[stage.fingerprint] = kept
 
@@ -224,13 +221,11 @@ class Application:
         return self._end()
 
     @cached_property
-    def synthesis(self) -> AugmentMaker:
+    def supply(self) -> Supply:
         """What makes synthetic examples."""
-        asked = self.plan.experiment.augmentation
-        named = asked.teacher.recording if asked and asked.teacher else None
-        return AugmentMaker(
-            self.plan, self.data, self.corpus, self.maker.samples, self.store.workspace.root,
-            data_path(named, self.base) if named else None, self.device, self.reporter.said,
+        return Supply(
+            self.plan, self.data, self.corpus, self.maker, self.augmenting, self.store, self.base, self.device,
+            self.reporter.said, self.watch,
         )  # fmt: skip
 
     def _augment(self, run: str) -> bool:
@@ -238,41 +233,17 @@ class Application:
         stage = next(self.augmenting.due(self.done, self.kept), None)
         if stage is None:
             return False
-        amounts, (attempt,) = self.augmenting.amounts(stage), self.store.attempt_names(1)
-        started = happened.AttemptStarted(
-            attempt=attempt, run=run, job=stage.id, trial=None, stages=(stage.id,), fingerprints=(stage.fingerprint,),
-            arm=next(other.arm or "" for other in self.plan.stages if stage.id in other.needs), worker="supervisor",
-        )  # fmt: skip
-        self.store.record(started)
-        began = time.monotonic()
-        try:
-            made = self.synthesis.run(stage, amounts, attempt, self.augmenting.students.get(stage.id))
-        except RunError as error:
-            self._give_up(stage, attempt, str(error), time.monotonic() - began)
+        if not self.supply.make(stage, run):
+            for family in self.families.values():
+                if family.fit is not None and stage.id in family.fit.needs:
+                    self.troubles.setdefault(family.id, Trouble()).given_up = True
             return True
-        ended = happened.AttemptEnded(attempt=attempt, state="succeeded", message="", seconds=time.monotonic() - began)
-        selected = self.augmenting.decided(stage, made.event, run)
-        self.store.record(made.event, *([selected] if selected else []), ended, artefacts=[made.artefact])
         self.done[stage.id] = True
         before = sum(map(self._rounds, self.families.values()))
         self._take_synthetic(stage)
         self._drop()
         self.jobs -= before - sum(map(self._rounds, self.families.values()))
-        kept = f"{made.event.kept} of {made.event.written} synthetic examples stay" if made.event.opened else "dropped"
-        self.reporter.said("; ".join(part for part in (f"{stage.id}: {kept}", made.event.note) if part))
         return True
-
-    def _give_up(self, stage: Stage, attempt: str, message: str, seconds: float) -> None:
-        """Without its synthetic rows nothing can be fitted that needs them; all else goes on."""
-        ended = happened.AttemptEnded(
-            attempt=attempt, state="failed", failure="error", message=message, seconds=seconds
-        )
-        self.store.record(ended)
-        self.augmenting.failed.add(stage.id)
-        for family in self.families.values():
-            if family.fit is not None and stage.id in family.fit.needs:
-                self.troubles.setdefault(family.id, Trouble()).given_up = True
-        self.reporter.said(f"{stage.id}: {message}")
 
     def _say_slots(self, asked: int | None) -> None:
         """Where memory allows less than the operator asks for."""

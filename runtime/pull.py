@@ -35,10 +35,11 @@ def pull_spec(experiment: Experiment, base: Path, say: Say) -> dict[str, str]:
         RunError: E-download, E-hash, E-model or E-training-missing.
     """
     lock, pulled = read_lock(base), dict[str, str]()
-    model = experiment.model
-    if model.is_embedded:
+    model, augmented = experiment.model, experiment.augmentation
+    writer = augmented.teacher if augmented else None
+    if model.is_embedded or (writer is not None and writer.is_embedded and writer.recording is None):
         pulled[EMBEDDED] = str(pull_embedded(say))
-    elif model.name is not None:
+    if not model.is_embedded and model.name is not None:
         locked = pull_model(model, lock, say)
         lock = lock.model_copy(update={"models": {**lock.models, model.place: locked}})
         pulled[model.place] = locked.folder

@@ -37,6 +37,11 @@ class Teacher(Frozen):
     completion_price: Annotated[float, Field(ge=0, le=10_000)] = 0.0
     """Money for a million tokens of answers."""
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is the embedded model on this machine."""
+        return self.model == EMBEDDED
+
     @model_validator(mode="after")
     def _placed(self) -> "Teacher":
         if self.key_variable is not None and self.base_url is None:
@@ -77,9 +82,10 @@ class Augmentation(Frozen):
     label_plan: Literal["balanced", "proportional"] | dict[Label, Annotated[float, Field(ge=0)]] = "balanced"
     """How many examples of each label: as many of each, as the sample has them, or by weights."""
     max_tokens: Annotated[int, Field(ge=1, strict=True)] | None = None
-    """Tokens of the teacher for each sample, questions and answers together, at most."""
+    """Tokens of the teacher for the whole run, questions and answers together, at most; each sample has a share of it
+    by the questions that it should need."""
     max_cost: Annotated[float, Field(gt=0)] | None = None
-    """Money for each sample, at most; needs the teacher's prices."""
+    """Money for the whole run, at most, shared in the same way; needs the teacher's prices."""
     eda_copies: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
     """Changed copies of each example."""
     eda_alpha: Annotated[float, Field(gt=0, le=0.5)] | None = None

@@ -101,6 +101,7 @@ CODES: dict[str, str] = {
     "W-weak-model": "published runs of this kind of model on this kind of task do not beat the majority class",
     "W-label-noise": "so many wrong labels that they say less than chance",
     "W-looks": "many plans have shown scores on this split: the best of them is too high",
+    "W-not-augmented": "synthetic examples are asked for, and no arm learns from them",
     "W-overrun": "the run took longer than its limit",
 }
 """Every code, with its meaning; a test compares this table with the codes that the sources use."""

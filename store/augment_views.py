@@ -95,7 +95,8 @@ EFFECTIVE_MULTIPLIER = View(
         "n": N,
         "multiplier": "Real examples that would give the score, over n; above 1 the synthetic ones help. Null: it "
         "cannot be told.",
-        "ci_low": "Lower end of its interval over data seeds; it cannot pass the ends of the curve. Null: as above.",
+        "ci_low": "Lower end of its interval over data seeds, cut at the ends of the curve: says has < or > "
+        "there. Null: as above.",
         "ci_high": "Upper end.",
         "bound": "at least: the score is above the whole curve. at most: below it. Null: within it.",
         "seeds": "Data seeds that both arms have.",

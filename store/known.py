@@ -35,6 +35,7 @@ class Known:
         return KnownWork(
             fitted=frozenset(self.fitted),
             scored=frozenset(self.evaluated),
+            augmented=frozenset(self.augmented),
             failed=self.failed,
             chosen=next((arm for arm in choices if arm is not None), None),
             kept=self.kept,

@@ -16,6 +16,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 RISE = 2.0
 """A curve that rises by less than so many standard errors of its ends' difference is flat."""
+END = {"": "", "at most": "< ", "at least": "> "}
+"""How an end of an interval is written that lies beyond the curve."""
 Scores = Mapping[int, Mapping[int, float]]
 """Data size -> data seed -> score, model seeds averaged."""
 
@@ -56,8 +58,9 @@ def multiplier(n: int, own: Mapping[int, float], twin: Scores, level: float) -> 
         return _saying(unknown, "cannot tell: the curve without synthetic examples is flat")
     values = np.array([own[seed] for seed in seeds])
     found, bound = _reached(curve.mean(axis=0), sizes, float(values.mean()))
-    low, high = _interval(curve, values, sizes, found, level)
-    told = f"as {found:.0f} real examples, {found / n:.1f} times {n} [{low / n:.1f}, {high / n:.1f}]"
+    (low, under), (high, over) = _interval(curve, values, sizes, found, level)
+    ends = f"[{END[under]}{low / n:.1f}, {END[over]}{high / n:.1f}]"
+    told = f"as {found:.0f} real examples, {found / n:.1f} times {n} {ends}"
     return Multiplier(
         n=n, multiplier=found / n, low=low / n, high=high / n, bound=bound, seeds=len(seeds),
         says=f"{bound} {told}".strip(),
@@ -86,8 +89,10 @@ def _reached(means: Floats, sizes: Sequence[int], score: float) -> tuple[float, 
     return float(np.exp(places[above - 1] + share * (places[above] - places[above - 1]))), ""
 
 
-def _interval(curve: Floats, values: Floats, sizes: Sequence[int], found: float, level: float) -> tuple[float, float]:
-    """Sizes at which the mean curve reaches the ends of the score's interval, paired by data seed."""
+def _interval(
+    curve: Floats, values: Floats, sizes: Sequence[int], found: float, level: float
+) -> tuple[tuple[float, str], tuple[float, str]]:
+    """(size at which the mean curve reaches it, what kind of bound that is) of both ends, paired by data seed."""
     from scipy.stats import t  # takes a second to import
 
     places = np.log(sizes)
@@ -96,4 +101,4 @@ def _interval(curve: Floats, values: Floats, sizes: Sequence[int], found: float,
     )
     half = float(t.ppf((1 + level) / 2, len(values) - 1) * distances.std(ddof=1) / len(values) ** 0.5)
     means, score = curve.mean(axis=0), float(values.mean())
-    return _reached(means, sizes, score - half)[0], _reached(means, sizes, score + half)[0]
+    return _reached(means, sizes, score - half), _reached(means, sizes, score + half)

@@ -78,6 +78,7 @@ ADVICE: dict[str, tuple[str, str]] = {
     "W-weak-model": ("a larger model, or a method with an encoder", "text pairs with 135M parameters"),
     "W-label-noise": ("a smaller share", "label_noise = 0.9"),
     "W-looks": ("choose by validation in one plan; keep fresh rows for the last look", "the fourth plan on one test"),
+    "W-not-augmented": ("an arm that is trained on labels, or no [augmentation]", "only prompted arms"),
     "W-overrun": ("`fewtune doctor --calibrate`, then plans know this machine", "a busy machine"),
 }  # fmt: skip
 """Code -> (what to do, an example)."""

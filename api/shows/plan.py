@@ -266,6 +266,8 @@ def _cost(out: Console, planned: Planned) -> None:
         )
     out.print(f"memory  {between(estimate.peak_memory_bytes, size)}")
     out.print(f"disk    {between(estimate.disk_bytes, size)}")
+    if estimate.teacher_tokens is not None:
+        out.print(f"teacher {between(estimate.teacher_tokens, lambda tokens: f'{tokens:,.0f} tokens')}")
     if estimate.gpu_hours.high:
         out.print(f"GPU     {between(estimate.gpu_hours, lambda hours: f'{hours:.2f} h')}")
     for alike in _alike(estimate.packing):

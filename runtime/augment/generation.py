@@ -38,7 +38,7 @@ class Generated:
     stopped: Stop
     ledger: Ledger
     novelty: tuple[float, ...]
-    """Share of new texts in each round."""
+    """Share of new texts in each round that no ceiling cut."""
 
 
 def generate(
@@ -48,11 +48,11 @@ def generate(
     """Ask until the plan is met.
 
     Raises:
-        RunError: E-teacher, E-not-recorded. What was answered before is recorded.
+        RunError: E-teacher, E-not-recorded; what the ledger's watch raises. What was answered before is recorded.
     """
     found: list[Candidate] = []
     novelty: list[float] = []
-    number, most = 0, PATIENCE * sum(ceil(count / brief.per_call) for count in plan.values())
+    number, whole, most = 0, True, PATIENCE * sum(ceil(count / brief.per_call) for count in plan.values())
     while True:
         asked = _round(brief, plan, seeds, analysis, found, number, teacher.structured)
         stop: Stop | None = "target" if not asked else "questions" if number >= most else None
@@ -60,12 +60,14 @@ def generate(
             stop = "saturation"
         if stop is None:
             count, ceiling = ledger.affordable([one.question for one in asked])
-            asked, stop = asked[:count], None if count else ceiling
+            whole, asked, stop = count == len(asked), asked[:count], None if count else ceiling
         if stop is not None:
             return Generated(tuple(found), stop, ledger, tuple(novelty))
+        ledger.watch()
         new = _answered(asked, brief, teacher, ledger)
         number += len(asked)
-        novelty.append(_new_share(found, new, seeds))
+        if whole:  # the few questions that a ceiling leaves say nothing of the teacher
+            novelty.append(_new_share(found, new, seeds))
         found.extend(new)
         say(f"{len(found)} examples from {ledger.calls} calls, {ledger.tokens} tokens")
 

@@ -3,40 +3,43 @@
 import json
 from collections.abc import Sequence
 
+from fewtune.compiler.augmenting import LABELLED
 from fewtune.compiler.fingerprint import seed as seeded
 from fewtune.runtime.augment.example import Seed
-from fewtune.runtime.augment.generation import ask_all
+from fewtune.runtime.augment.generation import ROUND, ask_all
 from fewtune.runtime.augment.ledger import Ledger
 from fewtune.runtime.augment.parsing import FENCE
 from fewtune.runtime.augment.prompting import Brief, line
 from fewtune.runtime.augment.teacher import Question, Teacher
 
 SYSTEM = "You label texts. You answer with one of the given labels and nothing else."
-MOST = 64
-"""Seeds that are asked for at most: the first of each label in turn."""
 
 
 def teacher_accuracy(brief: Brief, seeds: Sequence[Seed], teacher: Teacher, ledger: Ledger) -> tuple[float, int] | None:
     """(share of right labels, seeds that were asked for); None where the ceilings do not allow so many questions.
 
     Raises:
-        RunError: E-teacher, E-not-recorded.
+        RunError: E-teacher, E-not-recorded; what the ledger's watch raises.
     """
     asked = examined(seeds, len(brief.labels))
     questions = [_question(brief, seed, structured=teacher.structured) for seed in asked]
     if ledger.affordable(questions)[0] < len(questions):
         return None
-    answers = ask_all(teacher, questions)
-    ledger.settle(answers)
+    answers = []
+    for start in range(0, len(questions), ROUND):
+        ledger.watch()
+        new = ask_all(teacher, questions[start : start + ROUND])
+        ledger.settle(new)
+        answers += new
     right = [named(answer.text, brief.labels) == seed.label for answer, seed in zip(answers, asked, strict=True)]
     return sum(right) / len(right), len(right)
 
 
 def examined(seeds: Sequence[Seed], kinds: int) -> list[Seed]:
-    """The seeds that are asked for: all, or as many of each label as possible."""
+    """The seeds that are asked for: all, or the first of each label in turn."""
     by_label = [[seed for seed in seeds if seed.label == label] for label in range(kinds)]
     turns = [own[turn] for turn in range(max(map(len, by_label))) for own in by_label if turn < len(own)]
-    return turns[:MOST]
+    return turns[:LABELLED]
 
 
 def named(text: str, labels: Sequence[str]) -> int:

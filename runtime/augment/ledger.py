@@ -3,7 +3,7 @@
 Recorded answers count as much as new ones: a run that is repeated from its recording stops where it stopped.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ Ceiling = Literal["tokens", "money"]
 
 @dataclass
 class Ledger:
-    """Tokens and money, and their ceilings."""
+    """Tokens and money of one sample, and their ceilings."""
 
     most_tokens: int | None = None
     most_cost: float | None = None
@@ -22,6 +22,8 @@ class Ledger:
     tokens: int = 0
     cost: float = 0.0
     calls: int = 0
+    watch: Callable[[], None] = lambda: None
+    """Raises where the operator's ceilings are reached; asked before each batch."""
 
     def affordable(self, questions: Sequence[Question]) -> tuple[int, Ceiling | None]:
         """How many of the questions fit, in their order, each answer as long as it may be; what forbids more."""

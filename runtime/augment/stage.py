@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from fewtune.compiler.augmenting import task_description
+from fewtune.compiler.augmenting import PER_CALL, PER_CALL_SMALL, task_description
 from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.plan import Augmented, Plan, Sample, Stage
 from fewtune.runtime.augment.analysis import analyse
@@ -24,7 +24,6 @@ from fewtune.runtime.job import Corpus, Row
 from fewtune.specs.augmentation import Augmentation
 from fewtune.specs.augmentation import Teacher as TeacherSpec
 from fewtune.specs.diagnostic import Diagnostic, RunError
-from fewtune.specs.model import EMBEDDED
 from fewtune.store import event as happened
 from fewtune.store.artefacts import Artefact
 from fewtune.store.synthetic import SYNTHETIC
@@ -67,6 +66,8 @@ class AugmentMaker:
     """The file of recorded calls that the spec names."""
     device: str = "cpu"
     say: Callable[[str], None] = lambda text: None
+    watch: Callable[[], None] = lambda: None
+    """Raises where the run has taken more than it may; asked between the batches of a teacher."""
 
     @property
     def asked(self) -> Augmentation:
@@ -136,14 +137,14 @@ class AugmentMaker:
         return Brief(
             labels=self.plan.labels, fields=self.data.fields, constraints=self.asked.domain_constraints,
             task=task_description(self.plan.experiment.task.question, self.asked),
-            attributes=dict(self.asked.attributes), per_call=3 if self._small else 5,
+            attributes=dict(self.asked.attributes), per_call=PER_CALL_SMALL if self._small else PER_CALL,
             seed=sample.data_seed * 1000 + (sample.fold or 0),
         )  # fmt: skip
 
     @property
     def _small(self) -> bool:
-        """Whether the teacher is the embedded model, which loses its thread in long answers."""
-        return self.asked.teacher is not None and self.asked.teacher.model == EMBEDDED
+        """Whether the teacher is the embedded model."""
+        return self.asked.teacher is not None and self.asked.teacher.is_embedded
 
     def _synthesis(self, made: Augmented, sample: Sample) -> Synthesis:
         return Synthesis(
@@ -163,9 +164,10 @@ class AugmentMaker:
         try:
             prices = Prices(prompt=teacher_of.prompt_price, completion=teacher_of.completion_price)
             teacher = opened(_ref(teacher_of, prices), recording, device=self.device, say=self.say)
-            ledger = Ledger(self.asked.max_tokens, self.asked.max_cost, prices)
+            level = made.level(sample.n)
+            ledger = Ledger(level.max_tokens, level.max_cost, prices, watch=self.watch)
             gate = self._gate(synthesis.brief, seeds, teacher, ledger, student)
-            if gate.opened and made.level(sample.n).target:
+            if gate.opened and level.target:
                 return gate, synthesis.run(seeds, teacher, ledger)
             return gate, self._nothing(synthesis, seeds, gate, ledger, teacher)
         finally:

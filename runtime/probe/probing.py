@@ -18,6 +18,7 @@ from fewtune.runtime.probe.data import corpus, data_facts, files, read
 from fewtune.runtime.probe.device import device_facts, weather
 from fewtune.runtime.probe.model import embedded_shape, encoder_facts, encoder_to_tune, model_facts, model_folder
 from fewtune.runtime.probe.rows import data_path
+from fewtune.runtime.probe.writers import refuse_without_writers
 from fewtune.runtime.tokens import counter, tokenizer_of
 from fewtune.specs.data import pointer_of
 from fewtune.specs.diagnostic import Diagnostic, PlanError
@@ -73,6 +74,7 @@ def probe(experiment: Experiment, base: Path, workspace: Path) -> Probed:
     Raises:
         PlanError: with what is missing or unreadable.
     """
+    refuse_without_writers(experiment.augmentation)
     lock = read_lock(base)
     paths = files(experiment, base, lock)
     folder = model_folder(experiment.model, base, lock)

@@ -2,19 +2,27 @@
 
 import csv
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chat_server import ChatServer, chat_server
 from messages import LABELS, TASK, message, written
-from project import Project
+from project import Project, Silent
 from tiny import tiny_model
 
+from fewtune.api.running import How, apply
+from fewtune.api.session import Planned
 from fewtune.runtime.augment import stage
 from fewtune.runtime.augment.vectors import hashed_words
+from fewtune.runtime.probe import writers
+from fewtune.specs.diagnostic import Diagnostic, PlanError, RunError
+from fewtune.store.query import run_sql
+from fewtune.store.sandbox import Sandbox
+from fewtune.store.workspace import Workspace
 
+Ask = Callable[[Project, str], list[list[Any]]]
 SETTINGS = {"quality_threshold": 0.3, "task_description": TASK, "factor": 2}
 
 
@@ -31,6 +39,7 @@ def rows(count: int, seed: int) -> list[list[str]]:
 def _small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hashed words in the encoder's place: it need not be in the cache."""
     monkeypatch.setattr(stage, "embedded_vectors", lambda device: hashed_words)
+    monkeypatch.setattr(writers, "encoder_is_ready", lambda: True)
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +58,23 @@ def project(tmp_path: Path, model: Path) -> Project:
         "spec_version": 1, "name": "messages", "task": {"type": "classification"}, "model": {"path": "model"},
         "data": {"train": "train.csv", "test": "test.csv", "label_budget": [6, 18]},
         "evaluation": {"data_seeds": 2, "validation": "fixed-schedule"},
-        "methods": {"exclude": ["encoder", "in-context", "probe", "head+lora", "pattern+full"],
-                    "pin": {"steps": 3, "batch_size": 4}},
+        "methods": {"exclude": ["encoder", "in-context", "probe", "head+lora", "pattern+full", "pattern+lora"]},
     }  # fmt: skip
     return made
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox() as kept:
+        yield kept
+
+
+@pytest.fixture
+def ask(sandbox: Sandbox) -> Ask:
+    """Rows of a query, all by one process."""
+    return lambda project, query: [
+        list(row) for row in run_sql(Workspace(project.workspace.absolute()), query, 5000, sandbox=sandbox).rows
+    ]
 
 
 @pytest.fixture
@@ -65,24 +87,24 @@ def with_teacher(project: Project, **teacher: Any) -> None:
     project.spec["augmentation"] = {**SETTINGS, "teacher": {"model": "writer", **teacher}}
 
 
-def test_from_an_endpoint_to_its_recording(project: Project, server: ChatServer, tmp_path: Path) -> None:
+def test_from_an_endpoint_to_its_recording(project: Project, server: ChatServer, tmp_path: Path, ask: Ask) -> None:
     with_teacher(project, base_url=server.url)
     planned = project.plan().plan
     twins = {arm.name: arm.augmentation.twin for arm in planned.arms if arm.augmentation}
     assert all(name == f"{twin}, augmented" for name, twin in twins.items())
-    assert {planned.arm(twin).formulation for twin in twins.values()} == {"tfidf", "pattern"}
+    assert {planned.arm(twin).formulation for twin in twins.values()} == {"tfidf"}
     applied = project.apply()
     assert applied.state == "succeeded"
     asked = server.answered
-    made = project.sql("SELECT n, data_seed, kept, written, opened, teacher_accuracy, calls FROM augmentations")
+    made = ask(project, "SELECT n, data_seed, kept, written, opened, teacher_accuracy, calls FROM augmentations")
     assert sorted((n, seed) for n, seed, *_ in made) == [(n, seed) for n in (6, 18) for seed in (0, 1)]
     assert all(opened and kept > 0 and accuracy == 1.0 for _, _, kept, _, opened, accuracy, _ in made)
     calls = next((project.workspace / "teachers").glob("*.jsonl"))
     assert len(calls.read_text().splitlines()) == asked <= sum(used for *_, used in made)  # seeds of two samples, once
-    sources = project.sql("SELECT DISTINCT data_seed, text FROM augmented_examples WHERE kept")
+    sources = ask(project, "SELECT DISTINCT data_seed, text FROM augmented_examples WHERE kept")
     tests = {text for text, _ in project.rows("test.csv")[1:]}
     assert not {text for _, text in sources} & tests
-    said = project.sql("SELECT arm, n, says, multiplier IS NULL OR multiplier > 0 FROM effective_multiplier")
+    said = ask(project, "SELECT arm, n, says, multiplier IS NULL OR multiplier > 0 FROM effective_multiplier")
     assert {(arm, n) for arm, n, *_ in said} == {(arm, n) for arm in twins for n in (6, 18)}
     assert all(fine for *_, fine in said)
 
@@ -94,39 +116,41 @@ def test_from_an_endpoint_to_its_recording(project: Project, server: ChatServer,
     with_teacher(project, recording="calls.jsonl")
     replayed = Project(tmp_path, project.spec)
     replayed.folder = tmp_path
-    before = project.sql("SELECT data_seed, n, text, label, kept FROM augmented_examples ORDER BY ALL")
+    before = ask(project, "SELECT data_seed, n, text, label, kept FROM augmented_examples ORDER BY ALL")
     assert replayed.apply().state == "succeeded"
     assert server.answered == asked
     last = "SELECT max(run) FROM runs"
-    after = replayed.sql(
-        f"SELECT data_seed, n, text, label, kept FROM augmented_examples WHERE run = ({last}) ORDER BY ALL"
+    after = ask(
+        replayed, f"SELECT data_seed, n, text, label, kept FROM augmented_examples WHERE run = ({last}) ORDER BY ALL"
     )
     assert after == before
 
 
-def test_a_teacher_that_knows_less_than_the_student_drops_the_arms(project: Project) -> None:
+def test_a_teacher_that_knows_less_than_the_student_drops_the_arms(project: Project, ask: Ask) -> None:
     def guessing(request: dict[str, Any]) -> str:
         return '{"label": "complaint"}' if "enum" in str(request) else written(request)
 
     with chat_server(guessing) as server:
         with_teacher(project, base_url=server.url)
         assert project.apply().state == "succeeded"
-    assert project.sql("SELECT DISTINCT opened, kept, written FROM augmentations") == [[False, 0, 0]]
-    statuses = dict(project.sql("SELECT arm, max(state) FROM trials GROUP BY arm"))
+    assert ask(project, "SELECT DISTINCT opened, kept, written FROM augmentations") == [[False, 0, 0]]
+    statuses = dict(ask(project, "SELECT arm, max(state) FROM trials GROUP BY arm"))
     dropped = {arm for arm, status in statuses.items() if status == "dropped"}
     assert dropped == {arm.name for arm in project.plan().plan.arms if arm.augmentation}
-    assert not project.sql("SELECT * FROM leaderboard WHERE arm LIKE '%augmented'")
+    assert not ask(project, "SELECT * FROM leaderboard WHERE arm LIKE '%augmented'")
     assert any("the student unasked" in line for line in project.reporter.lines)
 
 
 @pytest.mark.full
-def test_a_teacher_that_is_away_stops_its_arms_only_and_goes_on_later(project: Project, server: ChatServer) -> None:
+def test_a_teacher_that_is_away_stops_its_arms_only_and_goes_on_later(
+    project: Project, server: ChatServer, ask: Ask
+) -> None:
     server.plan = [""] * 20 + ["unauthorised"] * 200
     with_teacher(project, base_url=server.url, concurrency=1)
     assert project.apply().state == "partial"
     paid = server.answered
     assert paid == 20
-    done = {arm for (arm,) in project.sql("SELECT DISTINCT arm FROM leaderboard")}
+    done = {arm for (arm,) in ask(project, "SELECT DISTINCT arm FROM leaderboard")}
     assert {arm.name for arm in project.plan().plan.arms if not arm.augmentation} <= done
     server.plan = []
     assert project.apply().state == "succeeded"
@@ -135,27 +159,69 @@ def test_a_teacher_that_is_away_stops_its_arms_only_and_goes_on_later(project: P
 
 
 @pytest.mark.full
-def test_changed_copies_need_no_teacher(project: Project) -> None:
+def test_changed_copies_need_no_teacher(project: Project, ask: Ask) -> None:
     project.spec["augmentation"] = {"eda": True, "eda_copies": 3}
     assert project.apply().state == "succeeded"
-    found = project.sql("SELECT n, data_seed, origin, count(*) FROM augmented_examples WHERE kept GROUP BY ALL")
+    found = ask(project, "SELECT n, data_seed, origin, count(*) FROM augmented_examples WHERE kept GROUP BY ALL")
     assert {origin for _, _, origin, _ in found} >= {"swap", "delete"}
     arms = [arm.name for arm in project.plan().plan.arms]
-    assert {arm for (arm,) in project.sql("SELECT DISTINCT arm FROM leaderboard")} >= {
+    assert {arm for (arm,) in ask(project, "SELECT DISTINCT arm FROM leaderboard")} >= {
         name for name in arms if name.endswith(", EDA")
     }
 
 
 @pytest.mark.full
-def test_folds_keep_what_they_score_from_the_teacher(project: Project, server: ChatServer) -> None:
+def test_folds_keep_what_they_score_from_the_teacher(project: Project, server: ChatServer, ask: Ask) -> None:
     del project.spec["data"]["test"]
+    project.spec["methods"]["exclude"].remove("pattern+lora")
+    project.spec["methods"]["pin"] = {"steps": 3, "batch_size": 4}
     project.spec["data"]["label_budget"] = 24
     project.spec["evaluation"] = {"data_seeds": 1, "folds": 2}
     with_teacher(project, base_url=server.url)
     assert project.apply().state == "succeeded"
-    made = project.sql("SELECT fold, seeds, kept FROM augmentations ORDER BY fold")
+    made = ask(project, "SELECT fold, seeds, kept FROM augmentations ORDER BY fold")
     assert [fold for fold, *_ in made] == [0, 1]
     assert all(kept > 0 for *_, kept in made)
+    arms = {arm for (arm,) in ask(project, "SELECT DISTINCT arm FROM leaderboard WHERE arm LIKE '%augmented'")}
+    assert {project.plan().plan.arm(arm).formulation for arm in arms} == {"tfidf", "pattern"}
+
+
+def test_a_ceiling_of_the_operator_stops_between_two_batches_and_nothing_is_lost(
+    project: Project, server: ChatServer
+) -> None:
+    def over(planned: Planned) -> Callable[[], None]:
+        def watch() -> None:
+            if server.answered >= 16:
+                raise RunError(Diagnostic(code="E-ceiling", message="too long"), exit_status=6)
+
+        return watch
+
+    with_teacher(project, base_url=server.url)
+    project.spec["augmentation"] |= {"gate": False, "factor": 6}
+    project.spec["data"]["label_budget"] = 18
+    project.spec["evaluation"]["data_seeds"] = 1
+    with pytest.raises(RunError, match="E-ceiling"):
+        apply(project.path, project.workspace, How(in_process=True), Silent(), permit=over)
+    calls = next((project.workspace / "teachers").glob("*.jsonl"))
+    assert server.answered == len(calls.read_text().splitlines()) == 16
+    assert project.apply().state == "succeeded"
+    assert server.answered == len(calls.read_text().splitlines()) > 16
+
+
+def test_what_writes_and_compares_must_be_on_this_machine(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writers, "encoder_is_ready", lambda: False)
+    monkeypatch.setattr(writers, "is_ready", lambda: False)
+    project.spec["augmentation"] = {"teacher": {"model": "smollm2-135m-instruct"}}
+    with pytest.raises(PlanError) as error:
+        project.plan()
+    found = [(one.code, one.pointer) for one in error.value.diagnostics]
+    assert found == [("E-facts-missing", "/augmentation/teacher/model"), ("E-facts-missing", "/augmentation")]
+    assert all("fewtune pull" in (one.remedy or "") for one in error.value.diagnostics)
+    with_teacher(project, base_url="http://localhost:1/v1")
+    with pytest.raises(PlanError, match="sentence encoder"):
+        project.plan()
+    monkeypatch.setattr(writers, "encoder_is_ready", lambda: True)
+    assert project.plan()
 
 
 def test_default_plans_have_nothing_of_it(project: Project) -> None:

@@ -59,9 +59,10 @@ domain_constraints = ["one or two sentences of a news report, with its headline"
 [augmentation.teacher]
 model = "{teacher}"
 """
-DATA_SET = (
-    "SELECT n, data_seed, source, text, label FROM augmented_examples "
-    "WHERE kept AND run = (SELECT max(run) FROM runs) ORDER BY ALL"
+LAST = "run = (SELECT max(run) FROM runs)"
+DATA_SETS = (
+    "SELECT source, n, data_seed, count(*) AS rows, md5(string_agg(label || chr(10) || text, chr(10) "
+    f"ORDER BY label, text)) AS content FROM augmented_examples WHERE kept AND {LAST} GROUP BY ALL ORDER BY ALL"
 )
 
 
@@ -76,7 +77,8 @@ def prepared(place: Workplace, data: Path) -> None:
 def sql(place: Workplace, query: str) -> list[Row]:
     """Rows of a query."""
     found, _ = place.run("sql", query, "--limit", "5000")
-    return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+    names = [column["name"] for column in found["columns"]]
+    return [dict(zip(names, row, strict=True)) for row in found["rows"]]
 
 
 def table(rows: list[Row], columns: dict[str, str]) -> str:
@@ -106,41 +108,46 @@ def main() -> None:
     spec = SPEC.format(sizes=given.sizes, excluded=json.dumps(excluded), seeds=given.seeds, factor=given.factor,
                        teacher=TEACHER)  # fmt: skip
     place.write("spec.toml", spec)
-    _, seconds = place.run("apply", "spec.toml", "--in-process")
-    again = Workplace("multiplier-replay")
+    place.run("apply", "spec.toml", "--in-process")
+    again = Workplace("multiplier-replay", given.keep and given.keep / "replay")
     prepared(again, given.data)
     shutil.copyfile(place.folder / ".fewtune" / "teachers" / f"{TEACHER}.jsonl", again.folder / "calls.jsonl")
     again.write("spec.toml", f'{spec}recording = "calls.jsonl"\n')
     again.run("apply", "spec.toml", "--in-process")
-    same = sql(place, DATA_SET) == sql(again, DATA_SET)
-    text = report(place, given, seconds, same=same)
+    made, replayed = sql(place, DATA_SETS), sql(again, DATA_SETS)
+    text = report(place, given, same=bool(made) and made == replayed)
     print(text)
     if given.output:
         given.output.write_text(text + "\n")
 
 
-def report(place: Workplace, given: argparse.Namespace, seconds: float, *, same: bool) -> str:
+def report(place: Workplace, given: argparse.Namespace, *, same: bool) -> str:
     """Everything that was measured."""
     made = sql(place, "SELECT source, n, sum(written) AS written, sum(kept) AS kept, "
                       "sum(kept) / sum(written) AS share, "
-                      "sum(calls) AS calls, sum(tokens) AS tokens, any_value(note) AS note FROM augmentations "
+                      "sum(calls) AS calls, sum(tokens) AS tokens FROM augmentations "
                       "GROUP BY ALL ORDER BY ALL")  # fmt: skip
+    notes = sql(place, "SELECT DISTINCT note FROM augmentations WHERE source = 'teacher' ORDER BY note")
     curves = sql(place, "SELECT arm, n, mean, ci_low, ci_high FROM leaderboard WHERE split = 'test' "
                         "AND metric = (SELECT any_value(metric) "
                         "FROM effective_multiplier) ORDER BY arm, n")  # fmt: skip
     worth = sql(place, "SELECT arm, n, multiplier, ci_low, ci_high, says FROM effective_multiplier ORDER BY arm, n")
+    (took,) = sql(place, "SELECT sum(seconds) FILTER (WHERE job LIKE 'augment/teacher/%') / 60 AS writing, "
+                         "sum(seconds) / 60 AS total FROM attempts")  # fmt: skip
     command = f"python tests/bench/multiplier.py --data ../shared/data --arms {' '.join(given.arms)}"
     command += f" --sizes {' '.join(map(str, given.sizes))} --seeds {given.seeds} --factor {given.factor:g}"
     return "\n\n".join([
         "# What synthetic examples were worth on AG News",
-        f"`{command}`, {machine()}; {seconds / 60:.0f} minutes. {TEST_ITEMS} test items, {given.seeds} data seeds; the "
+        f"`{command}`, {machine()}; {took['total']:.0f} minutes of work, {took['writing']:.0f} of them the "
+        f"teacher's. {TEST_ITEMS} test items, {given.seeds} data seeds; the "
         f"teacher is the embedded model ({TEACHER}), its gate left open. Replayed from its recording in a second "
         f"workspace, the synthetic data are {'the same' if same else 'NOT the same'}.",
         "## The synthetic data, all seeds together",
         table(made, {"source": "source", "n": "n", "written": "written", "kept": "kept", "share": "share kept",
-                     "calls": "calls", "tokens": "tokens", "note": "note"}),
+                     "calls": "calls", "tokens": "tokens"}),
+        *(f"What the stages of the teacher say: {row['note']}." for row in notes),
         "## The multiplier\n\nReal examples that would give the arm's accuracy, over n, with its 95 % interval over "
-        "data seeds.",
+        "data seeds. < and > stand where an end lies beyond the curve, which is cut there.",
         table(worth, {"arm": "arm", "n": "n", "multiplier": "multiplier", "ci_low": "from", "ci_high": "to",
                       "says": "in words"}),
         "## The curves",

@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 from situations import compiled, document, experiment, facts
 
-from fewtune.compiler.admission import Spent, admit
+from fewtune.compiler.admission import Spent, admit, teacher_tokens
+from fewtune.compiler.augmenting import FORMULATIONS
 from fewtune.compiler.compilation import compile_plan
-from fewtune.compiler.plan import Plan
-from fewtune.specs.diagnostic import SpecError
+from fewtune.compiler.diff import KnownWork, diff
+from fewtune.compiler.plan import Estimate, Plan
+from fewtune.specs.diagnostic import PlanError, SpecError
 from fewtune.specs.load import load
+from fewtune.specs.methods import METHODS
 from fewtune.specs.policy import NO_POLICY, Policy
 
 Tables = dict[str, Any]
@@ -153,3 +156,74 @@ def test_what_cannot_be_asked_for(given: Tables, code: str | None, pointer: str)
 def test_the_operator_says_where_examples_may_go(policy: Policy, tier: str) -> None:
     made = compiled(tables({"model": "writer", "base_url": URL, "key_variable": "KEY"}, max_tokens=5000))
     assert admit(made, policy, "terminal", Spent(), {}).tier == tier
+
+
+def test_a_ceiling_is_the_runs_and_each_sample_has_its_share() -> None:
+    teacher = {"model": "writer", "base_url": URL, "prompt_price": 1.0}
+    made = plan(tables(teacher, max_tokens=90_000, max_cost=6.0))
+    levels = next(arm.augmentation.levels for arm in made.arms if arm.augmentation)
+    assert [level.target for level in levels] == [160, 320]
+    tokens, money = [level.max_tokens for level in levels], [level.max_cost for level in levels]
+    assert sum(share * made.data_seeds for share in tokens if share) == pytest.approx(90_000, abs=2 * made.data_seeds)
+    assert sum(share * made.data_seeds for share in tokens if share) <= 90_000
+    assert sum(share * made.data_seeds for share in money if share) == pytest.approx(6.0)
+    assert tokens[1] == pytest.approx(2 * (tokens[0] or 0), abs=1)
+    assert teacher_tokens(made) == 90_000
+    said = [one for one in made.decisions if one.field.endswith("/augmentation/levels/0/max_tokens")]
+    assert {one.value for one in said} == {tokens[0]}
+
+
+def test_arms_that_learn_nothing_from_it_are_warned_of() -> None:
+    wanted = {"exclude": [name for name, (posed, moved) in METHODS.items() if moved != "none" or posed in FORMULATIONS]}
+    for teacher in (LOCAL, None):
+        asked = {"augmentation": {"teacher": teacher} if teacher else {"eda": True}}
+        made = plan({"methods": wanted, **asked})
+        assert not augments(made)
+        assert [one.pointer for one in made.warnings if one.code == "W-not-augmented"] == ["/augmentation"]
+    assert not [one for one in BOTH.warnings if one.code == "W-not-augmented"]
+
+
+def estimated(teacher: Tables | None, **more: Any) -> Estimate:
+    return compiled(tables(teacher, **more)).estimate
+
+
+def test_writing_takes_time_and_tokens_that_the_estimate_has() -> None:
+    plain, here = compiled({"data": {"label_budget": [16, 32]}}).estimate, estimated(LOCAL)
+    endpoint = {"model": "writer", "base_url": URL}
+    replay, slow = estimated({**endpoint, "recording": "c.jsonl"}), estimated({**endpoint, "per_minute": 1.0})
+    assert plain.teacher_tokens is replay.teacher_tokens is None
+    for one in (here, slow):
+        assert one.teacher_tokens is not None
+        assert 0 < one.teacher_tokens.low < one.teacher_tokens.mid < one.teacher_tokens.high
+        making = sum(seconds for stage, seconds in one.stage_seconds.items() if stage.startswith("augment/"))
+        assert one.seconds.mid - replay.seconds.mid == pytest.approx(
+            making - sum(s for stage, s in replay.stage_seconds.items() if stage.startswith("augment/")), abs=0.1
+        )
+    calls = 3 * 2 * (160 // 5 + 320 // 5) / 2  # three seeds at least, balanced labels, five examples a call
+    assert slow.seconds.mid > 60 * calls
+    fast, faster = (estimated({**endpoint, "concurrency": count}).seconds.mid for count in (1, 8))
+    assert faster < fast < slow.seconds.mid
+    bounded = estimated({**endpoint, "per_minute": 1.0}, max_tokens=20_000)
+    assert bounded.teacher_tokens is not None
+    assert bounded.teacher_tokens.high <= 20_000
+    assert bounded.seconds.mid < slow.seconds.mid
+
+
+def test_what_is_missing_has_its_synthetic_data() -> None:
+    made = augments(BOTH)
+    assert set(made) <= set(diff(BOTH, KnownWork()).stages)
+    known = KnownWork(augmented=frozenset(made.values()))
+    assert not set(made) & set(diff(BOTH, known).stages)
+    trained = frozenset(stage.fingerprint for stage in BOTH.stages if stage.kind in ("train", "refit"))
+    scored = frozenset(stage.fingerprint for stage in BOTH.stages if stage.kind == "evaluate")
+    assert diff(BOTH, KnownWork(fitted=trained, scored=scored, chosen=BOTH.arms[0].name)).nothing
+
+
+def test_limits_see_what_writing_takes() -> None:
+    slow = tables({"model": "writer", "base_url": URL, "per_minute": 1.0})
+    assert compiled(tables({"model": "writer", "base_url": URL}) | {"constraints": {"wall_time": "3 h"}})
+    with pytest.raises(PlanError, match="E-budget"):
+        compiled(slow | {"constraints": {"wall_time": "10 min"}})
+    policy = Policy.model_validate({"policy_version": 1, "teachers": ["*"], "each": {"wall_time": "3 h"}})
+    over = admit(compiled(slow), policy, "terminal", Spent(), {}).over
+    assert "each.wall_time" in {one.limit for one in over}

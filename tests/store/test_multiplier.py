@@ -30,6 +30,15 @@ def test_beyond_the_curve_there_is_a_bound(score: float, bound: str, times: floa
     found = multiplier(8, dict.fromkeys(range(5), score), curve(), 0.95)
     assert (found.bound, found.multiplier) == (bound, times)
     assert found.says.startswith(bound)
+    sign = {"at least": ">", "at most": "<"}[bound]
+    assert found.says.endswith(f"[{sign} {times:.1f}, {sign} {times:.1f}]")
+
+
+def test_an_end_of_the_interval_beyond_the_curve_says_so() -> None:
+    own = {seed: 0.45 + 0.1 * (seed - 2) for seed in range(5)}
+    assert multiplier(8, own, curve(), 0.95).says.endswith(
+        "[< 1.0, 5.5]"
+    )  # 0.45 +- 0.196, half of it 2.776 * 0.158 / 5 ** 0.5
 
 
 def test_the_interval_holds_the_value_and_grows_with_the_scatter_of_the_seeds() -> None:

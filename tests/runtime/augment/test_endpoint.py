@@ -31,7 +31,7 @@ def endpoint(url: str, **more: Any) -> Endpoint:
     return Endpoint("writer", url, **{"sleep": lambda seconds: None, **more})
 
 
-def synthesise(teacher: Teacher, ledger: Ledger | None = None, target: int = 60) -> Synthetic:
+def synthesise(teacher: Teacher, ledger: Ledger | None = None, target: int = 40) -> Synthetic:
     return Synthesis(BRIEF, target=target).run(seeds(), teacher, ledger or Ledger())
 
 
@@ -42,7 +42,7 @@ def test_end_to_end_over_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         teacher = Recorded(endpoint(server.url, key_variable="WRITER_KEY"), Recording(path))
         made = synthesise(teacher)
         assert made.stopped == "target"
-        assert len(made.kept) > 15
+        assert len(made.kept) > 8
         assert server.answered == made.calls == len(path.read_text().splitlines())
         assert set(server.keys) == {f"Bearer {KEY}"}
         assert made.tokens == sum(answer.tokens for answer in teacher.recording.answers.values())

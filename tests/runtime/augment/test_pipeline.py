@@ -111,7 +111,7 @@ def test_a_model_behind_a_server_is_driven_end_to_end(tmp_path: Path) -> None:
     model = LocalModel(tiny_model(tmp_path / "model"), "tiny")
 
     def write(request: dict[str, object]) -> str:
-        one = Question(system="", user=str(request["messages"])[-300:], max_tokens=20, temperature=0.9,
+        one = Question(system="", user=str(request["messages"])[-300:], max_tokens=6, temperature=0.9,
                        seed=int(str(request["seed"])))  # fmt: skip
         answer = dict(model.ask([one]))[0]
         assert isinstance(answer, Answer)
@@ -121,7 +121,7 @@ def test_a_model_behind_a_server_is_driven_end_to_end(tmp_path: Path) -> None:
         pipeline = SyntheticPipeline(
             "tiny", base_url=server.url, recording=tmp_path / "calls.jsonl", encode=None, concurrency=1
         )
-        pipeline.generate(Dataset.from_list(rows()), 10, TASK)
+        pipeline.generate(Dataset.from_list(rows()), 4, TASK)
         kept = pipeline.filter()
     assert kept.num_rows == 0  # a random model writes nothing of use, and nothing of it gets through
     assert {one.reason for one in pipeline.rejected} == {"format"}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from fewtune.api.session import plan_spec
+from fewtune.compiler.plan import Augmented, Stage
 from fewtune.runtime.augment.recording import Recording
 from fewtune.runtime.augment.stage import AugmentMaker, rows_of
 from fewtune.runtime.minilm import encoder_is_ready
@@ -25,17 +26,32 @@ def maker(workspace: Path, replayed: Path) -> AugmentMaker:
     return AugmentMaker(planned.plan, data, planned.probed.corpus, samples, workspace, replayed)
 
 
+def stages_of(made: AugmentMaker) -> list[Stage]:
+    return [stage for stage in made.plan.stages if stage.id.startswith("augment/teacher/")]
+
+
+def twin_of(made: AugmentMaker) -> Augmented:
+    found = (arm.augmentation for arm in made.plan.arms if arm.augmentation)
+    return next(augmented for augmented in found if augmented.source == "teacher")
+
+
+def test_the_recording_answers_for_a_sample_and_again(tmp_path: Path) -> None:
+    made = maker(tmp_path, RECORDING)
+    stage, twin = stages_of(made)[0], twin_of(made)
+    once, again = (made.run(stage, twin, attempt, None) for attempt in ("a1", "a2"))
+    assert once.artefact == again.artefact
+    assert once.event.kept == len(rows_of(once.artefact.content))
+
+
+@pytest.mark.full
 def test_the_recording_answers_all_that_the_plan_asks(tmp_path: Path) -> None:
     made = maker(tmp_path, RECORDING)
-    stages = [stage for stage in made.plan.stages if stage.id.startswith("augment/teacher/")]
-    twin = next(arm.augmentation for arm in made.plan.arms if arm.augmentation and arm.augmentation.source == "teacher")
+    stages, twin = stages_of(made), twin_of(made)
     found = [made.run(stage, twin, "a1", None) for stage in stages]
     assert len(stages) == 4
     assert {one.event.stopped for one in found} <= {"target", "saturation", "questions"}
     assert sum(one.event.calls for one in found) == len(Recording(RECORDING).answers)
     assert all(one.event.kept == len(rows_of(one.artefact.content)) for one in found)
-    again = made.run(stages[0], twin, "a2", None)
-    assert again.artefact == found[0].artefact
 
 
 def test_another_recording_does_not_answer_for_it(tmp_path: Path) -> None:
@@ -43,7 +59,5 @@ def test_another_recording_does_not_answer_for_it(tmp_path: Path) -> None:
     lines = RECORDING.read_text().splitlines(keepends=True)
     other.write_text("".join(lines[1:]))
     made = maker(tmp_path, other)
-    twin = next(arm.augmentation for arm in made.plan.arms if arm.augmentation and arm.augmentation.source == "teacher")
-    stages = [stage for stage in made.plan.stages if stage.id.startswith("augment/teacher/")]
     with pytest.raises(RunError, match="E-not-recorded"):
-        [made.run(stage, twin, "a1", None) for stage in stages]
+        [made.run(stage, twin_of(made), "a1", None) for stage in stages_of(made)]
