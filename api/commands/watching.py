@@ -74,5 +74,18 @@ def _last(workspace: Path, run: str, page: Page) -> Answered:
 
 
 def _line(event: Happened) -> str:
-    said = ", ".join(f"{key} {value}" for key, value in event.what.items() if value not in (None, [], {}))
-    return safe(f"{event.at[11:19]} {event.kind.replace('_', ' ')}: {said}")
+    """An event in a line."""
+    what = event.what
+    said = {
+        "run_started": "run {run} begins, {workers} workers",
+        "attempt_started": "{attempt} {job} begins",
+        "attempt_ended": "{attempt} {state}",
+        "fitted": "{attempt} fitted in {steps} steps",
+        "evaluated": "{attempt} {split}: {scores}",
+        "selected": "{arm} is chosen ({gate})",
+        "run_ended": "run {state}",
+    }.get(event.kind, event.kind)
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in what.get("metrics", {}).items())
+    loss = f", loss {what['loss']:.3f}" if what.get("loss") is not None else ""
+    failure = f": {what['failure']}" if what.get("failure") else ""
+    return safe(f"{event.at[11:19]} {said.format(**what, scores=scores)}{loss}{failure}")
