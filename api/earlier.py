@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fewtune.compiler.facts import SplitFacts
 from fewtune.compiler.likeness import (
     Difference,
     Kind,
@@ -85,17 +86,17 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def earlier(reader: Reader, plan: Plan, digests: Collection[str] = ()) -> tuple[Earlier, ...]:
+def earlier(reader: Reader, plan: Plan, splits: Collection[SplitFacts] = ()) -> tuple[Earlier, ...]:
     """The nearest experiments of before, the most alike first; of a plan that ran several times its latest run.
 
     Args:
         reader: of the workspace.
         plan: what is planned now.
-        digests: of the splits that its report is about: who was scored on the same rows, under whatever name, is near.
+        splits: which its report is about: who was scored on the same rows, under whatever name, is near.
     """
     spec = plan.experiment.model_dump(mode="json")
     history = reader.history()
-    scored = {name for digest in digests for name in history.looks.get(digest, ())}
+    scored = {name for split in splits for name in history.looks(split.digest, split.alike)}
     runs = {run.started.plan_hash: run for run in reader.runs()}
     found = []
     for place, run in enumerate(runs.values()):

@@ -16,7 +16,7 @@ from fewtune.runtime.probe.probing import Probed, probe
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError
 from fewtune.specs.load import Loaded, load_file
 from fewtune.specs.units import TIMES, Duration
-from fewtune.store.looks import MANY_LOOKS, Look, looked_at, many_looks, place
+from fewtune.store.looks import MANY_LOOKS, Look, looked_at, many_looks, place, shown_by
 from fewtune.store.reader import Reader
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class Planned:
         """The experiments of this workspace that are most like it."""
         from fewtune.api.earlier import earlier
 
-        digests = [split.digest for split in looked_at(self.probed.facts.data).values()]
-        return earlier(Reader(self.workspace), self.plan, digests)
+        splits = looked_at(self.probed.facts.data).values()
+        return earlier(Reader(self.workspace), self.plan, splits)
 
     @property
     def split(self) -> str:
@@ -103,7 +103,7 @@ def plan_loaded(loaded: Loaded, source: str, base: Path, workspace: Path, *, wit
     changes = diff(plan, known_work(plan, reader))
     seen = reader.history().looks
     looks = {
-        name: place(seen.get(split.digest, {}), plan.hash, len(plan.arms))
+        name: place(seen(split.digest, split.alike), plan.hash, len(plan.arms), shown_by(plan, name))
         for name, split in looked_at(probed.facts.data).items()
     }
     planned = Planned(loaded, source, base, probed, compiled, changes, looks, compiled.estimate.detectable, workspace)

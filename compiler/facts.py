@@ -55,6 +55,13 @@ class SplitFacts(Frozen):
         more = {"targets": self.targets, "marks": self.marks}
         return fingerprint("split", content | {name: value for name, value in more.items() if value})
 
+    @cached_property
+    def alike(self) -> str:
+        """Hash of the rows whatever their order, case, punctuation and spacing, and however often each is there."""
+        more = [column for column in (self.targets, self.marks) if column]
+        rows = {canonical(row) for row in zip(self.groups, self.labels, *more, strict=True)}
+        return fingerprint("rows alike", sorted(rows))
+
     def row_key(self, index: int, names: tuple[str, ...]) -> str:
         """The row's text and label (or labels, or target) as one key; changes when either does."""
         label = self.labels[index]

@@ -26,7 +26,7 @@ from fewtune.runtime.recording import Recorder
 from fewtune.runtime.supply import Supply
 from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.store import event as happened
-from fewtune.store.looks import looked_at
+from fewtune.store.looks import looked_at, shown_by
 from fewtune.store.writer import Store
 
 MOST_ATTEMPTS = 3
@@ -281,15 +281,19 @@ class Application:
 
     def _look(self) -> None:
         """Count the look at each split whose scores are about to be published."""
-        known, seen = self.store.history.evaluated, self.store.history.looks
-        splits = {name: split.digest for name, split in looked_at(self.data).items()}
-        new = {name: digest for name, digest in splits.items() if self.plan.hash not in seen.get(digest, ())}
+        known, history = self.store.history.evaluated, self.store.history
+        splits = looked_at(self.data)
+        new = {
+            name: split for name, split in splits.items()
+            if self.plan.hash not in history.looks(split.digest, split.alike)
+        }  # fmt: skip
         if not new:
             return
         scored = {stage.split for stage in self.plan.stages if stage.kind == "evaluate" and stage.fingerprint in known}
         for name in new.keys() & scored:
             look = happened.Looked(
-                content=new[name], plan_hash=self.plan.hash, split=name, arms=len(self.plan.arms)
+                content=new[name].digest, alike=new[name].alike, plan_hash=self.plan.hash, split=name,
+                arms=len(self.plan.arms), shown=shown_by(self.plan, name),
             )  # fmt: skip
             self.store.record(look)
 

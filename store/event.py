@@ -277,6 +277,10 @@ class Looked(Event):
     """The split's name in the plan's report."""
     arms: int = Field(default=0, ge=0)
     """Arms of the plan, which may be compared there."""
+    alike: str = ""
+    """Digest of the rows whatever their order, case, punctuation and spacing; empty in journals of before."""
+    shown: str = ""
+    """Digest of the scores on the split and of how their arm is chosen: plans that show no other share one look."""
 
 
 class RunEnded(Event):

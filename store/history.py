@@ -61,8 +61,8 @@ class History:
     """Fingerprint -> the failed attempt after which no other began."""
     sampled: set[str] = field(default_factory=set)
     """Contents of the samples that were told."""
-    looks: dict[str, dict[str, Looked]] = field(default_factory=dict)
-    """Digest of a split -> plan -> its first look at scores there, in the order of looking."""
+    looked: list[Looked] = field(default_factory=list)
+    """Looks at scores, in the order of looking."""
     open_attempts: dict[str, AttemptStarted] = field(default_factory=dict)
     """Attempts without an end."""
     attempts: dict[str, int] = field(default_factory=dict)
@@ -72,6 +72,21 @@ class History:
     def kept(self) -> dict[str, tuple[str, ...]]:
         """Fingerprint of each halving that was decided -> the arms that go on."""
         return {fingerprint: event.kept for fingerprint, event in self.selected.items() if event.kept}
+
+    def looks(self, content: str, alike: str = "") -> dict[str, Looked]:
+        """Plan -> its first look at scores on a split, in the order of looking.
+
+        Args:
+            content: digest of the split.
+            alike: digest of its rows whatever their order, case, punctuation and spacing; empty: not known.
+        """
+        same = {alike, *(look.alike for look in self.looked if look.content == content)} - {""}
+        contents = {content, *(look.content for look in self.looked if look.alike in same)}
+        found: dict[str, Looked] = {}
+        for look in self.looked:
+            if look.content in contents:
+                found.setdefault(look.plan_hash, look)
+        return found
 
     def add(self, records: Iterable[Record], end: Position) -> None:
         """Take in the next records; the journal goes on at `end`."""
@@ -101,7 +116,7 @@ class History:
             case Sampled() as event:
                 self.sampled.add(event.content)
             case Looked() as event:
-                self.looks.setdefault(event.content, {}).setdefault(event.plan_hash, event)
+                self.looked.append(event)
             case None:
                 pass
 

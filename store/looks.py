@@ -1,6 +1,7 @@
 """Looks: how many plans have had their scores on a split shown, and what risk of a false "better" is left to each.
 
-A look is one distinct plan whose scores on a split's content were published; reading them again is none. Who tries ten
+A look is a plan that shows scores on a split which no look before it showed, or chooses otherwise among the same;
+reading them again is none, nor is another plan of the very same scores, such as one with a wider limit. Who tries ten
 plans on one test split and reports the best has made ten looks, and one of them is likely to shine by luck alone. So
 the plans of a split share its risk in the order of their looks. The first one has all of it: nobody could have chosen
 it for its score. Look k, from the second on, has the share 1 / (k (k - 1)), and these sum to one: 1/2, 1/6, 1/12, ...
@@ -21,6 +22,8 @@ from statistics import NormalDist
 
 from fewtune.compiler.expand import CV
 from fewtune.compiler.facts import DataFacts, SplitFacts
+from fewtune.compiler.fingerprint import fingerprint
+from fewtune.compiler.plan import Plan
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.store.event import Looked
 from fewtune.store.history import History
@@ -85,17 +88,34 @@ def looked_at(data: DataFacts) -> dict[str, SplitFacts]:
     return scored if data.test else {CV: data.train, **scored}
 
 
-def place(seen: Mapping[str, Looked], plan_hash: str, arms: int) -> Look:
-    """A plan's place among those that looked at a split, behind them where it has not looked yet.
+def shown_by(plan: Plan, split: str) -> str:
+    """Digest of the scores that a plan shows on a split, and of how it chooses the arm that it compares there.
+
+    Fewer of the same scores are others: who saw them may have picked the pair that is left.
+    """
+    scores = sorted(
+        {stage.fingerprint for stage in plan.stages if stage.kind == "evaluate" and stage.split == split}
+        | {stage.fingerprint for stage in plan.stages if stage.kind == "select"}
+    )
+    return fingerprint("shown", scores)
+
+
+def place(seen: Mapping[str, Looked], plan_hash: str, arms: int, shown: str = "") -> Look:
+    """A plan's place among those that looked at a split, behind them where it would show something new.
 
     Args:
         seen: plan -> its first look, in the order of looking.
         plan_hash: the plan.
         arms: how many it has.
+        shown: digest of what it shows; empty: something of its own.
     """
-    names = list(seen)
-    before = names.index(plan_hash) if plan_hash in seen else len(names)
-    earlier = sum(seen[name].arms for name in names[:before])
+    counts: dict[str, int] = {}  # what was shown -> arms
+    for name, one in seen.items():
+        counts.setdefault(one.shown or name, one.arms)
+    mine = (seen[plan_hash].shown if plan_hash in seen else shown) or plan_hash
+    names = list(counts)
+    before = names.index(mine) if mine in counts else len(names)
+    earlier = sum(counts[name] for name in names[:before])
     return Look(number=before + 1, total=len(names), arms=arms, earlier_arms=earlier)
 
 
@@ -124,8 +144,7 @@ def stretch(number: int) -> float:
 
 def look_of(history: History, plan_hash: str, split: str) -> Look | None:
     """The look of a plan at a split of its report; None where its scores there were never shown."""
-    for seen in history.looks.values():
-        first = seen.get(plan_hash)
-        if first is not None and first.split == split:
-            return place(seen, plan_hash, first.arms)
+    for first in history.looked:
+        if (first.plan_hash, first.split) == (plan_hash, split):
+            return place(history.looks(first.content, first.alike), plan_hash, first.arms)
     return None

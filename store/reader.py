@@ -124,10 +124,6 @@ class Reader:
         found = [self.history().selected[name] for name in stages if name in self.history().selected]
         return max(found, key=lambda selected: selected.n or 0, default=None)
 
-    def looks(self, content: str) -> int:
-        """How many different plans have had their scores on this test split shown."""
-        return len(self.history().looks.get(content, ()))
-
     def read(self, ref: ArtefactRef) -> bytes:
         """The content of an artefact; StoreError E-artefact where it is lost."""
         return self.artefacts.read(ref)

@@ -183,6 +183,8 @@ EVENT_TABLES: dict[str, dict[str, str]] = {
         "plan_hash": "VARCHAR",
         "split": "VARCHAR",
         "arms": "INTEGER",
+        "alike": "VARCHAR",
+        "shown": "VARCHAR",
     },
 }
 """Table -> column -> type."""

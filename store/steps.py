@@ -140,9 +140,17 @@ LOOK = Step(
     query="""
     SELECT r.run, l.split, l.number AS look, l.total AS looks
     FROM (
-        SELECT plan_hash, split, row_number() OVER (PARTITION BY content ORDER BY seq) AS number,
-            count(*) OVER (PARTITION BY content) AS total
-        FROM private.looked
+        SELECT plan_hash, split, number, max(number) OVER (PARTITION BY rows_alike) AS total
+        FROM (
+            SELECT *, dense_rank() OVER (PARTITION BY rows_alike ORDER BY first_seq) AS number
+            FROM (
+                SELECT *, min(seq) OVER (PARTITION BY rows_alike, coalesce(nullif(shown, ''), plan_hash)) AS first_seq
+                FROM (
+                    SELECT *, coalesce(max(nullif(alike, '')) OVER (PARTITION BY content), content) AS rows_alike
+                    FROM private.looked
+                )
+            )
+        )
     ) l
     JOIN private.run_started r ON r.plan_hash = l.plan_hash
     QUALIFY row_number() OVER (PARTITION BY r.run, l.split ORDER BY l.number) = 1

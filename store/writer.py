@@ -229,7 +229,7 @@ class Store:
                 decided = self.history.selected.get(event.fingerprint)
                 return decided is not None and decided.model_copy(update={"run": event.run}) == event
             case Looked():
-                return event.plan_hash in self.history.looks.get(event.content, ())
+                return event.plan_hash in self.history.looks(event.content, event.alike)
             case _:
                 return False
 

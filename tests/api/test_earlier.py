@@ -67,6 +67,34 @@ def test_looks_are_foretold_and_many_are_warned_of(project: Project) -> None:
     assert fresh.detectable.difference > fresh.compiled.estimate.detectable.difference  # type: ignore[operator]
 
 
+def test_the_same_scores_under_another_limit_are_no_new_look(project: Project) -> None:
+    project.spec["evaluation"]["data_seeds"] = 2
+    project.spec["constraints"] = {"wall_time": "9h"}
+    try:
+        again = project.plan()
+        assert again.look is not None
+        assert (again.look.number, again.look.total, again.changes.stages) == (1, 3, ())
+        assert project.apply().state == "succeeded"
+        rows = project.sql("SELECT DISTINCT look, looks FROM leaderboard WHERE run = 'r0004' AND split = 'test'")
+        assert rows == [[1, 3]]
+    finally:
+        del project.spec["constraints"]
+
+
+@pytest.mark.parametrize("mark", [" ", "  ", ".", "!"])
+def test_the_same_rows_in_other_spacing_are_no_fresh_split(project: Project, mark: str) -> None:
+    head, first, *others = project.rows("test.csv")
+    project.write("spaced.csv", [head, *others, [mark + first[0], *first[1:]]])
+    spec = project.spec
+    project.spec = spec | {"data": spec["data"] | {"test": "spaced.csv"}}
+    try:
+        planned = project.plan()
+        assert planned.look is not None
+        assert (planned.look.number, len(planned.earlier)) == (4, 3)
+    finally:
+        project.spec = spec
+
+
 def test_what_the_plan_is_does_not_depend_on_what_was_seen(project: Project, tmp_path: Path) -> None:
     """Looks and neighbours stand beside the plan: its file is the same in a new workspace."""
     project.spec["evaluation"]["data_seeds"] = 4

@@ -6,6 +6,7 @@ import miniature
 import pytest
 
 from fewtune.compiler.plan import Plan
+from fewtune.store.database import connect, create, insert
 from fewtune.store.event import Looked
 from fewtune.store.history import History
 from fewtune.store.looks import Look, look_of, place, share
@@ -27,9 +28,10 @@ def test_all_later_looks_share_what_the_first_one_has() -> None:
     assert sum(shares[1:]) < 1
 
 
-def history(*looks: tuple[str, str, str]) -> History:
-    """(content, plan, split), in the order of looking."""
-    events = [Looked(content=content, plan_hash=plan, split=split, arms=4) for content, plan, split in looks]
+def history(*looks: tuple[str, ...]) -> History:
+    """(content, plan, split, and perhaps what is alike and what is shown), in the order of looking."""
+    names = ("content", "plan_hash", "split", "alike", "shown")
+    events = [Looked(**{**dict(zip(names, look, strict=False)), "arms": 4}) for look in looks]  # type: ignore[arg-type]
     found = History()
     found.add(
         [Record(seq=1 + n, ts="", fence=1, kind=one.kind, data=one.model_dump()) for n, one in enumerate(events)], START
@@ -47,11 +49,36 @@ def test_a_plan_keeps_its_place_whoever_comes_later_or_again() -> None:
 
 
 def test_a_look_to_come_stands_behind_all_others() -> None:
-    seen = history(("c", "p", "test"), ("c", "q", "test")).looks["c"]
+    seen = history(("c", "p", "test"), ("c", "q", "test")).looks("c")
     found = place(seen, "r", 3)
     assert (found.number, found.total) == (3, 2)
     assert found.next_share == share(4)
     assert found.pairs == 3 + 3 * 8
+
+
+SHARED = (
+    ("old", "p", "test"), ("old", "t", "test", "rows", "new"), ("c", "q", "test", "rows", "scores"),
+    ("d", "r", "test", "rows", "others"), ("d", "s", "test", "rows", "scores"), ("e", "u", "test", "more", "scores"),
+)  # fmt: skip
+NUMBERS = {"p": (1, 4), "t": (2, 4), "q": (3, 4), "r": (4, 4), "s": (3, 4), "u": (1, 1)}
+"""Plan -> its look and all looks: the same scores share one, the same rows in other words are the same rows."""
+
+
+def test_the_same_scores_share_a_look_and_the_same_rows_in_other_words_are_one_split(tmp_path: Path) -> None:
+    seen = history(*SHARED)
+    found = {plan: look_of(seen, plan, "test") for plan in NUMBERS}
+    assert {plan: (look.number, look.total) for plan, look in found.items() if look} == NUMBERS
+    assert found["s"] == found["q"]
+    for number, look in enumerate(SHARED):
+        before = history(*SHARED[:number])
+        content, plan, _, alike, shown = (*look, "", "")[:5]
+        assert place(before.looks(content, alike), plan, 4, shown).number == NUMBERS[plan][0], "as foretold"
+    with connect(tmp_path / "looks.duckdb") as connection:
+        create(connection)
+        insert(connection, "looked", [{"seq": n, **one.model_dump()} for n, one in enumerate(seen.looked)])
+        insert(connection, "run_started", [{"run": plan, "plan_hash": plan} for plan in NUMBERS])
+        rows = connection.execute("SELECT run, look, looks FROM private.look").fetchall()
+    assert {run: (look, looks) for run, look, looks in rows} == NUMBERS, "as in the views"
 
 
 def plan_under(name: str, rules: str) -> Plan:
@@ -121,5 +148,5 @@ def test_arms_of_two_plans_are_judged_by_the_later_look(root: Path) -> None:
     assert found.look == Look(number=2, total=2, arms=3, earlier_arms=3)
     assert found.family == 3 + 9
     assert found.comparison.level == pytest.approx(1 - 0.05 / 2 / 2 / 12)
-    assert Reader(root).looks(miniature.DIGEST["test"]) == 2
+    assert len(Reader(root).history().looks(miniature.DIGEST["test"])) == 2
     assert "look 2 at this split" in found.text()
