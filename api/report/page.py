@@ -9,13 +9,36 @@ from fewtune.api.report.spending import costs, trouble
 from fewtune.api.report.standing import leaderboard, learning, training
 from fewtune.api.report.style import CSS, policy
 from fewtune.api.shows.console import clock
+from fewtune.specs.diagnostic import Diagnostic, RunError
+
+
+MARK = element("meta", name="generator", content="fewtune report")
+"""By which a page of ours is known: only such a file is replaced."""
+HEAD = 200
+"""Bytes at whose end the mark has been read."""
 
 
 def write_report(found: Findings, output: Path) -> int:
-    """Write the page; returns its size in bytes."""
+    """Write the page; returns its size in bytes.
+
+    Raises:
+        RunError: E-usage where the file is there and is no such page.
+    """
+    _refuse_others(output)
     content = page(found).encode()
     output.write_bytes(content)
     return len(content)
+
+
+def _refuse_others(output: Path) -> None:
+    """A page is made again at any time; what somebody else wrote may not be."""
+    if not output.is_file() or output.stat().st_size == 0:
+        return
+    with output.open("rb") as handle:
+        ours = MARK.encode() in handle.read(HEAD)
+    if not ours:
+        message, remedy = f"{output} is there and is no report", "name another file with -o"
+        raise RunError(Diagnostic(code="E-usage", message=message, remedy=remedy), exit_status=2)
 
 
 def page(found: Findings) -> str:
@@ -24,6 +47,7 @@ def page(found: Findings) -> str:
     head = element(
         "head",
         element("meta", charset="utf-8"),
+        MARK,
         element("meta", http_equiv="Content-Security-Policy", content=policy()),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),

@@ -13,8 +13,8 @@ from fewtune.api.cli import main
 from fewtune.api.report import reasons
 from fewtune.api.report.findings import find
 from fewtune.api.report.markup import element, visible
-from fewtune.api.report.page import page
-from fewtune.specs.diagnostic import StoreError
+from fewtune.api.report.page import page, write_report
+from fewtune.specs.diagnostic import RunError, StoreError
 from fewtune.specs.load import load, load_file
 from fewtune.store.past import past_standings
 from fewtune.store.reader import Reader
@@ -114,6 +114,17 @@ def test_the_verb_writes_the_page(workspace: Path, tmp_path: Path, capsys, monke
     said = json.loads(capsys.readouterr().out)
     assert said["data"] == {"run": "r0001", "path": str(output), "bytes": output.stat().st_size}
     assert output.read_text() == page(find(workspace))
+
+
+@pytest.mark.parametrize("content", [b"text,label\na,b\n", b"<!doctype html>\n<html><head><title>mine</title>", b"\xff\x00"])
+def test_only_a_report_of_before_is_replaced(workspace: Path, tmp_path: Path, content: bytes) -> None:
+    output, found = tmp_path / "train.csv", find(workspace)
+    output.write_bytes(content)
+    with pytest.raises(RunError, match=r"E-usage.*train\.csv is there and is no report"):
+        write_report(found, output)
+    assert output.read_bytes() == content
+    output.write_bytes(b"")
+    assert write_report(found, output) == write_report(found, output) == output.stat().st_size
 
 
 def test_nothing_in_it_comes_from_elsewhere(workspace: Path, hostile: str) -> None:
