@@ -15,6 +15,12 @@ EXIT = {
 }  # fmt: skip
 """What an exit status means. Codes are added, never reused."""
 
+
+def exit_codes() -> str:
+    """All of them in words, for a page."""
+    return ", ".join(f"{number} {word}" for word, number in EXIT.items())
+
+
 EXIT_OF_CODE = {
     "E-plan-stale": 4, "E-plan-edited": 4, "E-not-found": 7, "E-nothing-to-show": 7, "E-busy": 8, "E-interrupted": 12,
     "E-store-too-new": 15, "E-usage": 2, "E-budget": 6,

@@ -3,6 +3,7 @@
 from importlib.resources import files
 from typing import Any
 
+from fewtune.api.envelope import exit_codes
 from fewtune.api.pages.describing import topics
 from fewtune.specs.diagnostic import CODES
 from fewtune.specs.signature import line
@@ -46,8 +47,7 @@ omitted key means "the rules decide".
 - show_results; `fewtune results`: verdict and leaderboard
 - compare_arms {{a, b}}; `fewtune compare A B`: difference, interval, verdict
 - query_results {{sql}}; `fewtune sql "SELECT ..."`: one SELECT, DuckDB
-With the command line add --json. Exit codes: 0 done, 2 usage, 3 invalid, 4 stale, 5 approval, 6 ceiling, 7 not found,
-8 busy, 9 still going, 10 partial, 11 failed, 12 cancelled, 13 refused.
+With the command line add --json. Exit codes: {exits}. validate ends with 3 whatever it found.
 
 ## A first spec
 ```toml
@@ -91,5 +91,5 @@ def brief(limits: dict[str, Any]) -> str:
     said = "\n".join(f"- {name}: {value}" for name, value in limits.items() if value not in (None, {}))
     return TEXT.format(
         example=spec, signature="\n".join(f"- {line(field, 105)}" for field in FIELDS), codes=len(CODES), views=views,
-        limits=said, topics=", ".join(topics()),
+        limits=said, topics=", ".join(topics()), exits=exit_codes(),
     )  # fmt: skip

@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 from typing import Any
 
-from fewtune.api.envelope import EXIT, EXIT_OF_CODE
+from fewtune.api.envelope import EXIT, EXIT_OF_CODE, exit_codes
 from fewtune.api.pages.advice import ADVICE, GENERAL
 from fewtune.api.starting import example_folder
 from fewtune.compiler.evidence import ROWS
@@ -106,8 +106,12 @@ def verbs_page() -> str:
 
     from fewtune.api.cli import VERBS
 
-    codes = ", ".join(f"{number} {word}" for word, number in EXIT.items())
-    lines = ["# Verbs", "", f"Every verb takes --json, and --help. Exit codes: {codes}.", ""]
+    about = (
+        f"Every verb takes --json, and --help. What stands in [] may be left out. Exit codes: {exit_codes()}. validate "
+        "ends with 3 for every invalid spec, whatever was found; the other verbs end with the code of what stopped them: "
+        "E-budget ends validate with 3, plan and apply with 6."
+    )
+    lines = ["# Verbs", "", about, ""]
     app = Typer(add_completion=False)
     for verb in VERBS:
         app.command()(verb)

@@ -15,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 import miniature
 
 from fewtune.api.cli import VERBS
+from fewtune.api.envelope import EXIT
 from fewtune.api.pages.advice import ADVICE
+from fewtune.api.pages.brief import brief
 from fewtune.api.pages.describing import MOST, described, page, topics
 from fewtune.specs.diagnostic import CODES, FewtuneError
 from fewtune.specs.load import load
@@ -107,6 +109,13 @@ def test_every_command_in_a_page_exists(everything: dict[str, str]) -> None:
             if verb == "describe" and rest and not PLACES & set(rest[:2]):
                 described(rest[0], rest[1] if rest[1:] else None)
     assert seen > 40
+
+
+def test_exit_codes_are_the_same_in_every_page(everything: dict[str, str]) -> None:
+    for text in (everything["verbs"], brief({})):
+        flat = " ".join(text.split())
+        assert all(f"{number} {word}" in flat for word, number in EXIT.items())
+        assert "validate ends with 3" in flat
 
 
 def test_every_query_of_the_page_runs(tmp_path: Path) -> None:

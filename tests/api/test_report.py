@@ -116,7 +116,9 @@ def test_the_verb_writes_the_page(workspace: Path, tmp_path: Path, capsys, monke
     assert output.read_text() == page(find(workspace))
 
 
-@pytest.mark.parametrize("content", [b"text,label\na,b\n", b"<!doctype html>\n<html><head><title>mine</title>", b"\xff\x00"])
+@pytest.mark.parametrize(
+    "content", [b"text,label\na,b\n", b"<!doctype html>\n<html><head><title>mine</title>", b"\xff\x00"]
+)
 def test_only_a_report_of_before_is_replaced(workspace: Path, tmp_path: Path, content: bytes) -> None:
     output, found = tmp_path / "train.csv", find(workspace)
     output.write_bytes(content)
