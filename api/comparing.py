@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,7 @@ def _find(reader: Reader, name: str) -> tuple[Plan, str]:
     arms = [found.name for found in plan.arms]
     if arm not in arms:
         message = f"run {run} has no arm {arm!r}"
-        remedy = f"its arms are {', '.join(arms)}"
-        raise StoreError(Diagnostic(code="E-not-found", message=message, remedy=remedy), exit_status=7)
+        remedy, near = f"its arms are {', '.join(arms)}", get_close_matches(arm, arms, 1)
+        found = Diagnostic(code="E-not-found", message=message, nearest=near[0] if near else None, remedy=remedy)
+        raise StoreError(found, exit_status=7)
     return plan, arm

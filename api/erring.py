@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,8 @@ def _confusions_of(reader: Reader, experiment: str, arm: str | None, facts: Data
         raise _nothing(f"run {run.id} has not chosen an arm yet", f"name one with --arm: {', '.join(known)}")
     if chosen not in known:
         message, remedy = f"run {run.id} has no arm {chosen!r}", f"its arms are {', '.join(known)}"
-        raise StoreError(Diagnostic(code="E-not-found", message=message, remedy=remedy), exit_status=7)
+        near = next(iter(get_close_matches(chosen, known, 1)), None)
+        raise StoreError(Diagnostic(code="E-not-found", message=message, nearest=near, remedy=remedy), exit_status=7)
     scored = "test" if "test" in plan.facts.rows else CV
     found = arm_runs(reader, plan, chosen, plan.final_n, scored, "accuracy")
     split = TRAIN if scored == CV else scored

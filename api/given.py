@@ -102,6 +102,6 @@ def inside(path: Path, roots: Sequence[Path]) -> Path:
             return target
     except (OSError, ValueError):  # a name that the system cannot hold
         pass
-    message = "the path leaves the folders that may be used here"
+    message = f"{str(path)[:200]!r} leaves the folders that may be used here"
     remedy = "name a file below the folder in which fewtune was started"
     raise SpecError(Diagnostic(code="E-path", message=message, remedy=remedy))

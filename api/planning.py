@@ -1,6 +1,7 @@
 """plan and explain: a plan as data, and its decisions by pointer or name."""
 
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from fewtune.api.session import Planned
@@ -75,11 +76,12 @@ def explained(plan: Plan, pointer: str | None) -> list[Decision]:
         or any(decision.field.startswith(arm) for arm in arms)
     ]
     if not found:
-        names = sorted({decision.field.rsplit("/", 1)[-1] for decision in plan.decisions} - set("0123456789"))
-        message = f"no decision is about {pointer!r}"
-        raise PlanError(
-            Diagnostic(code="E-not-found", message=message, remedy=f"there are {', '.join(names)}"), exit_status=7
-        )
+        last = {decision.field.rsplit("/", 1)[-1] for decision in plan.decisions}
+        names = sorted(name for name in last if not name.isdigit())
+        near = get_close_matches(pointer, [*names, *(arm.name for arm in plan.arms)], 1)
+        message, remedy = f"no decision is about {pointer!r}", f"there are {', '.join(names)}"
+        missing = Diagnostic(code="E-not-found", message=message, nearest=near[0] if near else None, remedy=remedy)
+        raise PlanError(missing, exit_status=7)
     return found
 
 

@@ -151,5 +151,8 @@ class Reader:
 
 
 def _missing(message: str, names: Collection[str]) -> StoreError:
-    known_names = ", ".join(list(names)[-5:]) or "none"
-    return StoreError(Diagnostic(code="E-not-found", message=message, expected=f"one of: {known_names}"), exit_status=7)
+    if not names:
+        remedy = "no run has begun in this workspace: run `fewtune apply SPEC`, or name another one with -w"
+        return StoreError(Diagnostic(code="E-not-found", message=message, remedy=remedy), exit_status=7)
+    last = f"the latest are {', '.join(list(names)[-5:])}"
+    return StoreError(Diagnostic(code="E-not-found", message=message, expected=last, remedy=last), exit_status=7)

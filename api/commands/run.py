@@ -76,7 +76,7 @@ def status(
 
 
 def watch(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A handle or a run.")],
+    run: Annotated[str | None, typer.Argument(metavar="RUN", help="A handle or a run [the latest].")] = None,
     cursor: Annotated[str | None, typer.Option(help="Go on after this place [from the beginning].")] = None,
     content: Annotated[bool, typer.Option("--content", help="Show messages of failed jobs.")] = False,
     wait: Annotated[float | None, typer.Option(help="Seconds to watch at most [until it is over].")] = None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fewtune.api.commands.answering import Answered, answer
 from fewtune.api.envelope import Envelope
-from fewtune.api.runs.following import Happened, Page, Status, events, status
+from fewtune.api.runs.following import Happened, Page, Status, events, latest, status
 from fewtune.api.shows.console import clock, console, safe
 from fewtune.specs.diagnostic import FewtuneError
 
@@ -16,19 +16,24 @@ STILL = 9
 
 
 def watch_run(
-    workspace: Path, run: str, cursor: str | None, *, content: bool, seconds: float | None, as_json: bool
+    workspace: Path, run: str | None, cursor: str | None, *, content: bool, seconds: float | None, as_json: bool
 ) -> None:
-    """Print a run's events until it is over, then its status; with `as_json` an envelope a line."""
+    """Print a run's events until it is over, then its status; with `as_json` an envelope a line.
+
+    Without a run the latest is watched.
+    """
     last: Page | FewtuneError
+    name = run or ""
     try:
-        last = _follow(workspace, run, cursor, content=content, seconds=seconds, as_json=as_json)
+        name = run or latest(workspace)
+        last = _follow(workspace, name, cursor, content=content, seconds=seconds, as_json=as_json)
     except FewtuneError as error:
         last = error
 
     def work() -> Answered:
         if isinstance(last, FewtuneError):
             raise last
-        return _last(workspace, run, last)
+        return _last(workspace, name, last)
 
     answer("watch", as_json, work)
 

@@ -1,10 +1,10 @@
 """The page that an agent reads first: enough to write a first valid spec, run it and query it."""
 
-from importlib.resources import files
 from typing import Any
 
 from fewtune.api.envelope import exit_codes
 from fewtune.api.pages.describing import topics
+from fewtune.api.starting import example_folder
 from fewtune.specs.diagnostic import CODES
 from fewtune.specs.signature import line
 from fewtune.store.views import PUBLIC
@@ -85,7 +85,7 @@ def brief(limits: dict[str, Any]) -> str:
     Args:
         limits: what may still be done without asking.
     """
-    spec = files("fewtune.api.examples").joinpath("quickstart.toml").read_text(encoding="utf-8")
+    spec = (example_folder() / "quickstart.toml").read_text(encoding="utf-8")
     known = {view.name for view in PUBLIC}
     views = "\n".join(f"- {name}: {what}" for name, what in VIEWS.items() if name in known)
     said = "\n".join(f"- {name}: {value}" for name, value in limits.items() if value not in (None, {}))

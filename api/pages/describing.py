@@ -1,6 +1,7 @@
 """describe: pages about how fewtune works, as plain text of at most 8 kB; they are the documentation."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from importlib.resources import files
 from typing import Any
 
@@ -35,6 +36,9 @@ GENERATED = {
 NAMED = {"spec": "/POINTER", "rule": "R-035", "view": "NAME", "code": "E-...", "example": "NAME"}
 """Topics that take a name -> what it looks like."""
 
+SINGLE = {"rules": "rule", "results": "view", "codes": "code", "examples": "example"}
+"""Topic of all -> that of one, where a name follows: either word will do."""
+
 
 def topics() -> dict[str, str]:
     """Topic -> its title."""
@@ -49,8 +53,10 @@ def described(topic: str | None, name: str | None) -> dict[str, Any]:
     """
     if topic is None:
         return {"topics": topics()}
-    if name is None and topic in ("view", "code", "example"):
-        topic = {"view": "results", "code": "codes", "example": "examples"}[topic]
+    if name is None:
+        topic = {one: many for many, one in SINGLE.items() if one != "rule"}.get(topic, topic)
+    else:
+        topic = SINGLE.get(topic, topic)
     if (topic == "rule" and name is None) or (name is not None and topic not in NAMED):
         ways = ", ".join(f"{kind} {form}" for kind, form in NAMED.items())
         message = f"describe takes a topic, or one of: {ways} (`fewtune rules` lists rules; one is rule R-035)"
@@ -90,6 +96,9 @@ def page(topic: str) -> dict[str, Any]:
     known = pages()
     if topic not in known:
         remedy = f"the topics are {', '.join(topics())}"
-        diagnostic = Diagnostic(code="E-not-found", message=f"there is no topic {topic!r}", remedy=remedy)
+        near = get_close_matches(topic.casefold(), [*topics(), *NAMED], 1)
+        diagnostic = Diagnostic(
+            code="E-not-found", message=f"there is no topic {topic!r}", nearest=near[0] if near else None, remedy=remedy
+        )
         raise RunError(diagnostic, exit_status=7)
     return {"topic": topic, "title": title(known[topic]), "text": known[topic]}

@@ -108,7 +108,7 @@ def verbs_page() -> str:
 
     about = (
         f"Every verb takes --json, and --help. What stands in [] may be left out. Exit codes: {exit_codes()}. validate "
-        "ends with 3 for every invalid spec, whatever was found; the other verbs end with the code of what stopped them: "
+        "ends with 3 for every invalid spec, whatever was found; the others with the code of what stopped them: "
         "E-budget ends validate with 3, plan and apply with 6."
     )
     lines = ["# Verbs", "", about, ""]
@@ -117,12 +117,17 @@ def verbs_page() -> str:
         app.command()(verb)
     commands: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
     for name, command in commands.items():
-        arguments = [one.metavar or one.name.upper() for one in command.params if one.param_type_name == "argument"]
+        arguments = [_argument(one) for one in command.params if one.param_type_name == "argument"]
         options = [one.opts[0] for one in command.params if one.param_type_name == "option" and one.name != "as_json"]
         shown = " ".join([f"fewtune {name}", *arguments, *(f"[{option}]" for option in options)])
         what = (command.help or "").split("\n", 1)[0]
         lines.append(f"{shown}: {what}")
     return "\n".join(lines)
+
+
+def _argument(one: Any) -> str:
+    name: str = one.metavar or one.name.upper()
+    return name if one.required else f"[{name}]"
 
 
 def strict_page() -> str:

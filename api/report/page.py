@@ -11,7 +11,6 @@ from fewtune.api.report.style import CSS, policy
 from fewtune.api.shows.console import clock
 from fewtune.specs.diagnostic import Diagnostic, RunError
 
-
 MARK = element("meta", name="generator", content="fewtune report")
 """By which a page of ours is known: only such a file is replaced."""
 HEAD = 200

@@ -79,6 +79,23 @@ def find(workspace: Path, handle: str) -> Submitted | Run:
     return submitted if submitted is not None else Reader(workspace).run(handle)
 
 
+def latest(workspace: Path) -> str:
+    """The submission that goes on, the newest of several; else the run that began last.
+
+    Raises:
+        StoreError: E-nothing-to-show.
+    """
+    known = Submissions(Workspace(workspace.absolute())).all()
+    live = [one.record.handle for one in known if one.state not in ENDED]
+    begun = [run.id for run in Reader(workspace).runs()]
+    over = [one.record.handle for one in known]
+    for names in (live, begun, over):
+        if names:
+            return names[-1]
+    message, remedy = f"nothing was run in {workspace} yet", "run `fewtune apply SPEC --detach`"
+    raise StoreError(Diagnostic(code="E-nothing-to-show", message=message, remedy=remedy), exit_status=7)
+
+
 def status(workspace: Path, handle: str) -> Status:
     """Where a submission or a run stands.
 

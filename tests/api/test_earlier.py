@@ -1,9 +1,14 @@
 """A plan knows what was tried before it: the nearest experiments with their outcome, and how often a split was seen."""
 
+import json
 from pathlib import Path
 
 import pytest
 from project import Project, make_project
+
+from fewtune.api.comparing import compare_arms
+from fewtune.api.planning import explained
+from fewtune.specs.diagnostic import FewtuneError
 
 CHEAP = {
     "exclude": ["encoder", "probe", "in-context", "zero-shot", "head+lora", "pattern+full", "pattern+lora"],
@@ -79,6 +84,23 @@ def test_the_same_scores_under_another_limit_are_no_new_look(project: Project) -
         assert rows == [[1, 3]]
     finally:
         del project.spec["constraints"]
+
+
+def test_watch_takes_the_latest_run(project: Project) -> None:
+    done = json.loads(project.cli("watch", "--json").stdout.splitlines()[-1])
+    assert (done["data"]["handle"], done["data"]["state"]) == (project.reader.runs()[-1].id, "succeeded")
+
+
+@pytest.mark.parametrize(("asked", "near"), [("majorty", "majority"), ("moedl", "model"), ("zzz", None)])
+def test_names_that_are_near_are_named(project: Project, asked: str, near: str | None) -> None:
+    with pytest.raises(FewtuneError) as raised:
+        explained(project.plan().plan, asked)
+    [found] = raised.value.diagnostics
+    names = (found.remedy or "").removeprefix("there are ").split(", ")
+    assert (found.nearest, names) == (near, sorted(name for name in names if not name.isdigit()))
+    with pytest.raises(FewtuneError) as raised:
+        compare_arms(project.workspace, "majority", "TF-IDF + regression")
+    assert raised.value.diagnostics[0].nearest == "TF-IDF + logistic regression"
 
 
 @pytest.mark.parametrize("mark", [" ", "  ", ".", "!"])

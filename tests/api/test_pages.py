@@ -111,6 +111,26 @@ def test_every_command_in_a_page_exists(everything: dict[str, str]) -> None:
     assert seen > 40
 
 
+@pytest.mark.parametrize(("many", "one"), [
+    (("examples", "quickstart"), ("example", "quickstart")), (("results", "runs"), ("view", "runs")),
+    (("codes", "E-budget"), ("code", "E-budget")), (("rules", "R-035"), ("rule", "R-035")),
+])  # fmt: skip
+def test_the_word_for_all_will_do_for_one(many: tuple[str, str], one: tuple[str, str]) -> None:
+    assert described(*many) == described(*one)
+
+
+@pytest.mark.parametrize(("asked", "near"), [("polcy", "policy"), ("Look", "looks"), ("exampels", "examples"), ("xyz", None)])
+def test_the_nearest_topic_is_named(asked: str, near: str | None) -> None:
+    with pytest.raises(FewtuneError) as raised:
+        described(asked, None)
+    assert raised.value.diagnostics[0].nearest == near
+
+
+def test_what_may_be_left_out_is_marked(everything: dict[str, str]) -> None:
+    for line in ("fewtune watch [RUN]", "fewtune results [EXPERIMENT]", "fewtune compare A B", "fewtune plan SPEC"):
+        assert line in everything["verbs"]
+
+
 def test_exit_codes_are_the_same_in_every_page(everything: dict[str, str]) -> None:
     for text in (everything["verbs"], brief({})):
         flat = " ".join(text.split())
