@@ -58,7 +58,7 @@ def show_plan(out: Console, planned: Planned, *, full: bool = False) -> None:
     _warnings(out, planned)
     if planned.detectable is not None:
         heading(out, "What it can tell")
-        for line in _told(planned.detectable, plan.metric):
+        for line in _told(planned.detectable, plan):
             out.print(line)
     if planned.look is not None and planned.look.number > 1:
         out.print(_looked(planned.look, planned.split))
@@ -220,22 +220,29 @@ def _warnings(out: Console, planned: Planned) -> None:
         diagnostics(out, planned.warnings, planned.source)
 
 
-def _told(power: Detectable, metric: str) -> Iterator[str]:
+def _told(power: Detectable, plan: Plan) -> Iterator[str]:
     """The smallest difference, what is assumed, and what smaller ones would take."""
-    plan = f"{power.items} items, {power.seeds} data seed{'s' * (power.seeds > 1)}"
+    arms = "trained arms" if sum(arm.trained for arm in plan.arms) > 1 else "arms"
+    asked = f"{power.items} items, {power.seeds} data seed{'s' * (power.seeds > 1)}"
     if power.difference is None:
-        yield f"{plan}: no two trained arms apart; a verdict takes two data seeds"
+        yield f"{asked}: no two {arms} apart; a verdict takes two data seeds"
     elif power.difference >= 1:
-        yield f"{plan}: no two trained arms apart"
+        yield f"{asked}: no two {arms} apart"
     else:
         yield (
-            f"{plan}: two trained arms that differ by {power.difference:.2f} of {metric} or more, in "
+            f"{asked}: two {arms} that differ by {power.difference:.2f} of {plan.metric} or more, in "
             f"{power.chance:.0%} of such runs (assumed: a score scatters by {power.scatter:.3f} over data seeds)"
         )
+    unreachable = []
     for need in power.needs:
         counts = ((need.seeds, "data seeds"), (need.items, "items"))
         ways = [f"{count:,} {what}" for count, what in counts if count is not None]
-        yield f"{need.difference:g} would take {' or '.join(ways) or 'more items and more data seeds'}"
+        if ways:
+            yield f"{need.difference:g} would take {' or '.join(ways)}"
+        else:
+            unreachable.append(f"{need.difference:g}")
+    if unreachable:
+        yield f"{' and '.join(unreachable)} would take more items and more data seeds"
 
 
 def _looked(look: Look, split: str) -> str:
@@ -264,7 +271,8 @@ def _cost(out: Console, planned: Planned) -> None:
             "to do   "
             + (f"{clock(left)} of it; the rest is there or dropped" if changes.stages else "nothing: all is there")
         )
-    out.print(f"memory  {between(estimate.peak_memory_bytes, size)}")
+    if estimate.peak_memory_bytes.high:
+        out.print(f"memory  {between(estimate.peak_memory_bytes, size)}")
     out.print(f"disk    {between(estimate.disk_bytes, size)}")
     if estimate.teacher_tokens is not None:
         out.print(f"teacher {between(estimate.teacher_tokens, lambda tokens: f'{tokens:,.0f} tokens')}")

@@ -86,6 +86,14 @@ def test_the_same_scores_under_another_limit_are_no_new_look(project: Project) -
         del project.spec["constraints"]
 
 
+def test_the_plans_text_speaks_of_what_it_has(project: Project) -> None:
+    project.spec["evaluation"]["data_seeds"] = 2
+    text = project.cli("plan", "spec.json").stdout
+    assert "trained arms" not in text, "none is trained here"
+    assert text.count("would take more items and more data seeds") <= 1
+    assert "memory  0 B" not in text
+
+
 def test_watch_takes_the_latest_run(project: Project) -> None:
     done = json.loads(project.cli("watch", "--json").stdout.splitlines()[-1])
     assert (done["data"]["handle"], done["data"]["state"]) == (project.reader.runs()[-1].id, "succeeded")
