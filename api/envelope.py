@@ -33,6 +33,16 @@ STEERING = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\u
 """Control characters beyond those that JSON escapes anyway, marks of direction, and characters that cannot be seen."""
 
 
+def line(value: Any) -> str:
+    """A value as one line of JSON, in which nothing steers a terminal.
+
+    Raises:
+        ValueError: for a number that JSON does not have.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return STEERING.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
 class Envelope(Frozen):
     """Every answer; no key appears only on success."""
 
@@ -52,5 +62,4 @@ class Envelope(Frozen):
 
     def text(self) -> str:
         """One line of JSON; characters that steer a terminal or turn text around are escaped."""
-        text = json.dumps(self.model_dump(mode="json"), ensure_ascii=False, allow_nan=False)
-        return STEERING.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+        return line(self.model_dump(mode="json"))

@@ -1,12 +1,11 @@
 """sql: one SELECT on the published results, as a table, CSV or JSON."""
 
 import csv
-import json
 import sys
 from pathlib import Path
 
-from fewtune.api.envelope import Envelope
-from fewtune.api.shows.console import console
+from fewtune.api.envelope import Envelope, line
+from fewtune.api.shows.console import console, safe
 from fewtune.api.shows.results import show_answer
 from fewtune.store.query import BYTES, SECONDS, Answer, run_sql
 from fewtune.store.refresh import refresh
@@ -47,16 +46,14 @@ def ask(
 
 
 def write_answer(found: Answer, form: str) -> None:
-    """Print the rows as csv, json or a table."""
+    """Print the rows as csv, json or a table; control characters of texts are written out in each."""
     names = [column.name for column in found.columns]
     if form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(found.rows)
+        writer.writerow(map(safe, names))
+        writer.writerows([safe(cell) if isinstance(cell, str) else cell for cell in row] for row in found.rows)
     elif form == "json":
-        sys.stdout.write(
-            json.dumps([dict(zip(names, row, strict=True)) for row in found.rows], ensure_ascii=False) + "\n"
-        )
+        sys.stdout.write(line([dict(zip(names, row, strict=True)) for row in found.rows]) + "\n")
     else:
         show_answer(console(), found)
     talk = console(talk=True)

@@ -102,12 +102,12 @@ def cancel(
         from dataclasses import asdict
 
         from fewtune.api.client import Client
+        from fewtune.api.shows.status import done
 
         found = Client(workspace=workspace_of(workspace)).cancel(run, at_once=now, dry_run=dry_run)
-        said = "would be ended" if dry_run and found.changed else "asked to end" if found.changed else "nothing to do"
         following = (f"fewtune status {found.handle}",)
         envelope = Envelope(ok=True, verb="cancel", data=asdict(found), next=following)
-        return envelope, lambda: write(f"{found.handle}: {found.state}; {said}")
+        return envelope, lambda: write(f"{found.handle}: {found.state}; {done(found, dry_run=dry_run)}")
 
     answer("cancel", as_json, work)
 

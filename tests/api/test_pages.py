@@ -119,7 +119,9 @@ def test_the_word_for_all_will_do_for_one(many: tuple[str, str], one: tuple[str,
     assert described(*many) == described(*one)
 
 
-@pytest.mark.parametrize(("asked", "near"), [("polcy", "policy"), ("Look", "looks"), ("exampels", "examples"), ("xyz", None)])
+@pytest.mark.parametrize(
+    ("asked", "near"), [("polcy", "policy"), ("Look", "looks"), ("exampels", "examples"), ("xyz", None)]
+)
 def test_the_nearest_topic_is_named(asked: str, near: str | None) -> None:
     with pytest.raises(FewtuneError) as raised:
         described(asked, None)

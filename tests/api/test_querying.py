@@ -9,7 +9,7 @@ import miniature
 import pytest
 
 from fewtune.api.pages.describing import pages
-from fewtune.api.querying import ask
+from fewtune.api.querying import ask, write_answer
 from fewtune.store.event import Looked
 from fewtune.store.query import run_sql
 from fewtune.store.sandbox import Sandbox
@@ -38,6 +38,16 @@ def test_every_query_of_the_pages_works(workspace: Path, sandbox: Sandbox) -> No
     assert len(documented()) >= 5
     for query in documented():
         assert run_sql(Workspace(workspace), query, sandbox=sandbox).columns, query
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "table"])
+def test_no_form_lets_a_text_steer_a_terminal(form: str, workspace: Path, sandbox: Sandbox, capsys) -> None:
+    codes = [0, 7, 13, 27, 127, 155, 0x202E]
+    query = f"SELECT {' || '.join(f'chr({code})' for code in codes[1:])} AS t, 1 AS n"
+    write_answer(ask(workspace, query, 5, sandbox=sandbox)[0], form)
+    shown = capsys.readouterr().out
+    assert not {chr(code) for code in codes} & set(shown)
+    assert ("\\x07" if form != "json" else "\\u0007") in shown
 
 
 def test_an_agents_answer_is_short_and_says_so(workspace: Path, sandbox: Sandbox) -> None:

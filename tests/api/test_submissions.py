@@ -20,10 +20,11 @@ from tiny import tiny_model, tiny_rows
 from fewtune.api.client import Client
 from fewtune.api.runs.ending import ending
 from fewtune.api.runs.following import Happened, Status, events, recent, status
-from fewtune.api.runs.submitting import Launched, approve, cancel, submit
+from fewtune.api.runs.submitting import Cancelled, Launched, approve, cancel, submit
+from fewtune.api.shows.status import done
 from fewtune.specs.diagnostic import PlanError, StoreError
 from fewtune.specs.policy import NO_POLICY, Policy
-from fewtune.store.submission import ENDED
+from fewtune.store.submission import ENDED, State
 from fewtune.store.submissions import Submissions, Submitted
 from fewtune.store.workspace import Workspace
 
@@ -113,6 +114,14 @@ def test_events_resume_at_any_cursor_without_gap_or_repetition(project: Project)
     for wrong in ("", "x", "1.2.3.4", "-5.1.0000000000000000.1", "5.1.0000000000000000.1"):
         with pytest.raises(StoreError):
             events(project.workspace, handle, wrong)
+
+
+@pytest.mark.parametrize(("state", "changed", "dry_run", "said"), [
+    ("cancelled", True, False, "what is finished is kept"), ("running", True, False, "asked to end"),
+    ("running", True, True, "would be ended"), ("succeeded", False, False, "nothing to do"),
+])  # fmt: skip
+def test_what_cancel_says(state: State, changed: bool, dry_run: bool, said: str) -> None:
+    assert done(Cancelled("s-1", state, changed), dry_run=dry_run) == said
 
 
 def test_cancelling_is_idempotent_and_what_is_finished_is_kept(
