@@ -33,6 +33,8 @@ LEAST_STEPS = 20
 """Updates below which a trained arm says nothing about its method."""
 LAST: tuple[MethodName, ...] = ("in-context", "probe", "encoder")
 """Baselines that go when nothing else is left to cut."""
+NAMED = 3
+"""Arms that a refusal names of each kind."""
 MOST_TRIALS = 200_000
 """More trials than this are no limited-data experiment."""
 
@@ -269,10 +271,30 @@ def _impossible(resolution: Resolution, limit: Limit) -> Diagnostic:
     measured = limit.measure(Costing(resolution))
     margin = 1.0 if limit.name == "trials" else MARGIN
     planned = "" if margin == 1.0 else f" allows, of which {margin:.0%} may be planned"
-    message = f"what may not be cut takes {limit.show(measured)}: more than {limit.words}{planned}"
+    message = f"what may not be cut takes {limit.show(measured)}: more than {limit.words}{planned}; {_kept(resolution)}"
     needed = ceil(measured / margin / 6) * 6 if limit.name in ("wall_time", "gpu_hours") else measured / margin
     remedy = f"allow {limit.show(needed)}; or fewer test rows, fewer pinned arms, a smaller model"
     return finding("E-budget", message, limit.pointer, remedy=remedy)
+
+
+def _kept(resolution: Resolution) -> str:
+    """Which arms may not be cut, and why."""
+    asked = [each.arm.name for each in resolution.arms if each.idea.origin != "rules"]
+    ruled = [each.arm for each in resolution.arms if each.idea.origin == "rules"]
+    baselines, candidates = ([arm.name for arm in ruled if arm.role == role] for role in ("baseline", "candidate"))
+    without = [name for name in resolution.situation.experiment.methods.exclude if METHODS[name][1] != "none"]
+    instead = f" without {', '.join(without)}, which the spec excludes," if without else ""
+    groups = (
+        (asked, "the spec asks for"), (baselines, "baselines that stay are"),
+        (candidates, f"the rules' first choice{instead} is"),
+    )  # fmt: skip
+    return "; ".join(f"{why} {_named(names)}" for names, why in groups if names)
+
+
+def _named(names: Sequence[str]) -> str:
+    """The first few, and how many more there are."""
+    more = [f"{len(names) - NAMED} more"] if len(names) > NAMED else []
+    return ", ".join([*map(repr, names[:NAMED]), *more])
 
 
 def countable(experiment: Experiment) -> list[Diagnostic]:

@@ -195,6 +195,19 @@ def test_an_impossible_limit_is_refused(limits: Tables, pointer: str) -> None:
     assert "allow" in one.remedy
 
 
+KEPT: list[tuple[Tables, list[str]]] = [
+    ({}, ["the rules' first choice is 'pattern + LoRA", "baselines that stay are 'majority'"]),
+    ({"exclude": ["pattern+lora"]}, ["first choice without pattern+lora, which the spec excludes, is 'head + LoRA"]),
+    ({"include": ["pattern+full"]}, ["the spec asks for 'pattern + full'"]),
+]
+
+
+@pytest.mark.parametrize(("methods", "said"), KEPT)
+def test_a_refusal_names_what_may_not_be_cut_and_why(methods: Tables, said: list[str]) -> None:
+    (one,) = faults({"constraints": {"wall_time": "40 s"}, "methods": methods})
+    assert [part for part in said if part not in one.message] == []
+
+
 @pytest.mark.parametrize(("limits", "unit"), [({"trials": 9}, "trials"), ({"disk": "20 MB"}, "MB")])
 def test_the_way_out_is_in_the_unit_of_the_limit(limits: Tables, unit: str) -> None:
     (one,) = faults({"constraints": limits})
