@@ -37,7 +37,9 @@ def secrets(tree: Any, place: str = "") -> Iterator[Diagnostic]:
     if isinstance(tree, dict):
         for key, value in tree.items():
             below = f"{place}/{escape(key)}"
-            if isinstance(value, str) and len(value) >= 8 and NAMED.search(key) and not TOKEN.search(value):
+            if TOKEN.search(key):
+                yield _found(key, below)
+            elif isinstance(value, str) and len(value) >= 8 and NAMED.search(key) and not TOKEN.search(value):
                 yield _found(value, below)
             else:
                 yield from secrets(value, below)

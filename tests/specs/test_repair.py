@@ -142,6 +142,7 @@ SECRETS = {
     "under a key": f'hf_token = "{TOKEN}"\n',
     "as a key": f'{TOKEN} = "x"\n',
     "without quotes": f"title = {TOKEN}\n",
+    "as a file": f'[data.ood]\n"{TOKEN}" = "x.csv"\n',
     "as a version": f'name = "{TOKEN}/x"\n',
     "twice": f'notes = "{TOKEN}"\nnotes = "{TOKEN}"\n',
 }
