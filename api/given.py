@@ -90,6 +90,26 @@ def _from_file(path: Path, said: str) -> Given:
     return Given(content, path.name, path.resolve().parent, format_of(path.name), path)
 
 
+def restored(path: Path) -> dict[str, Any]:
+    """The spec that a JSON document of the strict or the core schema says.
+
+    Raises:
+        SpecError: E-file-missing, and E-syntax where the file is no such document.
+    """
+    from fewtune.specs.projection import restore
+
+    content = _from_file(path, str(path)).content
+    try:
+        return restore(json.loads(content))
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
+        message = f"{path.name} is no whole document of the strict or the core schema"
+        message += f": {error.args[0]} is missing or unknown" if isinstance(error, KeyError) else ""
+        remedy = (
+            "`fewtune schema --strict` and `fewtune schema --core` print them; every key is there, null where unused"
+        )
+        raise SpecError(Diagnostic(code="E-syntax", message=message, remedy=remedy)) from error
+
+
 def inside(path: Path, roots: Sequence[Path]) -> Path:
     """A path that lies below one of the folders, links resolved.
 

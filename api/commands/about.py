@@ -1,6 +1,7 @@
 """The verbs about fewtune itself and this machine."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,17 +14,21 @@ from fewtune.api.envelope import Envelope
 def schema(
     strict: Annotated[bool, typer.Option("--strict", help="For engines that write under a grammar.")] = False,
     core: Annotated[bool, typer.Option("--core", help="The same of the most used keys: it fits every engine.")] = False,
+    restore: Annotated[
+        Path | None, typer.Option(help="Print the spec that this JSON document of --strict or --core says.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the JSON Schema of the spec language."""
+    """Print the JSON Schema of the spec language, or turn a document of its strict forms into a spec."""
 
     def work() -> Answered:
+        from fewtune.api.given import restored
         from fewtune.specs.projection import core_schema, whole_schema
         from fewtune.specs.schema import json_schema
 
-        found = core_schema() if core else whole_schema() if strict else json_schema()
+        found = restored(restore) if restore else core_schema() if core else whole_schema() if strict else json_schema()
         envelope = Envelope(ok=True, verb="schema", data=found)
-        return envelope, lambda: write(json.dumps(found, indent=2))
+        return envelope, lambda: write(json.dumps(found, indent=2, ensure_ascii=False))
 
     answer("schema", as_json, work)
 

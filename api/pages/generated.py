@@ -136,15 +136,15 @@ def strict_page() -> str:
         "# Strict schemas for structured output", "",
         "For engines that write JSON under a grammar: every object closed, every key required, null for \"the "
         "rules decide\", no keyword that an engine may refuse. Ranges stand in descriptions, and fewtune checks them.",
-        "`fewtune schema --strict` prints the whole language, `fewtune schema --core` a flat one. A document of either "
-        "is a spec for validate, plan and apply once `fewtune.specs.projection.restore` turned it back; `project` "
-        "makes one of a spec. Nothing is lost on the way.", "",
+        "`fewtune schema --strict` prints the whole language, `fewtune schema --core` a flat one. `fewtune schema "
+        "--restore FILE` turns a document of either into a spec, which validate, plan and apply take; in Python "
+        "`fewtune.specs.projection.restore` does, and `project` makes one of a spec. Nothing is lost on the way.", "",
     ]  # fmt: skip
     for name, schema in (("strict", whole_schema()), ("core", core_schema())):
         found = counts(schema)
         lines.append(
-            f"{name}: {len(json.dumps(schema)):,} bytes, {found.properties} properties, {found.depth} levels of "
-            f"objects, {found.unions} unions, {found.enum_values} enum values"
+            f"{name}: {len(json.dumps(schema)):,} bytes on one line, {found.properties} properties, {found.depth} "
+            f"levels of objects, {found.unions} unions, {found.enum_values} enum values"
         )
         for profile in PROFILES:
             against = violations(schema, profile)

@@ -10,6 +10,9 @@ import pytest
 import tomlkit
 from project import fewtune
 
+from fewtune.specs.load import load, load_file
+from fewtune.specs.projection import project
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.toml") if path.stem != "hub")
 KEYS = ["ok", "api", "verb", "data", "diagnostics", "next", "as_of", "truncated", "limits"]
@@ -183,6 +186,18 @@ FAULTS = [
     (["export", "x", "--precision", "bf16"], 2, "E-usage"),
     (["apply", "examples/quickstart.toml", "--in-process", "--workers", "2"], 2, "E-usage"),
 ]
+
+
+@pytest.mark.parametrize("core", [False, True])
+def test_a_document_under_a_grammar_becomes_a_spec(core: bool, tmp_path: Path) -> None:
+    spec = load_file(ROOT / "examples" / "quickstart.toml").experiment
+    written = tmp_path / "written.json"
+    written.write_text(json.dumps(project(spec, core=core)))
+    done = fewtune("schema", "--restore", str(written), cwd=tmp_path)
+    assert load(done.stdout.encode(), format="json").experiment == spec
+    written.write_text('{"train": "x"}')
+    done = fewtune("schema", "--restore", str(written), "--json", cwd=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["diagnostics"][0]["code"]) == (3, "E-syntax")
 
 
 @pytest.mark.parametrize(("arguments", "status", "code"), FAULTS, ids=lambda value: str(value)[:40])
