@@ -37,6 +37,9 @@ NAMED = 3
 """Arms that a refusal names of each kind."""
 MOST_TRIALS = 200_000
 """More trials than this are no limited-data experiment."""
+MOST_ARMS = 256
+"""More arms than this are no comparison on a few labels: the best of them is the luckiest, and each takes a millisecond
+to resolve, several times where limits cut."""
 
 
 @dataclass(frozen=True)
@@ -298,16 +301,20 @@ def _named(names: Sequence[str]) -> str:
 
 
 def countable(experiment: Experiment) -> list[Diagnostic]:
-    """Refuse a spec that asks for too many trials, by multiplication, before anything is expanded."""
+    """Refuse a spec that asks for too many arms or trials, by multiplication, before anything is expanded."""
     wanted = experiment.methods
     arms: list[tuple[MethodName, Pins]] = [(arm.method, merged(wanted.pin, arm)) for arm in wanted.arms]
     own = [name for name in METHODS if name not in UNASKED and suits(name, experiment.task.type)]
     ruled = dict.fromkeys([*(() if wanted.arms else own), *wanted.include])
     arms += [(method, wanted.pin) for method in ruled if method not in wanted.exclude]
-    trials = sum(_variants(experiment, method, pins) * _repeats(experiment, method) for method, pins in arms)
-    if trials <= MOST_TRIALS:
+    variants = [(method, _variants(experiment, method, pins)) for method, pins in arms]
+    trials, found = sum(count * _repeats(experiment, method) for method, count in variants), sum(n for _, n in variants)
+    if trials > MOST_TRIALS:
+        message = f"the spec asks for up to {trials:,} trials, each fold counted; {MOST_TRIALS:,} are the most"
+    elif found > MOST_ARMS:
+        message = f"the spec asks for up to {found:,} arms, and {trials:,} trials; {MOST_ARMS} arms are the most"
+    else:
         return []
-    message = f"the spec asks for up to {trials:,} trials, each fold counted; {MOST_TRIALS:,} are the most"
     return [finding("E-too-many-trials", message, "/methods", remedy="fewer pinned values, patterns or seeds")]
 
 

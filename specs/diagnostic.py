@@ -54,7 +54,7 @@ CODES: dict[str, str] = {
     "E-verbalizer-tokens": "a label word that is more than one token of this model",
     "E-memory": "no arm fits into the memory",
     "E-budget": "the baselines and one arm do not fit into the budget",
-    "E-too-many-trials": "the spec asks for more trials than it may",
+    "E-too-many-trials": "the spec asks for more arms or trials than it may",
     "E-no-arm": "no arm is left",
     "E-no-effect": "a setting that cannot have an effect here",
     "E-ood-missing": "out-of-domain evaluation is required but no such split is given",

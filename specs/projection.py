@@ -19,7 +19,7 @@ from fewtune.specs.task import TaskType
 
 Schema = dict[str, Any]
 ORDER = ("spec_version", "name", "title", "notes", "tags", "task", "data", "constraints", "model", "evaluation",
-         "methods")  # fmt: skip
+         "methods", "augmentation")  # fmt: skip
 """Engines write in the schema's order: first what it is, then the data, then the limits, then the method."""
 CORE: dict[str, str] = {
     "name": "/name", "task": "/task/type", "question": "/task/question", "instruction": "/task/instruction",
@@ -253,8 +253,11 @@ def _branch(value: Any, node: Schema) -> Schema:
     if "anyOf" not in node:
         return node
     kind = _type_of(value)
-    alike = {"integer": ("integer", "number")}.get(kind, (kind,))
-    fitting: Schema = next(branch for branch in node["anyOf"] if branch["type"] in alike)
+    alike = {"integer": ("integer", "number"), "object": ("object", "array")}.get(kind, (kind,))
+    fitting: Schema = next(
+        branch for wanted in alike for branch in node["anyOf"]
+        if branch["type"] == wanted and (kind != "object" or wanted == "object" or _is_table(branch))
+    )  # fmt: skip
     return fitting
 
 

@@ -34,7 +34,7 @@ ADVICE: dict[str, tuple[str, str]] = {
     "E-verbalizer-tokens": ("choose a shorter, usual word", "jurisdictional"),
     "E-memory": ("a smaller model, qlora, or more memory", 'gpu_memory = "1 GB"'),
     "E-budget": ("allow what the message says, or fewer test rows, seeds or arms", 'wall_time = "10 s"'),
-    "E-too-many-trials": ("shorten the lists, or raise constraints.trials", "rank, steps and seeds as long lists"),
+    "E-too-many-trials": ("shorten the lists, or take fewer of them at a time", "rank, steps and seeds as long lists"),
     "E-no-arm": ("take methods out of exclude", "all methods excluded"),
     "E-no-effect": ("leave it out", "alpha without a low-rank arm"),
     "E-ood-missing": ("name a split under data.ood", "ood = true"),

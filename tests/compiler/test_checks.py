@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from situations import codes, experiment, facts, faults, found, relabelled, said, twins, with_split, with_splits
 
-from fewtune.compiler import facts_checks, resolution_checks
-from fewtune.compiler.compilation import compile_plan
+from fewtune.compiler import budget, facts_checks, resolution_checks
+from fewtune.compiler.compilation import check_plan, compile_plan
 from fewtune.compiler.facts import Facts, SplitFacts
 from fewtune.compiler.wording import word_forms
-from fewtune.specs.diagnostic import CODES
+from fewtune.specs.diagnostic import CODES, PlanError
 from fewtune.specs.methods import METHODS
 
 Tables = dict[str, Any]
@@ -399,3 +399,36 @@ def test_a_trillion_trials_are_refused_before_they_are_written_out() -> None:
         command, env=environment, preexec_fn=limited, capture_output=True, text=True, timeout=120, check=True
     )
     assert ran.stdout.strip() == "{'E-too-many-trials'}"
+
+
+MANY: Tables = {"steps": list(range(20, 70)), "batch_size": list(range(1, 51)),
+                "learning_rate": [i / 1e5 for i in range(1, 51)]}  # fmt: skip
+EXPLOSIONS: list[Tables] = [
+    {"pin": MANY},
+    {"pin": MANY, "arms": [{"method": "pattern+lora", "steps": 20}, {"method": "head+lora"}]},
+    {"arms": [{"method": "pattern+lora", "rank": [4, 8], "steps": MANY["steps"], "learning_rate": [1e-4, 2e-4, 3e-4]}]},
+    {"include": ["pattern+lora"], "pin": {"batch_size": MANY["batch_size"], "pattern_use": ["each", "search"],
+                                          "rank": [4, 8, 16]}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("methods", EXPLOSIONS)
+@pytest.mark.parametrize("plan", [check_plan, compile_plan])
+def test_no_arm_of_a_huge_sweep_is_resolved(
+    methods: Tables, plan: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few seeds keep the trials below their limit: the arms are counted as well, before the first rule runs."""
+    resolved = list[object]()
+    monkeypatch.setattr(budget, "resolve", lambda *given: resolved.append(given))
+    with pytest.raises(PlanError) as refused:
+        plan(experiment(methods=methods, evaluation={"data_seeds": 1}), facts())
+    assert [one.code for one in refused.value.diagnostics] == ["E-too-many-trials"]
+    assert not resolved
+
+
+def test_as_many_arms_as_may_be() -> None:
+    lists = {"rank": [4, 8, 16, 32], "steps": list(range(20, 28)), "learning_rate": [i / 1e4 for i in range(1, 9)]}
+    asked = experiment(methods={"arms": [{"method": "head+lora", **lists}]}, evaluation={"data_seeds": 1})
+    assert not budget.countable(asked)
+    more = experiment(methods={"arms": [{"method": "head+lora", **lists}, {"method": "head+lora"}]})
+    assert budget.countable(more)
