@@ -31,7 +31,7 @@ def test_an_empty_workspace_knows_nothing_and_stays_empty(root: Path) -> None:
     reader = Reader(root)
     assert reader.known().work(PLAN) == reader.known([]).work(PLAN)
     assert not diff(PLAN, reader.known().work(PLAN)).nothing
-    assert (reader.runs(), reader.latest_run(), reader.holder(), reader.looks("c")) == ((), None, None, 0)
+    assert (reader.runs(), reader.latest_run(), reader.holder(), reader.history().looks("c")) == ((), None, None, {})
     assert (reader.leaderboard(), reader.comparisons()) == ((), ())
     assert not root.exists()
 
@@ -91,9 +91,9 @@ def test_a_journal_that_was_replaced_is_read_anew(root: Path, applied: Path) -> 
     reader = Reader(root)
     with Store.open(root) as store:
         store.record(*(Looked(content=str(number), plan_hash="p") for number in range(50)))
-    assert reader.looks("7") == 1
+    assert len(reader.history().looks("7")) == 1
     (root / "journal.jsonl").write_bytes((applied / "journal.jsonl").read_bytes())
-    assert reader.looks("7") == 0
+    assert len(reader.history().looks("7")) == 0
     assert list(reader.history().runs) == ["r0001"]
 
 
@@ -102,7 +102,7 @@ def test_looks_are_counted_by_plan(root: Path) -> None:
         for content, plan in [("test", "p"), ("test", "p"), ("test", "q"), ("other", "p")]:
             store.record(Looked(content=content, plan_hash=plan))
     reader = Reader(root)
-    assert [reader.looks(content) for content in ("test", "other", "never")] == [2, 1, 0]
+    assert [len(reader.history().looks(content)) for content in ("test", "other", "never")] == [2, 1, 0]
 
 
 def test_runs_are_found_by_name_and_experiment(root: Path) -> None:
