@@ -129,13 +129,15 @@ class _Look:
         from fewtune.api.advice import Setting, advised
 
         missing = [one for one in found if not one.fixes and (one.code == "E-missing" or _is_source(one.pointer))]
-        setting = Setting(self.partial.tree, None, self.base)
+        written = self.examined.document.tree if self.examined.document else self.partial.tree
         for finding in missing:
-            better = advised(finding, setting)
+            left_out = finding.pointer in self.partial.dropped and has(written, finding.pointer)
+            better = advised(finding, Setting(written if left_out else self.partial.tree, None, self.base))
             fix = first(better.fixes)
-            if fix is not None and self.partial.mend(fix):
+            mended = fix is not None and not left_out and self.partial.mend(fix)
+            if mended or (fix is not None and left_out):
                 found = [better if one is finding else one for one in found]
-                self.partial.whole = True
+                self.partial.whole = self.partial.whole or mended
         return [self._column(one) for one in found]
 
     def _column(self, finding: Diagnostic) -> Diagnostic:
