@@ -1,7 +1,8 @@
 """Fixes of what only data and model show: the file, column or label that was meant, and settings that nothing feels."""
 
 import os
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import takewhile
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.compiler.facts import Facts
+from fewtune.compiler.sample import pool
+from fewtune.runtime.lock import read_lock
 from fewtune.runtime.probe.columns import columns_of
 from fewtune.runtime.probe.rows import ENDINGS, Table, data_path, read_table
 from fewtune.specs.authority import widens
 from fewtune.specs.data import Source
-from fewtune.specs.diagnostic import Diagnostic, Fix, PlanError
+from fewtune.specs.diagnostic import Diagnostic, Fix, Patch, PlanError
 from fewtune.specs.experiment import Experiment
 from fewtune.specs.model import EMBEDDED
 from fewtune.specs.patch import apply_patches
@@ -24,6 +27,12 @@ from fewtune.specs.task import FIELDS
 MOST_FILES = 2_000
 """Files of the spec's folder that are looked at for a near name."""
 DEPTH = 4
+MODEL = "/model/name"
+SHORTEST = 4
+"""Letters of a name from which its beginning stands for it."""
+NUMBER = re.compile(r"\d+")
+KEPT = 3
+"""Values of a long list that a fix keeps."""
 SAMPLE = 200
 """Rows that are read to guess a column."""
 
@@ -37,25 +46,32 @@ class Setting:
     base: Path
     facts: Facts | None = None
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models on this machine: the embedded one, and what was pulled for the spec's folder."""
+        try:
+            pulled = read_lock(self.base).models
+        except PlanError:
+            return (EMBEDDED,)
+        return (EMBEDDED, *(name for name, locked in pulled.items() if Path(locked.folder).is_dir()))
+
 
 def advised(finding: Diagnostic, setting: Setting) -> Diagnostic:
     """The finding with its fixes, and the nearest name where there is one."""
     ways = WAYS.get(finding.code)
-    fixes = tuple(fix for fix in ways(finding, setting) if _is_modest(fix, setting.tree)) if ways else ()
+    fixes = tuple(fix for fix in ways(finding, setting) if _is_modest(fix, setting)) if ways else ()
     near = finding.nearest
     if near is None and fixes:
         written = [patch.value for patch in fixes[0].patches if patch.op in ("replace", "add")]
         near = written[0] if written and isinstance(written[0], str) and finding.code in NAMED else None
-    if finding.code == "E-facts-missing" and finding.pointer == "/model/name":
-        name = str(at(setting.tree, "/model/name"))
-        near = EMBEDDED if get_close_matches(name.lower(), [EMBEDDED], cutoff=0.5) else None
     return finding.model_copy(update={"fixes": (*finding.fixes, *fixes), "nearest": near})
 
 
-def _is_modest(fix: Fix, tree: Mapping[str, Any]) -> bool:
+def _is_modest(fix: Fix, setting: Setting) -> bool:
     """Whether a fix applies, and asks for no more than the spec."""
+    here = setting.models if any(patch.path == MODEL for patch in fix.patches) else ()
     try:
-        return not widens(tree, apply_patches(dict(tree), fix.patches))
+        return not widens(setting.tree, apply_patches(dict(setting.tree), fix.patches), here)
     except KeyError:
         return False
 
@@ -82,7 +98,7 @@ def _homes(tree: Mapping[str, Any]) -> set[str]:
     return {path.rpartition("/")[0] for path in named if isinstance(path, str) and "/" in path}
 
 
-def nearest_files(named: str, base: Path, homes: Container[str] = (), *, folders: bool = False) -> list[str]:
+def nearest_files(named: str, base: Path, homes: Collection[str] = (), *, folders: bool = False) -> list[str]:
     """Files below a folder, the most like a name first; none where none is like it.
 
     Args:
@@ -101,8 +117,9 @@ def nearest_files(named: str, base: Path, homes: Container[str] = (), *, folders
     close = [path for one in near for path in known if path.lower() == one]
     names = {path.rpartition("/")[2].lower(): path for path in known}
     by_name = [names[name] for name in get_close_matches(last.lower(), names, n=1, cutoff=0.75)]
-    found = dict.fromkeys([*same, *tail, *(by_stem if len(by_stem) == 1 else ()), *close, *by_name])
-    if len(by_stem) > 1 and not (same or tail or close):
+    beside = [path for path in known if "/" not in wanted and path in {f"{home}/{wanted}" for home in homes}]
+    found = dict.fromkeys([*same, *tail, *beside, *(by_stem if len(by_stem) == 1 else ()), *close, *by_name])
+    if len(by_stem) > 1 and not (same or tail or beside or close):
         ending = wanted.rpartition(".")[2]
         by_stem.sort(key=lambda path: _shared(path, wanted), reverse=True)
         by_stem.sort(key=lambda path: (path.rpartition("/")[0] in homes, path.endswith(ending)), reverse=True)
@@ -136,22 +153,30 @@ def _below(base: Path, folders: bool) -> Iterator[str]:
                 yield (here / name).as_posix()
 
 
+def columns(setting: Setting) -> tuple[str, ...]:
+    """The columns of the training data; none where they cannot be read."""
+    table = _train(setting)
+    return tuple(table.columns) if table else ()
+
+
 def _columns(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    if finding.pointer != "/data" and (near := nearest_column(finding.pointer, setting)):
+        yield replace(setting.tree, finding.pointer, near)
+
+
+def nearest_column(place: str, setting: Setting) -> str | None:
     """The column that the name is most like, or that a guess would take."""
     table = _train(setting)
-    if table is None or setting.experiment is None:
-        return
-    place, known = finding.pointer, list(table.columns)
-    if place == "/data" or not has(setting.tree, place):
-        return
+    if table is None or setting.experiment is None or not has(setting.tree, place):
+        return None
+    known = list(table.columns)
     named, data = str(at(setting.tree, place)), setting.experiment.data
     folded = {bare(column): column for column in known}
     near = [folded[one] for one in get_close_matches(bare(named), folded, n=1, cutoff=0.6)]
     taken = {getattr(data, field) for field in (*FIELDS[setting.experiment.task.type], "label", "target", "rejected")}
     left = [column for column in known if column not in taken]
     guess = near or _guess(setting.experiment, table, split(place)[1]) or (left if len(left) == 1 else [])
-    for column in guess[:1]:
-        yield replace(setting.tree, place, column)
+    return guess[0] if guess else None
 
 
 def _train(setting: Setting) -> Table | None:
@@ -219,6 +244,43 @@ def _rows(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
     """All labels that there are, where more are asked for."""
     if finding.pointer == "/data/label_budget" and isinstance(at(setting.tree, finding.pointer), int):
         yield replace(setting.tree, finding.pointer, "all", title="use all rows there are")
+    sizes, facts = at(setting.tree, finding.pointer), setting.facts
+    if finding.pointer == "/data/label_budget" and isinstance(sizes, list) and facts is not None:
+        rows = len(pool(facts.data)[0])
+        yield replace(setting.tree, finding.pointer, [*(n for n in sizes if n < rows), rows])
+
+
+def _models(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    """A model on this machine of nearly that name; to apply without asking only where the sizes in it agree."""
+    named = at(setting.tree, MODEL)
+    if finding.pointer != MODEL or not isinstance(named, str):
+        return
+    folded = {name.lower(): name for name in setting.models}
+    begun = [name for name in folded if len(named) >= SHORTEST and name.startswith(named.lower())]
+    for near in begun if len(begun) == 1 else get_close_matches(named.lower(), folded, n=1, cutoff=0.8):
+        sizes, own = NUMBER.findall(named), NUMBER.findall(near)
+        alike = own[: len(sizes)] == sizes if near in begun else own == sizes
+        yield replace(setting.tree, MODEL, folded[near], "likely" if alike else "choose")
+
+
+def _warmup(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    """A tenth of the steps where all of them warm up."""
+    if isinstance(at(setting.tree, finding.pointer), (int, float)):
+        yield replace(setting.tree, finding.pointer, 0.1)
+
+
+def _sweep(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    """Both ends and the middle of each long list: values would be lost, so the user has to choose it."""
+    methods, patches = setting.tree.get("methods", {}), list[Patch]()
+    tables = {"/methods/pin": methods.get("pin", {})}
+    tables |= {f"/methods/arms/{index}": arm for index, arm in enumerate(methods.get("arms", ()))}
+    for place, table in tables.items():
+        for name, value in table.items():
+            if isinstance(value, list) and len(value) > KEPT and name != "targets":
+                ends = [value[0], value[len(value) // 2], value[-1]]
+                patches += replace(setting.tree, f"{place}/{name}", ends).patches
+    if patches:
+        yield Fix(title="keep both ends and the middle of each list", applicability="choose", patches=tuple(patches))
 
 
 def _values(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
@@ -232,6 +294,20 @@ def _values(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
             near = get_close_matches(target, known, n=1, cutoff=0.5)
             if target not in known and near:
                 yield replace(setting.tree, f"{finding.pointer}/{index}", near[0])
+
+
+def _sources(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    """The one file of that name beside the training data, for a source that says nothing of its place."""
+    place = finding.pointer
+    source = at(setting.tree, place)
+    if place.startswith("/data/") and isinstance(source, dict) and not {"path", "hub"} & set(source):
+        found = sibling(setting, split(place)[1], "test" if place == "/data/train" else "train")
+        yield from (add(f"{place}/path", found, "likely"),) if found else ()
+
+
+def _conflicts(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
+    yield from _blocks(finding, setting)
+    yield from _sources(finding, setting)
 
 
 def _blocks(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
@@ -250,11 +326,16 @@ def _train_file(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
 
 def train_file(setting: Setting) -> str | None:
     """The one file beside the test file that is named for training."""
-    test = at(setting.tree, _path_of(setting.tree, "/data/test"))
-    folder = str(test).rpartition("/")[0] if isinstance(test, str) else ""
-    ending = str(test).rpartition(".")[2] if isinstance(test, str) else ""
+    return sibling(setting, "train", "test")
+
+
+def sibling(setting: Setting, name: str, of: str) -> str | None:
+    """The one file with a split's name in its own, in the folder of another split's file and with its ending."""
+    other = at(setting.tree, _path_of(setting.tree, f"/data/{of}"))
+    folder = str(other).rpartition("/")[0] if isinstance(other, str) else ""
+    ending = str(other).rpartition(".")[2] if isinstance(other, str) else ""
     found = [path for path in _below(setting.base, folders=False) if path.rpartition("/")[0] == folder
-             and "train" in _stem(path) and ending in ("", path.rpartition(".")[2])]  # fmt: skip
+             and name in _stem(path) and ending in ("", path.rpartition(".")[2])]  # fmt: skip
     return found[0] if len(found) == 1 else None
 
 
@@ -262,7 +343,8 @@ Ways = Callable[[Diagnostic, Setting], Iterator[Fix]]
 WAYS: Mapping[str, Ways] = {
     "E-file-missing": _files, "E-path": _files, "E-file-unreadable": _files, "E-column": _columns,
     "E-no-effect": _aside, "E-label-unknown": _labels, "E-value": _values, "E-too-few-rows": _rows,
-    "E-conflict": _blocks, "E-missing": _train_file,
+    "E-conflict": _conflicts, "E-missing": _train_file, "E-facts-missing": _models, "E-warmup": _warmup,
+    "E-too-many-trials": _sweep,
 }  # fmt: skip
 """Code -> what would mend it."""
-NAMED = ("E-file-missing", "E-path", "E-file-unreadable", "E-column", "E-label-unknown", "E-value")
+NAMED = ("E-file-missing", "E-path", "E-file-unreadable", "E-column", "E-label-unknown", "E-value", "E-facts-missing")

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.api.envelope import Envelope
 from fewtune.api.given import Given
+from fewtune.specs.authority import SOURCES
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, Fix
 from fewtune.specs.examine import Examined, examine
+from fewtune.specs.meanings import COLUMNS
 from fewtune.specs.parse import Format
-from fewtune.specs.repairs.fixing import first, replace
+from fewtune.specs.repairs.fixing import at, first, has, replace
 from fewtune.specs.rewrite import rewritten
 
 if TYPE_CHECKING:
@@ -126,15 +128,34 @@ class _Look:
         """The findings of the text, with what the spec's folder adds to them."""
         from fewtune.api.advice import Setting, advised
 
-        missing = [one for one in found if not one.fixes and (one.code == "E-missing" or one.pointer == "/data/train")]
-        setting = Setting(self.partial.tree, None, self.base)
+        missing = [one for one in found if not one.fixes and (one.code == "E-missing" or _is_source(one.pointer))]
+        written = self.examined.document.tree if self.examined.document else self.partial.tree
         for finding in missing:
-            better = advised(finding, setting)
+            left_out = finding.pointer in self.partial.dropped and has(written, finding.pointer)
+            better = advised(finding, Setting(written if left_out else self.partial.tree, None, self.base))
             fix = first(better.fixes)
-            if fix is not None and self.partial.mend(fix):
+            mended = fix is not None and not left_out and self.partial.mend(fix)
+            if mended or (fix is not None and left_out):
                 found = [better if one is finding else one for one in found]
-                self.partial.whole = True
-        return found
+                self.partial.whole = self.partial.whole or mended
+        return [self._column(one) for one in found]
+
+    def _column(self, finding: Diagnostic) -> Diagnostic:
+        """The finding with a column that there is, where a value of another type stands for one."""
+        from fewtune.api.advice import Setting, columns, nearest_column
+
+        document, place = self.examined.document, finding.pointer
+        written = isinstance(at(self.partial.tree, place), str) and document is not None and has(document.tree, place)
+        if finding.code != "E-value" or not place.startswith("/data/") or not written or document is None:
+            return finding
+        setting = Setting(self.partial.tree, self.partial.experiment(), self.base)
+        if place.rpartition("/")[2] not in COLUMNS or at(self.partial.tree, place) in columns(setting):
+            return finding
+        better = nearest_column(place, setting)
+        if better is None:
+            return finding
+        self.partial.mend(replace(self.partial.tree, place, better))
+        return finding.model_copy(update={"fixes": (replace(document.tree, place, better),)})
 
     def planned(self, *, sound: bool) -> list[Diagnostic]:
         """What planning finds; its warnings only where nothing else is wrong."""
@@ -193,11 +214,11 @@ class _Look:
 
     def _aside(self, finding: Diagnostic) -> bool:
         """Mend the scratch copy, or leave out what is wrong; whether that changed anything."""
+        if finding.code == "E-too-many-trials":
+            return self._shortened()
         fix = first(finding.fixes) or next(iter(finding.fixes), None)
         if fix is not None and self.partial.mend(fix):
             return True
-        if finding.code == "E-too-many-trials":
-            return self._shortened()
         if finding.code == "E-memory":
             self.partial.drop("/constraints/gpu_memory")
         elif finding.pointer.count("/") >= 2:
@@ -215,6 +236,11 @@ class _Look:
             cut += [replace(self.partial.tree, f"{place}/{name}", value[:1]) for name, value in table.items()
                     if isinstance(value, list) and len(value) > 1 and name != "targets"]  # fmt: skip
         return bool([self.partial.mend(fix) for fix in cut])
+
+
+def _is_source(place: str) -> bool:
+    """Whether a place is that of a data file."""
+    return place.removeprefix("/data/") in SOURCES
 
 
 def _uncascaded(faults: list[Diagnostic]) -> list[Diagnostic]:

@@ -1,10 +1,10 @@
 """What a spec may spend and reach, and whether a change would let it do more.
 
-A fix may ask for less, never for more: no higher limit and none taken away, no other model, no path that leaves the
-folder, nothing fetched from the network, no fewer seeds.
+A fix may ask for less, never for more: no higher limit and none taken away, no model that is not on this machine, no
+path that leaves the folder, nothing fetched from the network, no fewer seeds.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -27,13 +27,19 @@ SOURCES = ("train", "validation", "test", "unlabelled", "replay")
 Tree = Mapping[str, Any]
 
 
-def widens(before: Tree, after: Tree) -> bool:
-    """Whether the second document may do what the first one may not."""
+def widens(before: Tree, after: Tree, here: Collection[str] = ()) -> bool:
+    """Whether the second document may do what the first one may not.
+
+    Args:
+        before: the document as written.
+        after: as a fix would make it.
+        here: names of models on this machine, of which any spec may name one.
+    """
     return (
         any(_raised(before, after, name) for name in LIMITS)
         or any(_lifted(at(before, place), at(after, place)) for place in CEILINGS)
         or any(_fewer(before, after, name) for name in SEEDS)
-        or bool(_reached(after) - _reached(before) - set(_written(before)))
+        or bool(_reached(after) - _reached(before) - set(_written(before)) - set(here))
         or bool(_outside(after) - _outside(before))
     )
 
@@ -43,7 +49,7 @@ def amount(name: str, value: Any) -> float | None:
     kind = LIMITS[name]
     if kind is None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return float(value) if number else None
+        return float(value) if number and value >= 0 else None
     try:
         return float(kind(value).amount) if isinstance(value, str) else None
     except PydanticCustomError:

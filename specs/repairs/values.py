@@ -15,6 +15,8 @@ MAIN_KEYS: Mapping[str, str] = {
     "/constraints": "wall_time",
 }  # fmt: skip
 """Table -> the key that a lone value most likely is."""
+WORDED: Mapping[str, str] = {"/evaluation": "validation", "/model": "precision"}
+"""Table -> a key of it that takes few words: a lone value that is one of them belongs there."""
 SOURCES = ("train", "validation", "test", "unlabelled", "replay", "path", "encoder_path")
 """Fields for which a number is no name of a file."""
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
@@ -48,6 +50,8 @@ def candidates(place: str, value: Any, allowed: Sequence[str], bounds: Mapping[s
         yield from _of_list(value)
     elif isinstance(value, dict):
         yield from _of_table(place, value)
+    if place in WORDED and isinstance(value, str):
+        yield {WORDED[place]: value}, "likely"
     if place in MAIN_KEYS and not isinstance(value, dict):
         yield {MAIN_KEYS[place]: value}, "likely"
 
@@ -60,7 +64,7 @@ def _of_number(value: float, bounds: Mapping[str, float]) -> Iterator[Candidate]
     if bounds and value < 0:
         yield -value, "likely"
     if bounds.get("le", bounds.get("lt", 2)) <= 1 < value <= 100:
-        yield round(value / 100, 6), "likely"
+        yield round(value / (100 if value >= 2 else 10), 6), "likely"
     for name in ("ge", "le"):
         if name in bounds:
             limit = bounds[name]

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "fuzz")]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 
 from hostile import PATHS
 from mutations.seeds import write_files
@@ -113,8 +114,8 @@ def main() -> None:
     read = texts(options.texts)
     spent = f"{middle - start:.0f} s of CPU for the paths, {time.process_time() - middle:.0f} s for the texts"
     page = (
-        f"# Hostile specs\n\n`python tests/bench/hostile_inputs.py --texts {options.texts} --paths {options.paths}`, {machine()}; "
-        f"{spent}.\n\nDamaged texts through the loader, milliseconds of CPU:\n\n"
+        f"# Hostile specs\n\n`python tests/bench/hostile_inputs.py --texts {options.texts} --paths {options.paths}`, "
+        f"{machine()}; {spent}.\n\nDamaged texts through the loader, milliseconds of CPU:\n\n"
         "| size | texts | largest, bytes | tracebacks | mean | worst | limit | above it |\n" + "| --- " * 8 + "|\n"
         + "\n".join(read)
         + "\n\nHostile paths through every field, under an audit of what is opened or listed:\n\n"

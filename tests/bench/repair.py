@@ -27,9 +27,8 @@ from mutations.seeds import SEEDS, write_files
 from fewtune.api.checking import findings
 
 FORBIDDEN = {
-    "budget excess": "a limit may not be raised",
-    "infeasible memory": "a limit may not be raised",
-    "unknown model": "no fix names another model",
+    "budget excess": "a limit may not be raised, and what the rules added is cut already",
+    "infeasible memory": "a limit may not be raised, and no smaller model may be named",
     "duplicate key, other value": "one of two values would be lost",
     "non-finite number": "what it should be is not written anywhere",
     "sweep explosion": "values would be lost",

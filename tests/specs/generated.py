@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from fewtune.specs.experiment import Experiment
 from fewtune.specs.schema import described_schema
 
-TEXTS = ("a", "text", "https://example.org/v1", "API_KEY", "a.csv", "1-200", "owner/name", "{text} is about", "q_proj", "two words", "umlaut ä, \"quoted\"",
-         "~/tilde", "A 1")  # fmt: skip
+TEXTS = ("a", "text", "a.csv", "1-200", "owner/name", "{text} is about", "q_proj", "two words", "umlaut ä, \"quoted\"",
+         "~/tilde", "A 1", "https://example.org/v1", "API_KEY")  # fmt: skip
 PRESENT = 0.3
 """Chance of an optional field."""
 

@@ -89,8 +89,8 @@ def test_examples_come_back(path: Path) -> None:
 def test_what_is_omitted_is_null_and_nothing_else() -> None:
     spec = load_file(next(path for path in EXAMPLES if path.stem == "sixty_rows")).experiment
     document = project(spec)
-    assert [name for name, value in document.items() if value is None] == ["title", "notes", "tags", "model",
-                                                                         "evaluation", "methods", "augmentation"]  # fmt: skip
+    absent = ["title", "notes", "tags", "model", "evaluation", "methods", "augmentation"]
+    assert [name for name, value in document.items() if value is None] == absent
     assert list(document) == list(whole_schema()["properties"])
 
 

@@ -17,8 +17,7 @@ from fewtune.specs.examine import examine
 from fewtune.specs.recovery import recover
 from fewtune.specs.rewrite import rewritten
 
-FORBIDDEN = {"budget excess", "infeasible memory", "unknown model", "duplicate key, other value", "non-finite number",
-             "sweep explosion"}  # fmt: skip
+FORBIDDEN = {"budget excess", "infeasible memory", "duplicate key, other value", "non-finite number", "sweep explosion"}
 """Kinds of faults that only the user may mend."""
 
 
@@ -51,8 +50,8 @@ def test_fixes_apply_and_ask_for_no_more(judged: list[Judged]) -> None:
 def test_what_may_be_mended_is_mended(judged: list[Judged]) -> None:
     """Shares of a small sample; the committed table has those of many."""
     open_ones = [one for one in judged if not FORBIDDEN & {fault.kind for fault in one.case.faults}]
-    assert sum(one.repaired[0] for one in open_ones) >= 0.75 * len(open_ones)
-    assert sum(one.repaired[1] for one in open_ones) >= 0.75 * len(open_ones)
+    assert sum(one.repaired[0] for one in open_ones) >= 0.8 * len(open_ones)
+    assert sum(one.repaired[1] for one in open_ones) >= 0.85 * len(open_ones)
     assert sum(one.restored for one in open_ones) >= 0.6 * len(open_ones)
 
 
@@ -161,3 +160,75 @@ def test_a_token_is_refused_and_never_repeated(title: str, base: Path) -> None:
 
 def test_every_code_is_known(judged: list[Judged]) -> None:
     assert {finding.code for one in judged for finding in one.answer} <= CODES.keys()
+
+
+SOUND = """\
+spec_version = 1
+task.type = "classification"
+[data]
+train = "legal/train.csv"
+test = "legal/test.csv"
+text = "clause"
+label = "type"
+"""
+NAMES = {
+    "smollm2": "likely", "SmolLM2-135M-Instruct": "likely", "smollm2-135m-intsruct": "likely",
+    "smollm2-360m-instruct": "choose", "smollm2-1.7b-instruct": "choose", "gpt2": None, "sm": None,
+    "HuggingFaceTB/SmolLM2-360M-Instruct": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_near_name_of_a_model_that_is_here(name: str, base: Path) -> None:
+    """One of another size is another model, not a slip."""
+    content = f'{SOUND}[model]\nname = "{name}"\n'.encode()
+    found = [one for one in findings(content, "toml", base) if one.code == "E-facts-missing"]
+    assert [fix.applicability for one in found for fix in one.fixes] == ([NAMES[name]] if NAMES[name] else [])
+    mended = rewritten(content, "toml", found)
+    assert (mended is not None and '"smollm2-135m-instruct"' in mended) == (NAMES[name] == "likely")
+
+
+ASIDE = {
+    "a key that nothing reads": ('api_key = "{}"', "api_key"),
+    "one of a table": ('model = {{ hf_token = "{}" }}', "model.hf_token"),
+    "a version": ('model = {{ name = "owner/name", revision = "{}" }}', "model.revision"),
+}
+
+
+@pytest.mark.parametrize("title", ASIDE)
+def test_a_token_that_nothing_reads_is_set_aside(title: str, base: Path) -> None:
+    line, name = ASIDE[title]
+    content = f"{line.format(TOKEN)}\n{SOUND}".encode()
+    text = rewritten(content, "toml", findings(content, "toml", base))
+    assert text is not None
+    assert TOKEN not in text
+    assert f"set aside: {name} = [secret]" in tomllib.loads(text)["notes"]
+
+
+KEPT = {
+    "a file of an address": ('test = "legal/test.csv"', 'test = "https://me:password123@example.org/test.csv"'),
+    "the model's name": ("[data]", f'[model]\nname = "{TOKEN}"\n[data]'),
+}
+
+
+@pytest.mark.parametrize("title", KEPT)
+def test_what_means_something_is_not_set_aside(title: str, base: Path) -> None:
+    content = SOUND.replace(*KEPT[title]).encode()
+    found = [one for one in findings(content, "toml", base) if one.code == "E-secret"]
+    assert found
+    assert all(fix.applicability == "choose" for one in found for fix in one.fixes)
+
+
+def test_a_source_without_a_place_is_the_file_beside(base: Path) -> None:
+    content = SOUND.replace('"legal/test.csv"', '{ rows = "1-20" }').encode()
+    text = rewritten(content, "toml", findings(content, "toml", base))
+    assert text is not None
+    assert tomllib.loads(text)["data"]["test"] == {"rows": "1-20", "path": "legal/test.csv"}
+
+
+def test_a_huge_sweep_is_for_the_user_to_cut(base: Path) -> None:
+    lists = f"steps = {list(range(20, 70))}\nrank = {list(range(1, 51))}\nalpha = 8\n"
+    found = findings(f"{SOUND}[methods.pin]\n{lists}".encode(), "toml", base)
+    fixes = [fix for one in found if one.code == "E-too-many-trials" for fix in one.fixes]
+    assert [fix.applicability for fix in fixes] == ["choose"]
+    assert [patch.value for patch in fixes[0].patches if patch.op == "replace"] == [[20, 45, 69], [1, 26, 50]]
