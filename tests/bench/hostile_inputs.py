@@ -113,8 +113,9 @@ def main() -> None:
     print("\n".join(outside), f"{middle - start:.0f} s", flush=True)
     read = texts(options.texts)
     spent = f"{middle - start:.0f} s of CPU for the paths, {time.process_time() - middle:.0f} s for the texts"
+    asked = f"--texts {options.texts} --paths {options.paths}"
     page = (
-        f"# Hostile specs\n\n`python tests/bench/hostile_inputs.py --texts {options.texts} --paths {options.paths}`, "
+        f"# Hostile specs\n\n`python tests/bench/hostile_inputs.py {asked}`, "
         f"{machine()}; {spent}.\n\nDamaged texts through the loader, milliseconds of CPU:\n\n"
         "| size | texts | largest, bytes | tracebacks | mean | worst | limit | above it |\n" + "| --- " * 8 + "|\n"
         + "\n".join(read)
