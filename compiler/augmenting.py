@@ -20,6 +20,7 @@ from fewtune.compiler.rules.synthetic_target import synthetic_target
 from fewtune.compiler.situation import ArmSituation, Choice, RecipeSituation, Situation
 from fewtune.specs.augmentation import Augmentation
 from fewtune.specs.diagnostic import Diagnostic
+from fewtune.specs.model import EMBEDDED
 
 if TYPE_CHECKING:
     from fewtune.compiler.resolve import ResolvedArm
@@ -122,7 +123,7 @@ def _shared(
 def questions(s: Situation, asked: Augmentation, target: int) -> int:
     """Calls of the teacher that should be enough for so many examples of one sample, its labels taken as balanced."""
     labels = min(len(s.label_names), target)
-    small = asked.teacher is not None and asked.teacher.is_embedded
+    small = asked.teacher is not None and asked.teacher.model == EMBEDDED
     return labels * ceil(target / max(1, labels) / (PER_CALL_SMALL if small else PER_CALL))
 
 

@@ -40,7 +40,7 @@ class Teacher(Frozen):
     @property
     def is_embedded(self) -> bool:
         """Whether it is the embedded model on this machine."""
-        return self.model == EMBEDDED
+        return self.base_url is None and self.model == EMBEDDED
 
     @model_validator(mode="after")
     def _placed(self) -> "Teacher":

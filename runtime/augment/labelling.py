@@ -1,6 +1,7 @@
 """How well a teacher knows the task: its labels for the seeds, whose right ones are known."""
 
 import json
+import re
 from collections.abc import Sequence
 
 from fewtune.compiler.augmenting import LABELLED
@@ -12,6 +13,8 @@ from fewtune.runtime.augment.parsing import FENCE
 from fewtune.runtime.augment.prompting import Brief, line
 from fewtune.runtime.augment.teacher import Question, Teacher
 
+THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+"""What a reasoning model says to itself."""
 SYSTEM = "You label texts. You answer with one of the given labels and nothing else."
 
 
@@ -43,19 +46,27 @@ def examined(seeds: Sequence[Seed], kinds: int) -> list[Seed]:
 
 
 def named(text: str, labels: Sequence[str]) -> int:
-    """The label that an answer names: the whole answer, else the one that stands first in it; -1: none."""
-    bare = FENCE.sub("", text.strip()).strip()
+    """The label that an answer names: the whole answer, or the only one that stands in it; -1: none, or several.
+
+    What a model thought before it answered does not count.
+    """
+    bare = FENCE.sub("", THOUGHT.sub("", text).strip()).strip()
     try:
-        bare = json.loads(bare)["label"]
+        bare = json.loads(bare[bare.find("{") : bare.rfind("}") + 1] or bare)["label"]
     except (ValueError, KeyError, TypeError):
         bare = bare.strip('."')
     bare = str(bare).casefold()
     for place, label in enumerate(labels):
         if bare == label.casefold():
             return place
-    found = [(bare.find(label.casefold()), -len(label), place) for place, label in enumerate(labels)]
-    inside = [each for each in found if each[0] >= 0]
-    return min(inside)[2] if inside else -1
+    inside = [place for place, label in enumerate(labels) if label.casefold() in bare]
+    longest = [place for place in inside if not any(_within(labels[place], labels[other]) for other in inside)]
+    return longest[0] if len(longest) == 1 else -1
+
+
+def _within(label: str, other: str) -> bool:
+    """Whether one label is a part of another one."""
+    return label != other and label.casefold() in other.casefold()
 
 
 def _question(brief: Brief, seed: Seed, *, structured: bool) -> Question:

@@ -30,7 +30,7 @@ class TeacherRef(Frozen):
     @property
     def is_local(self) -> bool:
         """Whether it is a model on this machine: the embedded one, or a folder."""
-        return self.model == EMBEDDED or (self.base_url is None and Path(self.model).is_dir())
+        return self.base_url is None and (self.model == EMBEDDED or Path(self.model).is_dir())
 
 
 def opened(

@@ -6,7 +6,10 @@ import pytest
 
 from fewtune.runtime.augment.recording import Recorded, Recording, Replay
 from fewtune.runtime.augment.teacher import Answer, Question
+from fewtune.runtime.augment.teachers import TeacherRef
+from fewtune.specs.augmentation import Teacher as Asked
 from fewtune.specs.diagnostic import RunError
+from fewtune.specs.model import EMBEDDED
 
 
 def question(number: int) -> Question:
@@ -86,3 +89,17 @@ def test_a_replay_refuses_what_it_does_not_know(tmp_path: Path) -> None:
     found = dict(Replay(filled(tmp_path / "calls.jsonl"), "m").ask([question(1), question(7)]))
     assert found[0] == answer(1)
     assert "calls.jsonl has no answer of m" in str(found[1])
+
+
+@pytest.mark.parametrize(
+    ("model", "base_url", "local"),
+    [
+        (EMBEDDED, None, True),
+        (EMBEDDED, "http://localhost:8000/v1", False),
+        ("qwen3:8b", "http://localhost:1/v1", False),
+    ],
+)
+def test_an_endpoint_may_serve_a_model_of_any_name(model: str, base_url: str | None, local: bool) -> None:
+    """The embedded model behind a server is asked there, and not on this machine."""
+    assert TeacherRef(model=model, base_url=base_url).is_local is local
+    assert Asked(model=model, base_url=base_url).is_embedded is local

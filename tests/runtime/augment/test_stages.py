@@ -134,7 +134,17 @@ def test_label_plans(plan: Any, counts: dict[int, int]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "label"),
-    [('{"label": "praise"}', 1), ("Praise.", 1), ("It is a question, not praise", 2), ("nothing", -1), ("", -1)],
+    [
+        ('{"label": "praise"}', 1),
+        ('<think>no question, I would say</think>\n{"label": "praise"}', 1),
+        ('Here you are: {"label": "praise"}', 1),
+        ("Praise.", 1),
+        ("I think it is praise", 1),
+        ("It is a question, not praise", -1),
+        ("<think>it is praise but I have no room to say", -1),
+        ("nothing", -1),
+        ("", -1),
+    ],
 )
 def test_labels_are_read_from_answers(text: str, label: int) -> None:
     assert named(text, LABELS) == label
