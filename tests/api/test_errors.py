@@ -165,7 +165,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_confusions_are_those_of_the_stored_predictions(ran: Project) -> None:
     answer = json.loads(ran.cli("errors", str(ran.path), "--arm", "majority", "--json").stdout)
-    assert list(answer) == ["ok", "api", "verb", "data", "diagnostics", "next", "as_of", "truncated"]
+    assert list(answer) == ["ok", "api", "verb", "data", "diagnostics", "next", "as_of", "truncated", "limits"]
     assert (answer["ok"], answer["verb"]) == (True, "errors")
     confused = answer["data"]["confusions"]
     assert (confused["arm"], confused["split"], confused["place"], confused["items"]) == (

@@ -111,7 +111,8 @@ def test_each_item_has_its_scores(project: Project) -> None:
 
 def test_arms_are_compared_by_the_margin(project: Project) -> None:
     found = compare_arms(project.workspace, "dpo + LoRA r=8", "zero-shot", metric="margin")
-    assert (found.metric, found.comparison.items, found.comparison.verdict) == ("margin", 10, "better")
+    assert (found.metric, found.comparison.items) == ("margin", 10)
+    assert found.comparison.raw_low > 0, "before what a picked pair of two seeds costs"
     with pytest.raises(FewtuneError, match="preference_accuracy"):
         compare_arms(project.workspace, "dpo + LoRA r=8", "zero-shot", metric="rouge_l")
 
