@@ -105,6 +105,12 @@ class Client:
         check_place(found.parent, self.rules)
         return found
 
+    def _may(self, what: str) -> None:
+        """Refuse an agent what changes anything, unless the operator lets it; RunError E-policy."""
+        if self.channel == "agent" and not self.rules.agents_submit:
+            message = f"the operator's policy lets agents read and plan, not {what}"
+            raise RunError(Diagnostic(code="E-policy", message=message), exit_status=13)
+
     def _roots(self) -> list[Path]:
         return [self.root, *(Path(root).expanduser() for root in self.rules.roots or ())]
 
@@ -114,6 +120,7 @@ class Client:
         self, data: str | Path, output: str | Path | None = None, *, label: str | None = None, text: str | None = None
     ) -> Made:
         """Write a spec for a data file; see `fewtune.api.starting.start`."""
+        self._may("write specs")
         target = None if output is None else self._file(output)
         return start(self._file(data), target, label=label, text=text)
 
@@ -173,7 +180,7 @@ class Client:
             raise RunError(Diagnostic(code="E-usage", message=message, remedy="or submit the values"), exit_status=2)
         return apply(
             path, self.folder, how or How(), reporter or Quiet(),
-            permit=lambda planned: permit(planned, self.folder, self.rules).check,
+            permit=lambda planned: permit(planned, self.folder, self.rules, self.channel).check,
         )  # fmt: skip
 
     def submit(
@@ -247,9 +254,7 @@ class Client:
         Raises:
             FewtuneError: E-not-found; E-policy where agents may not; E-usage for a run that was not submitted.
         """
-        if self.channel == "agent" and not self.rules.agents_submit:
-            message = "the operator's policy lets agents read and plan, not cancel"
-            raise RunError(Diagnostic(code="E-policy", message=message), exit_status=13)
+        self._may("cancel")
         found = following.find(self.folder, handle)
         if not isinstance(found, Submitted):
             message, remedy = f"run {handle} is applied in the foreground", "end it there: Ctrl-C"

@@ -42,7 +42,7 @@ class Ceilings(Frozen):
 
 
 class Totals(Frozen):
-    """For all plans that were submitted to a workspace within a window of time, those that wait included."""
+    """For all plans that were submitted to a workspace within a window of time, but for those that wait for a word."""
 
     window: Duration = Duration("1 days")
     """How far back submissions count."""

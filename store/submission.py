@@ -17,7 +17,7 @@ State = Literal[
 ENDED: tuple[State, ...] = ("succeeded", "partial", "failed", "cancelled", "lost")
 """States that nothing follows."""
 FailureClass = Literal[
-    "out_of_memory", "worker_lost", "data", "dependency", "budget", "timeout", "stale", "busy", "disk", "interrupted",
+    "out_of_memory", "worker_lost", "data", "dependency", "budget", "stale", "busy", "disk", "interrupted",
     "error",
 ]  # fmt: skip
 """Why a run did not succeed; a diverged training is a result and no failure."""

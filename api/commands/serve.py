@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from fewtune.api.commands.answering import answer
+from fewtune.api.commands.answering import show_error
 from fewtune.api.commands.options import Workspace
-from fewtune.specs.diagnostic import Diagnostic, RunError
+from fewtune.specs.diagnostic import Diagnostic
 
 
 def mcp(
@@ -21,10 +21,6 @@ def mcp(
         from fewtune.api.tools.server import serve
     except ModuleNotFoundError as error:
         fault = Diagnostic(code="E-usage", message=f"{error.name} is not installed", remedy="pip install fewtune[mcp]")
-
-        def refuse() -> None:
-            raise RunError(fault, exit_status=2)
-
-        answer("mcp", False, refuse)  # type: ignore[arg-type]
-    else:
-        serve(Client(root=root.absolute(), workspace=workspace, channel="agent", name=name))
+        show_error((fault,), "")()
+        raise SystemExit(2) from None
+    serve(Client(root=root.absolute(), workspace=workspace, channel="agent", name=name))

@@ -81,7 +81,11 @@ def _named(topic: str) -> Callable[[str], str]:
 def _generated(topic: str) -> str:
     from fewtune.api.pages import generated, language
 
-    return language.overview() if topic == "spec" else str(getattr(generated, f"{topic}_page")())
+    return {
+        "spec": language.overview, "rules": generated.rules_page, "results": generated.results_page,
+        "codes": generated.codes_page, "examples": generated.examples_page, "verbs": generated.verbs_page,
+        "strict": generated.strict_page,
+    }[topic]()  # fmt: skip
 
 
 def page(topic: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ CLASS_OF_CODE: dict[str, FailureClass] = {
     "E-too-few-rows": "data", "E-one-class": "data", "E-path": "data", "E-model": "dependency",
 }  # fmt: skip
 RETRYABLE: dict[FailureClass, bool] = {
-    "out_of_memory": False, "worker_lost": True, "data": False, "dependency": False, "budget": False, "timeout": False,
+    "out_of_memory": False, "worker_lost": True, "data": False, "dependency": False, "budget": False,
     "stale": False, "busy": True, "disk": True, "interrupted": True, "error": False,
 }  # fmt: skip
 """Whether the same plan may succeed when it is submitted once more."""
@@ -63,10 +63,10 @@ def suggestions(failure: FailureClass, planned: Planned, arms: Sequence[str], wo
 
 
 def _candidates(failure: FailureClass, spec: dict[str, Any], plan: Plan, arms: Sequence[str]) -> Iterator[Fix]:
-    limits = spec.get("constraints", {})
-    if failure in ("budget", "timeout"):
+    if failure == "budget":
+        limit = plan.experiment.constraints.wall_time
         for minutes in (30, 10, 5):
-            if limits.get("wall_time") != f"{minutes} min":
+            if limit is None or minutes * 60 < limit.seconds:  # less than was asked for, never more
                 yield _set(spec, "constraints", "wall_time", f"{minutes} min", f"plan for {minutes} minutes")
     if failure in ("out_of_memory", "worker_lost", "error") and arms:
         yield _without(spec, sorted({plan.arm(arm).method for arm in arms}))

@@ -73,13 +73,13 @@ def admission(planned: Planned, workspace: Path, policy: Policy, channel: Channe
     return admit(planned.compiled, policy, channel, spent, looks)
 
 
-def permit(planned: Planned, workspace: Path, policy: Policy) -> "Ceiling":
-    """Let a plan run at the terminal, or say whose word it needs.
+def permit(planned: Planned, workspace: Path, policy: Policy, channel: Channel = "terminal") -> "Ceiling":
+    """Let a plan run, or say whose word it needs.
 
     Raises:
         RunError: E-approval, E-policy.
     """
-    found = admission(planned, workspace, policy, "terminal")
+    found = admission(planned, workspace, policy, channel)
     if found.refused:
         raise RunError(found.refused, exit_status=13)
     approved = Submissions(Workspace(workspace.absolute())).approval(planned.plan.hash)

@@ -120,7 +120,8 @@ class Endpoint:
                 self.say(f"{trouble.message}; try {attempt + 1} of {self.tries} in {wait:.1f} s")
                 self.sleep(wait)
             else:
-                return answer.model_copy(update={"wasted_tokens": wasted})
+                lost = self.prices.cost(0, wasted)  # the dearer price: what was lost is known as a sum only
+                return answer.model_copy(update={"wasted_tokens": wasted, "cost": answer.cost + lost})
         return trouble
 
     def _judged(self, error: Exception, question: Question, attempt: int) -> tuple[int, Trouble, float]:

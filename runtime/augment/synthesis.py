@@ -78,6 +78,7 @@ class Synthesis:
             RunError: E-teacher, E-not-recorded.
         """
         analysis = analyse(seeds, self.brief.labels, self.encode)
+        self.say("; ".join(analysis.lines()))
         written = generate(self.brief, self.plan(seeds), seeds, analysis, teacher, ledger, self.say)
         return self.filtered(seeds, analysis, written, teacher.note)
 

@@ -18,7 +18,9 @@ from tiny import tiny_model, tiny_rows
 
 from fewtune.api.bounded import BRIEF, FULL
 from fewtune.api.client import Client
+from fewtune.api.running import How
 from fewtune.api.tools.server import server, tools
+from fewtune.specs.diagnostic import FewtuneError
 from fewtune.specs.policy import NO_POLICY, Policy
 
 ENABLED = Policy(policy_version=1, agents_submit=True)
@@ -189,6 +191,22 @@ def test_without_the_operators_word_nothing_is_written(home: Path) -> None:
     before = sorted((home / "workspace").rglob("*"))
     talk(agent(home, NO_POLICY), work)
     assert sorted((home / "workspace").rglob("*")) == before
+
+
+def test_an_agents_client_may_do_in_python_what_it_may_over_tools(home: Path) -> None:
+    """Methods that change anything ask the same policy, those that no tool has included."""
+    client = agent(home, NO_POLICY)
+    for change in (
+        lambda: client.apply("spec.json", how=How(in_process=True)),
+        lambda: client.submit({**SPEC, "evaluation": {"data_seeds": 6}}),
+        lambda: client.init("train.csv", "new.toml"),
+        lambda: client.cancel("r0001"),
+    ):
+        (home / "spec.json").write_text(json.dumps({**SPEC, "evaluation": {"data_seeds": 6}}))
+        with pytest.raises(FewtuneError, match="E-policy"):
+            change()
+    (home / "spec.json").write_text(json.dumps(SPEC))
+    assert not (home / "new.toml").exists()
 
 
 def test_a_spec_is_the_same_in_every_form(home: Path) -> None:
