@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, NamedTuple
 
-from fewtune.runtime.augment.likeness import edited, jaccard, near
+from fewtune.runtime.augment.likeness import edited, near
 from fewtune.runtime.probe.data import normalised
-from fewtune.runtime.probe.near import shingles
+from fewtune.runtime.probe.near import jaccard, shingles
 
 Form = Literal["same", "edited", "near"]
 """same: but for case, punctuation and spacing. edited: the same words in another order, or but for one. near: most

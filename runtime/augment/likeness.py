@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewtune.runtime.probe.data import normalised
-from fewtune.runtime.probe.near import SHINGLE, alike, shingles
+from fewtune.runtime.probe.near import SHINGLE, alike, jaccard, shingles
 
 FEW = 500
 """Texts that are compared by the exact search."""
@@ -71,12 +71,6 @@ def near(texts: Sequence[str], first: int = 0, least: float = LIKE) -> Iterator[
         likeness = jaccard(grams(i), grams(j))
         if likeness >= least:
             yield i, j, likeness
-
-
-def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    """What two sets share of all that they have; one of them is not empty."""
-    shared = len(one & other)
-    return shared / (len(one) + len(other) - shared)
 
 
 def _candidates(texts: Sequence[str], first: int, least: float) -> list[tuple[int, int]]:

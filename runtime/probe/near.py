@@ -29,6 +29,12 @@ def shingles(fields: Sequence[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def jaccard(one: frozenset[str], other: frozenset[str]) -> float:
+    """What two sets share of all that they have; one of them is not empty."""
+    shared = len(one & other)
+    return shared / (len(one) + len(other) - shared)
+
+
 def alike(
     sets: Sequence[frozenset[str]], wanted: Callable[[int, int], bool], least: float = ALIKE
 ) -> Iterator[tuple[int, int, float]]:
@@ -46,8 +52,7 @@ def alike(
         prefix = sorted(rank[shingle] for shingle in own)[: len(own) - math.ceil((least - SLACK) * len(own)) + 1]
         for i in sorted({other for shingle in prefix for other in index[shingle]}):
             if wanted(i, j) and _near_in_size(own, sets[i], least):
-                shared = len(own & sets[i])
-                likeness = shared / (len(own) + len(sets[i]) - shared)
+                likeness = jaccard(own, sets[i])
                 if likeness >= least:
                     yield i, j, likeness
         for shingle in prefix:

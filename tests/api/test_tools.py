@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agents.home import SPEC, make
 from fake_engine import launch
 from mcp import Client as McpClient
 from mcp import StdioServerParameters
-from project import Project, write_csv
-from tiny import tiny_model, tiny_rows
 
 from fewtune.api.bounded import BRIEF, FULL
 from fewtune.api.client import Client
@@ -25,11 +24,6 @@ from fewtune.specs.policy import NO_POLICY, Policy
 
 ENABLED = Policy(policy_version=1, agents_submit=True)
 SNAPSHOT = Path(__file__).parents[1] / "fixtures" / "tools.json"
-SPEC: dict[str, Any] = {
-    "spec_version": 1, "name": "toy", "task": {"type": "classification"},
-    "data": {"train": "train.csv", "test": "test.csv", "label_budget": 12}, "model": {"path": "model"},
-    "evaluation": {"data_seeds": 2}, "methods": {"include": ["majority", "tfidf", "head+lora"]},
-}  # fmt: skip
 READS = ("brief", "describe", "draft_spec", "validate_spec", "plan_spec", "explain_plan", "show_results",
          "compare_arms", "query_results", "watch_run")  # fmt: skip
 WRITES = ("submit_plan", "cancel_run")
@@ -38,13 +32,9 @@ WRITES = ("submit_plan", "cancel_run")
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, a model, a spec, and a finished run of it on the fake engine."""
-    made = tmp_path_factory.mktemp("tools")
-    tiny_model(made / "model")
-    write_csv(made / "train.csv", tiny_rows(24, seed=1))
-    write_csv(made / "test.csv", tiny_rows(12, seed=2))
-    project = Project(made, SPEC)
+    made = make(tmp_path_factory.mktemp("tools"))
     client = Client(root=made, workspace=Path("workspace"), policy=ENABLED, launch=launch)
-    handle = client.submit(project.path).handle
+    handle = client.submit("spec.json").handle
     assert client.wait(handle, 120).state == "succeeded"
     return made
 
