@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
+from agents.home import SPEC, make
 from fake_engine import launch
-from project import Project, write_csv
-from tiny import tiny_model, tiny_rows
+from project import Project
 
 from fewtune.api.client import Client
 from fewtune.api.runs.ending import ending
@@ -33,23 +34,14 @@ SOME = ["majority", "zero-shot", "tfidf", "head+lora"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("submitted")
-    tiny_model(made / "model")
-    write_csv(made / "train.csv", tiny_rows(24, seed=1))
-    write_csv(made / "test.csv", tiny_rows(12, seed=2))
-    return made
+    return make(tmp_path_factory.mktemp("submitted"))
 
 
 @pytest.fixture
 def project(folder: Path, tmp_path: Path) -> Iterator[Project]:
     """Four arms on the fake engine, in a workspace of its own; whatever still runs at the end is ended."""
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    spec: dict[str, Any] = {
-        "spec_version": 1, "name": "toy", "task": {"type": "classification"},
-        "data": {"train": "train.csv", "test": "test.csv", "label_budget": 12}, "model": {"path": "model"},
-        "evaluation": {"data_seeds": 2}, "methods": {"include": SOME},
-    }  # fmt: skip
-    made = Project(tmp_path, spec)
+    made = Project(tmp_path, deepcopy({**SPEC, "methods": {"include": SOME}}))
     yield made
     for one in Submissions(Workspace(made.workspace)).all():
         cancel(one, at_once=True)
