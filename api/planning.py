@@ -97,3 +97,12 @@ def flips(planned: Planned, decisions: list[Decision]) -> dict[str, tuple[Flip, 
         for one in decisions
         if not one.pinned and one.rule != "budget" and not one.field.startswith("/left_out/")
     }
+
+
+def explained_data(planned: Planned, decisions: list[Decision], found: dict[str, tuple[Flip, ...]]) -> dict[str, Any]:
+    """What `explain --json` answers with: each decision with what would flip it."""
+    said = [
+        one.model_dump(mode="json") | {"flips": [flip.model_dump(mode="json") for flip in found.get(one.field, ())]}
+        for one in decisions
+    ]
+    return {"plan_hash": planned.plan.hash, "decisions": said}

@@ -146,7 +146,7 @@ def explain(
     """Say why a value is what it is: rule, evidence, alternatives, what would change it."""
 
     def work() -> Answered:
-        from fewtune.api.planning import explained, flips
+        from fewtune.api.planning import explained, explained_data, flips
         from fewtune.api.saved import plan_any
 
         planned = plan_any(spec, workspace_of(workspace))
@@ -159,11 +159,7 @@ def explain(
 
             show_decisions(console(), decisions, planned.plan.arms, found)
 
-        said = [
-            d.model_dump(mode="json") | {"flips": [flip.model_dump(mode="json") for flip in found.get(d.field, ())]}
-            for d in decisions
-        ]
-        data = {"plan_hash": planned.plan.hash, "decisions": said}
+        data = explained_data(planned, decisions, found)
         return Envelope(ok=True, verb="explain", data=data), show
 
     answer("explain", as_json, work, spec.name)

@@ -10,7 +10,7 @@ from fewtune.api.concise import budget, concise
 from fewtune.api.envelope import Envelope
 from fewtune.api.pages.brief import brief
 from fewtune.api.pages.describing import described
-from fewtune.api.planning import flips, plan_data
+from fewtune.api.planning import explained_data, flips, plan_data
 from fewtune.api.tools.tool import Arguments, Tool
 
 SPEC: dict[str, Any] = {"description": "A spec: an object, a TOML or JSON text, or the path of a file."}
@@ -68,15 +68,8 @@ def _plan(client: Client, arguments: Arguments) -> Envelope:
 
 def _explain(client: Client, arguments: Arguments) -> Envelope:
     planned, decisions = client.explained(arguments["spec"], arguments.get("pointer"))
-    found = flips(planned, decisions)
-    said = [
-        d.model_dump(mode="json") | {"flips": [flip.model_dump(mode="json") for flip in found.get(d.field, ())]}
-        for d in decisions
-    ]
-    data = {"plan_hash": planned.plan.hash, "decisions": said}
-    return fit(
-        Envelope(ok=True, verb="explain", data=data), most(arguments), "give a pointer such as /arms/4/lora/rank"
-    )
+    envelope = Envelope(ok=True, verb="explain", data=explained_data(planned, decisions, flips(planned, decisions)))
+    return fit(envelope, most(arguments), "give a pointer such as /arms/4/lora/rank")
 
 
 def _results(client: Client, arguments: Arguments) -> Envelope:
