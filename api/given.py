@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,16 @@ from fewtune.api.session import Planned, plan_loaded
 from fewtune.specs.diagnostic import Diagnostic, SpecError
 from fewtune.specs.load import Loaded, load, load_file
 from fewtune.specs.parse import Format, format_of
+from fewtune.specs.slips import MAX_BYTES
 
 SpecInput = Path | str | Mapping[str, Any]
-"""A path (a `Path`, or text that names a file ending in .toml or .json), a TOML or JSON text, or a spec's values."""
+"""A path (a `Path`, or text that names a file ending in .toml or .json), a TOML or JSON text, or a spec's values.
+
+A text or values may also be a document of the strict or the core schema: they are taken for the spec that they say.
+"""
 ENDINGS = (".toml", ".json")
+INCOMPLETE = (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError)
+"""What restoring a document raises that is not whole."""
 
 
 @dataclass(frozen=True)
@@ -56,18 +63,41 @@ def given(spec: SpecInput, root: Path, allowed: Sequence[Path] = ()) -> Given:
         message = f"a spec is a path, a text or values, not {type(spec).__name__}"
         raise SpecError(Diagnostic(code="E-usage", message=message), exit_status=2)
     if isinstance(spec, Mapping):
-        text = json.dumps(spec, ensure_ascii=False, indent=2, default=str)
+        text = json.dumps(_meant(spec), ensure_ascii=False, indent=2, default=str)
         return Given(text.encode("utf-8", "replace"), "spec.json", root, "json")
     if isinstance(spec, str) and _is_a_name(spec):
         message = f"{spec.strip()[:100]!r} is no spec, nor the name of one's file"
         remedy = "a spec's file ends in .toml or .json; a text has keys and values"
         raise SpecError(Diagnostic(code="E-usage", message=message, remedy=remedy), exit_status=2)
     if isinstance(spec, str) and not _names_file(spec):
-        stripped = spec.lstrip()
-        name = "spec.json" if stripped.startswith("{") else "spec.toml"
-        return Given(spec.encode("utf-8", "replace"), name, root, format_of(name))
+        if not spec.lstrip().startswith("{"):
+            return Given(spec.encode("utf-8", "replace"), "spec.toml", root, "toml")
+        projected = _projected(spec)
+        return (
+            given(projected, root) if projected else Given(spec.encode("utf-8", "replace"), "spec.json", root, "json")
+        )
     path = inside(root / spec, allowed) if allowed else root / spec
     return _from_file(path, str(spec))
+
+
+def _meant(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The spec that values say, which may be those of a strict schema."""
+    from fewtune.specs.projection import is_projected, restore
+
+    if is_projected(values):
+        with suppress(*INCOMPLETE):  # not one of them after all: a spec, with its own faults
+            return restore(values)
+    return values
+
+
+def _projected(text: str) -> Mapping[str, Any] | None:
+    """The values of a JSON text that has the keys of a strict schema."""
+    from fewtune.specs.projection import is_projected
+
+    with suppress(ValueError, RecursionError):
+        values = json.loads(text) if len(text) <= MAX_BYTES else {}
+        return values if is_projected(values) else None
+    return None
 
 
 def _is_a_name(text: str) -> bool:
@@ -101,7 +131,7 @@ def restored(path: Path) -> dict[str, Any]:
     content = _from_file(path, str(path)).content
     try:
         return restore(json.loads(content))
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError) as error:
+    except INCOMPLETE as error:
         message = f"{path.name} is no whole document of the strict or the core schema"
         message += f": {error.args[0]} is missing or unknown" if isinstance(error, KeyError) else ""
         remedy = (

@@ -106,6 +106,11 @@ def restore(document: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def is_projected(document: Mapping[str, Any]) -> bool:
+    """Whether a document has just the keys that the whole schema, or the core, asks for at its top."""
+    return set(document) in (set(ORDER), {"spec_version", *CORE})
+
+
 # From the models' schema to the strict one.
 
 

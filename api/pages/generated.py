@@ -138,7 +138,9 @@ def strict_page() -> str:
         "rules decide\", no keyword that an engine may refuse. Ranges stand in descriptions, and fewtune checks them.",
         "`fewtune schema --strict` prints the whole language, `fewtune schema --core` a flat one. `fewtune schema "
         "--restore FILE` turns a document of either into a spec, which validate, plan and apply take; in Python "
-        "`fewtune.specs.projection.restore` does, and `project` makes one of a spec. Nothing is lost on the way.", "",
+        "`fewtune.specs.projection.restore` does, and `project` makes one of a spec. Nothing is lost on the way. Where "
+        "the MCP tools and the Python client take a spec, they take such a document as it is; pointers and fixes in "
+        "answers are those of the spec that it says.", "",
     ]  # fmt: skip
     for name, schema in (("strict", whole_schema()), ("core", core_schema())):
         found = counts(schema)

@@ -129,6 +129,7 @@ VERBS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
         if "run" in a
         else ["status"]
     ),
+    "approve": lambda a: ["approve", a["run"]],
     "cancel_run": lambda a: ["cancel", a["run"], *(["--now"] if a.get("now") else [])],
     "show_results": lambda a: ["results"],
     "compare_arms": lambda a: ["compare", a["a"], a["b"]],

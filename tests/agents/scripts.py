@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from agents.channels import Answer, Channel, status
@@ -61,21 +62,34 @@ def followed(channel: Channel, handle: str, seconds: float = 120) -> dict[str, A
     raise AssertionError(f"{handle} did not end")
 
 
-def literal(channel: Channel, spec: dict[str, Any]) -> list[str]:
-    """Sends JSON text, arguments that are not there, handles that are none; returns the codes of the errors."""
-    text = json.dumps(spec)
-    wrong: list[tuple[str, dict[str, Any]]] = [
-        ("plan_spec", {"spec": text, "specification": text}),
-        ("plan_spec", {"spec": 12}),
-        ("submit_plan", {"spec": text, "plan_hash": "latest"}),
+Call = tuple[str, dict[str, Any]]
+
+
+def mistakes(text: str) -> list[Call]:
+    """Handles that are none, empty answers, a tool that is not there: wrong on either channel."""
+    return [
+        ("plan_spec", {"spec": "12"}),
         ("watch_run", {"run": "the last one"}),
         ("watch_run", {"run": "s-../../x"}),
         ("cancel_run", {"run": ""}),
         ("query_results", {"sql": ""}),
         ("submit_spec", {"spec": text}),
     ]
-    codes = []
-    for tool, arguments in wrong:
+
+
+def tool_mistakes(text: str) -> list[Call]:
+    """What only a tool can be given: arguments that are not there, a number for a spec, a hash of nothing."""
+    return [
+        ("plan_spec", {"spec": text, "specification": text}),
+        ("plan_spec", {"spec": 12}),
+        ("submit_plan", {"spec": text, "plan_hash": "latest"}),
+    ]
+
+
+def literal(channel: Channel, spec: dict[str, Any], more: Sequence[Call] = ()) -> list[str]:
+    """Sends what was never promised to work, then a spec as JSON text; returns the codes of the errors."""
+    text, codes = json.dumps(spec), list[str]()
+    for tool, arguments in (*mistakes(text), *more):
         answer = channel.call(tool, **arguments)
         assert not answer["ok"], (tool, arguments)
         codes += [finding["code"] for finding in answer["diagnostics"]]
@@ -118,6 +132,22 @@ def greedy(channel: Channel, spec: dict[str, Any]) -> list[Answer]:
     answers += [channel.call("draft_spec", data=path) for path in OUTSIDE]
     answers += [channel.call("validate_spec", spec={**spec, "data": {"train": path}}) for path in OUTSIDE]
     return answers
+
+
+def injector(channel: Channel, spec: dict[str, Any]) -> str:
+    """Writes control characters, markup and orders wherever a spec takes text, and runs it; returns its handle."""
+    hostile = {**spec, "notes": HOSTILE, "title": HOSTILE[:190], "tags": ["<b>", "x'; --"]}
+    if not channel.call("plan_spec", spec=hostile)["ok"]:  # control characters are refused; what is left passes
+        clean = "".join(char for char in HOSTILE if char.isprintable())
+        hostile |= {"notes": clean, "title": clean[:190]}
+    handle = submitted(channel, hostile)
+    assert followed(channel, handle)["state"] == "succeeded"
+    return handle
+
+
+HOSTILE = (
+    "\x1b[2J\x1b]0;owned\x07 <script>alert(1)</script> [red]x[/red] \u202egnp.exe\u202c \x9b31m ' ; DROP TABLE runs; --"
+)
 
 
 FORBIDDEN: dict[str, Any] = {

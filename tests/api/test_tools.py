@@ -20,7 +20,9 @@ from fewtune.api.client import Client
 from fewtune.api.running import How
 from fewtune.api.tools.server import server, tools
 from fewtune.specs.diagnostic import FewtuneError
+from fewtune.specs.experiment import Experiment
 from fewtune.specs.policy import NO_POLICY, Policy
+from fewtune.specs.projection import project
 
 ENABLED = Policy(policy_version=1, agents_submit=True)
 SNAPSHOT = Path(__file__).parents[1] / "fixtures" / "tools.json"
@@ -205,10 +207,10 @@ def test_a_spec_is_the_same_in_every_form(home: Path) -> None:
         'test = "test.csv"\nlabel_budget = 12\n[model]\npath = "model"\n[evaluation]\ndata_seeds = 2\n[methods]\n'
         'include = ["majority", "tfidf", "head+lora"]\n'
     )
-    hashes = set()
+    hashes, strict = set(), project(Experiment.model_validate(SPEC))
 
     async def work(call: Call) -> None:
-        for spec in ("spec.json", SPEC, json.dumps(SPEC), toml):
+        for spec in ("spec.json", SPEC, json.dumps(SPEC), toml, strict, json.dumps(strict)):
             envelope, _ = await call("plan_spec", spec=spec)
             hashes.add(envelope["data"]["plan_hash"])
 

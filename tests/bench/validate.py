@@ -1,12 +1,14 @@
-"""How long validate takes: in one process over the examples and a faulty set, and as a cold command.
+"""How long validate takes: in one process over the examples and a faulty set, over MCP, and as a cold command.
 
     python tests/bench/validate.py [--faulty 120] [--cold 12] [--output tests/bench/validate.md]
 
 In one process: each spec once to fill the cache of measured facts, then three times; seconds on the clock and of the
-processor. The faulty set is the corpus of tests/mutations. Cold: `fewtune validate SPEC --json` in a new process.
+processor. The faulty set is the corpus of tests/mutations. MCP: the official client on a server in memory, which checks
+the examples and the first of the faulty set. Cold: `fewtune validate SPEC --json` in a new process.
 """
 
 import argparse
+import asyncio
 import os
 import statistics
 import subprocess
@@ -18,12 +20,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from mcp import Client as McpClient
 from mutations.cases import case
 from mutations.seeds import write_files
 from workplace import machine
 
 from fewtune.api.checking import check, findings
+from fewtune.api.client import Client
 from fewtune.api.given import given
+from fewtune.api.tools.server import server
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Times = list[tuple[float, float]]
@@ -56,6 +61,27 @@ def faulty(count: int) -> Times:
             content, form = one.text.encode(), one.form
             findings(content, form, base)  # type: ignore[arg-type]
             found += [timed(lambda: findings(content, form, base)) for _ in range(3)]  # type: ignore[arg-type] # noqa: B023
+    return found
+
+
+def over_mcp(count: int) -> Times:
+    """Every example and so many faulty texts through the tool, three times each."""
+    with tempfile.TemporaryDirectory() as folder:
+        base = write_files(Path(folder))
+        texts = [case(number).text for number in range(30_000, 30_000 + count)]
+        calls = [(EXAMPLES, path.name) for path in sorted(EXAMPLES.glob("*.toml"))] + [(base, one) for one in texts]
+        return asyncio.run(_asked(calls))
+
+
+async def _asked(calls: list[tuple[Path, str]]) -> Times:
+    found = Times()
+    for root, spec in calls:
+        async with McpClient(server(Client(root=root, channel="agent"))) as session:
+            for turn in range(4):
+                clock, processor = time.perf_counter(), time.process_time()
+                await session.call_tool("validate_spec", {"spec": spec})
+                if turn:  # the first fills the cache of measured facts
+                    found.append((time.perf_counter() - clock, time.process_time() - processor))
     return found
 
 
@@ -95,6 +121,7 @@ def main() -> None:
     options = parser.parse_args()
     load = os.getloadavg()[0]
     rows = [line("examples", examples(), 150), line("faulty specs", faulty(options.faulty), 150),
+            line("over MCP", over_mcp(options.faulty // 4), 150),
             line("cold command", cold(options.cold), 1000)]  # fmt: skip
     text = (
         f"# Validate\n\n`python tests/bench/validate.py`, {machine()}; load of the machine before: {load:.1f}.\n\n"
