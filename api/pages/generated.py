@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from typing import Any
 
+from fewtune.api.checking import OF_THE_WHOLE
 from fewtune.api.envelope import EXIT, EXIT_OF_CODE, exit_codes
 from fewtune.api.pages.advice import ADVICE, GENERAL
 from fewtune.api.starting import example_folder
@@ -67,7 +68,8 @@ def code_page(name: str) -> str:
     names = {number: word for word, number in EXIT.items()}
     lines = [f"# {code}", "", f"means    {CODES[code]}", f"do       {remedy}"]
     lines += ["example  " + example.replace("\n", "\n         ")] if example else []
-    lines += [f"exit     {status} ({names[status]})"] if status is not None else []
+    validated = "; validate ends with 3, as for every invalid spec" if code in OF_THE_WHOLE else ""
+    lines += [f"exit     {status} ({names[status]}){validated}"] if status is not None else []
     return "\n".join(lines)
 
 
