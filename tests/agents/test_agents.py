@@ -48,7 +48,17 @@ def runs(root: Path) -> list[str]:
     return [run.id for run in Reader(root / "workspace").runs()]
 
 
+def around(root: Path) -> set[Path]:
+    """Files outside the workspace, the agent's own specs apart."""
+    found = {path for path in root.parent.rglob("*") if "workspace" not in path.parts}
+    return {path for path in found if not path.name.startswith("written-")}
+
+
+SUBMITS = ("submit", "apply")
+"""Verbs of what hands a plan in: the tool's, and the command's."""
 BOTH = pytest.mark.parametrize("kind", ["mcp", "cli"])
+SLOW = pytest.mark.parametrize("kind", ["mcp", pytest.param("cli", marks=pytest.mark.full)])
+"""A command is a new process, and a second."""
 
 
 @BOTH
@@ -60,11 +70,11 @@ def test_a_novice_who_knows_the_brief_alone_comes_to_a_verdict(kind: str, home: 
     assert agent.count.calls <= 60
 
 
-@BOTH
+@SLOW
 def test_a_literal_client_is_told_what_is_wrong_each_time(kind: str, home: Path) -> None:
     more = scripts.tool_mistakes(json.dumps(SPEC)) if kind == "mcp" else []
     codes = scripts.literal(channel(kind, home), SPEC, more)
-    assert set(codes) == {"E-usage", "E-not-found", "E-sql"} | ({"E-plan-stale"} if more else set())
+    assert set(codes) == {"E-usage", "E-not-found", "E-sql"} | ({"E-plan-stale"} if more else {"E-syntax"})
     assert len(runs(home)) == 1
 
 
@@ -110,21 +120,21 @@ def test_a_crowd_on_one_budget_reserves_no_more_than_it_has(home: Path, clients:
     assert len(runs(home)) == len(begun) < len(known)
 
 
-@BOTH
+@SLOW
 def test_a_greedy_client_gets_nothing_above_its_ceiling(kind: str, home: Path) -> None:
-    before = {path for path in home.parent.rglob("*") if "workspace" not in path.parts}
+    before = around(home)
     agent = channel(kind, home)
     answers = scripts.greedy(agent, SPEC)
     text = json.dumps(answers)
     assert "root:" not in text
     assert "HF_TOKEN=" not in text
-    submitted = [one for one in answers if one["verb"] == "submit"]
+    submitted = [one for one in answers if one["verb"] in SUBMITS]
     assert {one["data"]["state"] for one in submitted} == {"awaiting_approval"}
-    refused = [one for one in answers if one["verb"] not in ("submit", "validate")]
+    refused = [one for one in answers if one["verb"] not in (*SUBMITS, "validate")]
     assert not any(one["ok"] for one in refused), [one for one in refused if one["ok"]]
     assert not any(one["data"]["valid"] for one in answers if one["verb"] == "validate")
     assert runs(home) == []
-    assert {path for path in home.parent.rglob("*") if "workspace" not in path.parts} == before
+    assert around(home) == before
 
 
 def test_hostile_text_steers_nobody(home: Path) -> None:
@@ -135,15 +145,18 @@ def test_hostile_text_steers_nobody(home: Path) -> None:
         home / "test.csv", [row.model_copy(update={"fields": {"text": f"t{i}"}}) for i, row in enumerate(rows)], labels
     )
     scripts.injector(channel("mcp", home), SPEC)
-    commands = Commands(home, home.parent / "policy.toml")
-    for command in (["plan", "spec.json"], ["results"], ["status"], ["sql", "SELECT * FROM leaderboard"],
-                    ["sql", "SELECT * FROM predictions"], ["errors", "spec.json"]):  # fmt: skip
-        for form in ([], ["--json"]):
-            done = commands.run([*command, *form])
-            said = done.stdout + done.stderr
-            assert done.returncode in (0, 2, 7), said
-            assert not [char for char in said if char != "\n" and (ord(char) < 32 or 127 <= ord(char) < 160)], command
-            assert "\u202e" not in said
+    asked = [
+        [*command, *form]
+        for command in (["plan", "spec.json"], ["results"], ["status"], ["sql", "SELECT * FROM leaderboard"],
+                        ["sql", "SELECT * FROM predictions"], ["errors", "spec.json"])
+        for form in ([], ["--json"])
+    ]  # fmt: skip
+    answers = Commands(home, home.parent / "policy.toml").read_all(asked)
+    assert len(answers) == len(asked)
+    for command, (status, said) in zip(asked, answers, strict=True):
+        assert status in (0, 2, 7), said
+        assert not [char for char in said if char != "\n" and (ord(char) < 32 or 127 <= ord(char) < 160)], command
+        assert "\u202e" not in said
 
 
 @pytest.mark.parametrize("looks", [3, pytest.param(10, marks=pytest.mark.full)])

@@ -9,6 +9,7 @@ file in an answer. False wins: a chaser of noise, all of whose arms know the sam
 """
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -110,12 +111,16 @@ def table(made: Path, scratch: Path, clients: int) -> list[str]:
     agents: list[tuple[str, str, Callable[[Channel], object]]] = [
         ("novice", "mcp", lambda agent: scripts.novice(agent, "train.csv")),
         ("novice", "cli", lambda agent: scripts.novice(agent, "train.csv")),
-        ("literal", "mcp", lambda agent: scripts.literal(agent, SPEC)),
+        ("literal", "mcp", lambda agent: scripts.literal(agent, SPEC, scripts.tool_mistakes(json.dumps(SPEC)))),
+        ("literal", "cli", lambda agent: scripts.literal(agent, SPEC)),
         ("impatient", "mcp", lambda agent: scripts.impatient(agent, SPEC, 30)),
         ("impatient", "cli", lambda agent: scripts.impatient(agent, SPEC, 10)),
         ("amnesiac", "mcp", lambda agent: scripts.amnesiac(agent, SPEC)),
         ("amnesiac", "cli", lambda agent: scripts.amnesiac(agent, SPEC)),
         ("greedy", "mcp", lambda agent: scripts.greedy(agent, SPEC)),
+        ("greedy", "cli", lambda agent: scripts.greedy(agent, SPEC)),
+        ("injector", "mcp", lambda agent: scripts.injector(agent, SPEC)),
+        ("injector", "cli", lambda agent: scripts.injector(agent, SPEC)),
     ]
     lines = []
     for name, kind, work in agents:
