@@ -26,15 +26,6 @@ from mutations.seeds import SEEDS, write_files
 
 from fewtune.api.checking import findings
 
-FORBIDDEN = {
-    "budget excess": "a limit may not be raised, and what the rules added is cut already",
-    "infeasible memory": "a limit may not be raised, and no smaller model may be named",
-    "duplicate key, other value": "one of two values would be lost",
-    "non-finite number": "what it should be is not written anywhere",
-    "sweep explosion": "values would be lost",
-}
-"""Kinds of faults for which no fix may be applied without asking -> why."""
-
 
 @dataclass(frozen=True)
 class Row:
@@ -42,6 +33,8 @@ class Row:
 
     number: int
     kinds: tuple[str, ...]
+    lost: tuple[str, ...]
+    """Of each fault, why nobody but the user can mend it; empty where its mutator says that a repair might."""
     found: tuple[bool, ...]
     pydantic: tuple[bool, ...]
     errors: int
@@ -57,17 +50,18 @@ class Row:
         return self.number % 5 == 4
 
     @property
-    def repairable(self) -> bool:
-        """Whether none of its faults is of a kind that only the user may mend."""
-        return not FORBIDDEN.keys() & set(self.kinds)
+    def mendable(self) -> bool:
+        """Whether some repair may find, without asking, what was meant by each of its faults."""
+        return not any(self.lost)
 
 
 def row(judged: Judged) -> Row:
     """The numbers of a case."""
     return Row(
-        number=judged.case.number, kinds=tuple(fault.kind for fault in judged.case.faults), found=judged.found,
-        pydantic=judged.pydantic, errors=judged.diagnostics, fixes=judged.fixes, unclean=judged.unclean,
-        widened=len(judged.widened), repaired=judged.repaired, restored=judged.restored,
+        number=judged.case.number, kinds=tuple(fault.kind for fault in judged.case.faults),
+        lost=tuple(fault.lost for fault in judged.case.faults), found=judged.found, pydantic=judged.pydantic,
+        errors=judged.diagnostics, fixes=judged.fixes, unclean=judged.unclean, widened=len(judged.widened),
+        repaired=judged.repaired, restored=judged.restored,
     )  # fmt: skip
 
 
@@ -101,7 +95,7 @@ def summary(found: Sequence[Row]) -> list[str]:
     """One line of the overall table."""
     faults = [hit for one in found for hit in one.found]
     bare = [hit for one in found for hit in one.pydantic]
-    open_ones = [one for one in found if one.repairable]
+    open_ones = [one for one in found if one.mendable]
     noise = sum(one.errors for one in found) / max(1, len(faults))
     return [
         str(len(found)), str(len(faults)), share(faults), share(bare), f"{noise:.2f}",
@@ -123,17 +117,23 @@ def by_kind(found: Sequence[Row]) -> list[list[str]]:
     for kind in sorted({kind for one in found for kind in one.kinds}):
         hits = [(hit, bare) for one in found for name, hit, bare in zip(one.kinds, one.found, one.pydantic, strict=True)
                 if name == kind]  # fmt: skip
-        alone = [one for one in found if one.kinds == (kind,)]
+        alone = [one for one in found if one.kinds == (kind,) and one.mendable]
         lines.append([
             kind, str(len(hits)), share([hit for hit, _ in hits]), share([bare for _, bare in hits]), str(len(alone)),
             share([one.repaired[0] for one in alone]), share([one.repaired[1] for one in alone]),
-            share([one.restored for one in alone]), FORBIDDEN.get(kind, ""),
+            share([one.restored for one in alone]), *only_by_the_user(kind, found),
         ])  # fmt: skip
     return lines
 
 
 KINDS = ("kind", "faults", "recall %", "pydantic %", "alone", "repaired 1 %", "repaired 2 %", "restored %",
-         "never repaired without asking, because")  # fmt: skip
+         "the user's", "because")  # fmt: skip
+
+
+def only_by_the_user(kind: str, found: Sequence[Row]) -> tuple[str, str]:
+    """(how many faults of a kind nobody but the user can mend, why)."""
+    lost = [why for one in found for name, why in zip(one.kinds, one.lost, strict=True) if name == kind and why]
+    return str(len(lost)), "; ".join(sorted(set(lost)))
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
