@@ -91,4 +91,5 @@ def _methods(tree: Mapping[str, Any], posed: str) -> bool:
 
 def _table(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     table = tree.get(name)
+    table = table[0] if isinstance(table, list) and len(table) == 1 else table
     return table if isinstance(table, dict) else {}

@@ -108,7 +108,10 @@ def _is_file(parts: Parts, value: Any) -> bool:
 
 
 def unknown_model(chance: Random, spec: Spec) -> Fault | None:
-    if get(spec.bad, ("model", "path")) is not None or not isinstance(get(spec.bad, ("model",)), (dict, type(None))):
+    path: Parts = ("model", "path")
+    if get(spec.good, path) is not None or get(spec.bad, path) is not None:
+        return None
+    if not isinstance(get(spec.bad, ("model",)), (dict, type(None))):
         return None
     was = "smollm2-135m-instruct"
     spec.plant(("model", "name"), was)
@@ -157,7 +160,7 @@ def conflict(chance: Random, spec: Spec) -> Fault | None:
         if not isinstance(get(spec.bad, ("methods", "include")), (list, type(None))):
             return None
         if get(spec.bad, ("methods", "include")) is None:
-            spec.plant(("methods", "include"), ["majority"])
+            spec.plant(("methods", "include"), ["zero-shot" if task in WRITTEN else "majority"])
         value = [get(spec.bad, ("methods", "include"))[0]]
     if parts[-1] == "epochs" and get(spec.bad, ("methods", "pin", "steps")) is None:
         return None

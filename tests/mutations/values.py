@@ -82,6 +82,8 @@ def wrong_unit(chance: Random, spec: Spec) -> Fault | None:
     parts: Parts = ("constraints", name)
     if not isinstance(get(spec.bad, ("constraints",)), (dict, type(None))):
         return None
+    if name == "latency" and get(spec.good, ("task", "type")) == "preference":
+        return None  # nothing answers so fast there, so the limit would not be sound
     if get(spec.bad, parts) is None:
         spec.plant(parts, sound)
     return replaced(spec, "wrong unit", parts, chance.choice(wrong))

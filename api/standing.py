@@ -1,0 +1,43 @@
+"""Whether the spec's folder has what a document names."""
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from fewtune.api.advice import is_file, nearest_files
+from fewtune.runtime.probe.rows import data_path, read_table
+from fewtune.specs.authority import SOURCES
+from fewtune.specs.data import Source
+from fewtune.specs.diagnostic import PlanError
+from fewtune.specs.meanings import COLUMNS
+from fewtune.specs.repairs.fixing import at
+from fewtune.specs.repairs.names import bare
+
+
+def standing(base: Path) -> Callable[[Mapping[str, Any], str], bool]:
+    """For a folder: whether it has the file or column that a place of a document names, or one of nearly that name.
+
+    True where nobody can tell.
+    """
+
+    def stands(tree: Mapping[str, Any], place: str) -> bool:
+        _, table, *rest = place.split("/")
+        if table != "data" or not rest or not isinstance(at(tree, place), str):
+            return True
+        if rest[0] in (*SOURCES, "ood") and (rest[-1] == "path" or len(rest) == (2 if rest[0] == "ood" else 1)):
+            return is_file(at(tree, place), base) or bool(nearest_files(at(tree, place), base))
+        return rest[0] not in COLUMNS or _has_column(tree, at(tree, place), base)
+
+    return stands
+
+
+def _has_column(tree: Mapping[str, Any], name: str, base: Path) -> bool:
+    """Whether the training data have such a column, or one of nearly that name."""
+    train = at(tree, "/data/train")
+    path = train.get("path") if isinstance(train, dict) else train
+    try:
+        known = read_table(data_path(str(path), base), Source(path=str(path), rows="1-1")).columns
+    except (PlanError, OSError, ValueError):
+        return True
+    return bool(get_close_matches(bare(name), [bare(column) for column in known], n=1, cutoff=0.6))
