@@ -346,17 +346,15 @@ def _train_file(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
     if finding.code == "E-missing" and f"{finding.pointer}/{finding.expected}" == "/data/train":
         found = train_file(setting)
         yield from (add("/data/train", found, "likely"),) if found else ()
-    if finding.code == "E-value" and finding.pointer == "/data/train" and has(setting.tree, "/data/train"):
-        found = train_file(setting)
-        yield from (replace(setting.tree, "/data/train", found),) if found else ()
-    split_name = finding.pointer.removeprefix("/data/")
-    if finding.code == "E-value" and split_name in ("test", "unlabelled") and has(setting.tree, finding.pointer):
-        found = (
-            None
-            if isinstance(at(setting.tree, finding.pointer), (str, dict))
-            else sibling(setting, split_name, "train")
-        )
-        yield from (replace(setting.tree, finding.pointer, found),) if found else ()
+    place, written = finding.pointer, at(setting.tree, finding.pointer)
+    name, is_text = place.removeprefix("/data/").removesuffix("/path"), isinstance(written, (str, dict))
+    if finding.code == "E-value" and name in OTHER and has(setting.tree, place) and (name == "train" or not is_text):
+        found = sibling(setting, name, OTHER[name])
+        yield from (replace(setting.tree, place, found),) if found else ()
+
+
+OTHER = {"train": "test", "test": "train", "unlabelled": "train"}
+"""Split -> the one whose file tells where its own is."""
 
 
 def train_file(setting: Setting) -> str | None:

@@ -134,7 +134,8 @@ class _Look:
         ]
         written = self.examined.document.tree if self.examined.document else self.partial.tree
         for finding in missing:
-            left_out = finding.pointer in self.partial.dropped and has(written, finding.pointer)
+            gone = any(f"{finding.pointer}/".startswith(f"{place}/") for place in self.partial.dropped)
+            left_out = gone and has(written, finding.pointer)
             bare = finding.model_copy(update={"fixes": ()})
             better = advised(bare, Setting(written if left_out else self.partial.tree, None, self.base))
             fix = first(better.fixes)
@@ -246,7 +247,7 @@ class _Look:
 
 def _is_source(place: str) -> bool:
     """Whether a place is that of a data file."""
-    return place.removeprefix("/data/") in SOURCES
+    return place.removeprefix("/data/").removesuffix("/path") in SOURCES
 
 
 def _uncascaded(faults: list[Diagnostic]) -> list[Diagnostic]:

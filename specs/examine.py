@@ -19,7 +19,7 @@ from fewtune.specs.partial import Partial
 from fewtune.specs.patch import apply_patches
 from fewtune.specs.position import Positions
 from fewtune.specs.recovery import Mended, Recovered, recover
-from fewtune.specs.repair import EFFORT, Workshop
+from fewtune.specs.repair import EFFORT, Workshop, cost
 from fewtune.specs.repairs.fixing import first, has
 from fewtune.specs.repairs.fixing import replace as write
 from fewtune.specs.repairs.senses import senses
@@ -30,6 +30,10 @@ ROUNDS = 4
 """Looks at the scratch copy."""
 TRIED = 6
 """Findings about meaning whose fixes are tried: each trial judges the whole document."""
+
+
+TRIALS = 8
+"""Trials that the two values of one key take together, or so."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,11 @@ def _decided(read: Recovered, stands: Stands) -> Recovered:
     if read.document is None or not any(one.ways for one in read.faults):
         return read
     tree, faults = read.document.tree, list[Mended]()
+    left = EFFORT
     for one in read.faults:
         place = one.fault.pointer
-        able = [way for way in one.ways if possible(tree, place, way.kept, stands)]
+        left -= TRIALS * cost(tree) if one.ways else 0
+        able = [way for way in one.ways if left >= 0 and possible(tree, place, way.kept, stands)]
         only = able[0] if len(able) == 1 < len(one.ways) else None
         if only is not None and has(tree, place):
             tree = apply_patches(tree, write(tree, place, only.kept).patches)

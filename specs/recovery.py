@@ -14,6 +14,8 @@ from fewtune.specs.slips import MAX_BYTES
 
 ROUNDS = 12
 """Most readings of one text."""
+WEIGHED = 20
+"""Faults of one text up to which two values of one key are read."""
 FENCE = ParseFault(code="E-syntax", message="The spec stands between the marks of a code block.", line=1, column=1,
                    remedy="Give the text between the marks alone.")  # fmt: skip
 
@@ -135,7 +137,8 @@ def _mend_all(found: Attempt, journal: Journal) -> list[Change]:
         if change is None and slip.kind != "duplicate":
             journal.unknown.add(slip.pointer)
         changes.append(passing)
-        journal.note(slip, change, () if change else ways(found.text, slip, is_json))
+        few = len(journal.faults) < WEIGHED
+        journal.note(slip, change, ways(found.text, slip, is_json) if few and not change else ())
     return changes
 
 

@@ -30,7 +30,7 @@ class Workshop:
         """Begin with a faulty document and its faults."""
         self.tree = tree
         self.places = {fault.place for fault in faults}
-        self._cost = LEAST + _size(tree)
+        self._cost = cost(tree)
         self.left = effort
 
     def offer(self, fault: Fault) -> Diagnostic:
@@ -77,6 +77,11 @@ class Workshop:
 def _revealed(new: set[str]) -> bool:
     """Whether what is new was hidden before: contradictions within a table are looked for when its keys are right."""
     return all(place.count("/") <= 2 and not place.rpartition("/")[2].isdigit() for place in new)
+
+
+def cost(tree: Any) -> int:
+    """What a trial of a document counts."""
+    return LEAST + _size(tree)
 
 
 def _size(tree: Any) -> int:

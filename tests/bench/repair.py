@@ -1,11 +1,24 @@
 """How a faulty spec is answered and mended: the mutation corpus of tests/mutations, 81 valid specs x 22 mutators.
 
-    python tests/bench/repair.py [--cases 2000] [--first 0] [--jobs 2] [--output tests/bench/repair.md]
+    python tests/bench/repair.py [--cases 2000] [--first 0] [--fresh 40000] [--fresh-cases 0] [--jobs 2]
+                                 [--output tests/bench/repair.md]
 
 Recall: the first answer has a diagnostic at or one level above the fault's pointer (of damaged text: at its line).
 Noise: errors a fault. Repaired: no error is left after one or two rounds of the fixes marked safe or likely. Restored:
 the mended spec plans to the hash of the sound one. pydantic: what the bare models find in the text as the usual reader
-gives it. Every fifth case was held out while the repairs were written.
+gives it. Every fifth case was held out: nobody looked at it while the repairs were written. Fresh: numbers of which no
+case was looked at, either; run once, after the last repair was written.
+
+The first three shares of repairs are over the cases whose faults may all be mended without asking; those after `all`
+are over every case. Which faults may, each mutator says when it makes one (tests/mutations/clues.py): those of which
+some repair could find what was meant in the text, the files and the schema, whether fewtune makes that repair or not.
+This base was refined after results were seen; `first base` is the one before. At first five kinds of faults were left out as a whole (budget excess,
+infeasible memory, sweep explosion, duplicate key with another value, non-finite number), and 87.9 and 88.8 % of the
+held-out cases were repaired, 90.1 and 92.3 % of the others. The rules by mutator were then written with the shares by
+kind in view and before any case was looked at. They take in two thirds of the keys with two values, of which only one
+is possible, and leave out values that say nothing. After cases had been looked at, three things were corrected: `3` is
+no instruction, for one needs three characters; a model beside the path of one, and a method of another task, are no
+longer put into the sound spec; nor is a latency that no method of a preference task keeps.
 """
 
 import argparse
@@ -25,6 +38,11 @@ from mutations.judging import Judged, judge
 from mutations.seeds import SEEDS, write_files
 
 from fewtune.api.checking import findings
+
+FIRST_LEFT_OUT = frozenset({
+    "budget excess", "infeasible memory", "duplicate key, other value", "non-finite number", "sweep explosion",
+})  # fmt: skip
+"""Kinds of faults that were left out as a whole before each mutator said which may be mended."""
 
 
 @dataclass(frozen=True)
@@ -96,19 +114,22 @@ def summary(found: Sequence[Row]) -> list[str]:
     faults = [hit for one in found for hit in one.found]
     bare = [hit for one in found for hit in one.pydantic]
     open_ones = [one for one in found if one.mendable]
+    first_base = [one for one in found if not FIRST_LEFT_OUT & set(one.kinds)]
     noise = sum(one.errors for one in found) / max(1, len(faults))
     return [
-        str(len(found)), str(len(faults)), share(faults), share(bare), f"{noise:.2f}",
+        str(len(found)), str(len(faults)), share(faults), share(bare), f"{noise:.2f}", str(len(open_ones)),
         share([one.repaired[0] for one in open_ones]), share([one.repaired[1] for one in open_ones]),
-        share([one.restored for one in open_ones]), share([one.repaired[0] for one in found]),
+        share([one.restored for one in open_ones]), share([one.repaired[0] for one in first_base]),
+        share([one.repaired[1] for one in first_base]), share([one.repaired[0] for one in found]),
         share([one.repaired[1] for one in found]), share([one.restored for one in found]),
         f"{sum(one.unclean for one in found)} of {sum(one.fixes for one in found)}",
         str(sum(one.widened for one in found)),
     ]  # fmt: skip
 
 
-HEAD = ("cases", "faults", "recall %", "pydantic %", "noise", "repaired 1 %", "repaired 2 %", "restored %",
-        "all: repaired 1 %", "all: repaired 2 %", "all: restored %", "unclean fixes", "widened")  # fmt: skip
+HEAD = ("cases", "faults", "recall %", "pydantic %", "noise", "mendable", "repaired 1 %", "repaired 2 %", "restored %",
+        "first base: repaired 1 %", "first base: repaired 2 %", "all: repaired 1 %", "all: repaired 2 %",
+        "all: restored %", "unclean fixes", "widened")  # fmt: skip
 
 
 def by_kind(found: Sequence[Row]) -> list[list[str]]:
@@ -141,19 +162,19 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines))
 
 
-def report(found: Sequence[Row], command: str, alarms: int) -> str:
+def report(found: Sequence[Row], fresh: Sequence[Row], command: str, alarms: int) -> str:
     """The page."""
     parts = {
         "development": [one for one in found if not one.held_out],
         "held out": [one for one in found if one.held_out],
+        "fresh": list(fresh),
     }
-    overall = [[name, *summary(part)] for name, part in parts.items()]
+    overall = [[name, *summary(part)] for name, part in parts.items() if part]
     return (
         f"# Faulty specs, answered and mended\n\n`{command}`\n\n{about()}\n\n"
         f"{table(('part', *HEAD), overall)}\n\nFalse alarms on the {len(SEEDS)} valid specs: {alarms}.\n\n"
-        f"The first three shares of repairs leave out the cases with a fault of a kind that no fix may mend without "
-        "asking; those after `all` count every case. By kind, held-out cases included; repairs where the fault is the "
-        f"only one:\n\n{table(KINDS, by_kind(found))}\n"
+        "By kind, all parts together; repairs where the fault is the only one and may be mended without asking; at the "
+        f"end how many may not, and why:\n\n{table(KINDS, by_kind([*found, *fresh]))}\n"
     )
 
 
@@ -167,16 +188,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=2000)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--fresh", type=int, default=40_000)
+    parser.add_argument("--fresh-cases", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    numbers = range(options.first, options.first + options.cases)
-    parts = [numbers[start : start + 50] for start in range(0, len(numbers), 50)]
+    numbers = [*range(options.first, options.first + options.cases)]
+    numbers += range(options.fresh, options.fresh + options.fresh_cases)
     with ProcessPoolExecutor(options.jobs) as pool:
-        found = [one for part in pool.map(rows, parts) for one in part]
-    text = report(
-        found, f"python tests/bench/repair.py --first {options.first} --cases {options.cases}", false_alarms()
-    )
+        done = [
+            one for part in pool.map(rows, [numbers[at : at + 50] for at in range(0, len(numbers), 50)]) for one in part
+        ]
+    command = f"python tests/bench/repair.py --first {options.first} --cases {options.cases}"
+    if options.fresh_cases:
+        command += f" --fresh {options.fresh} --fresh-cases {options.fresh_cases}"
+    text = report(done[: options.cases], done[options.cases :], command, false_alarms())
     print(text)
     if options.output:
         options.output.write_text(text)

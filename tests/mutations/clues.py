@@ -16,7 +16,7 @@ from mutations.fault import Parts, Tree, pointer
 
 NOWHERE = "what it should be is not written anywhere"
 FREE = ("name", "title", "notes", "tags", "question", "instruction", "context", "patterns")
-"""Any text is taken there, so a number is one, too."""
+"""Nearly any text is taken there, so most numbers are one, too."""
 COLUMNS = ("text", "label", "target", "premise", "hypothesis", "context", "question", "rejected")
 QUANTITIES = ("gpu_memory", "gpu_hours", "wall_time", "disk", "latency")
 SOURCES = ("train", "validation", "test", "unlabelled", "replay")
@@ -92,8 +92,10 @@ def _of_word(tree: Tree, parts: Parts, was: str, wrong: Any) -> str:
         return of_file(tree, parts, was)
     if parts == ("model", "name"):
         return NOWHERE
-    if is_column(parts) or name in (*FREE, "type", "method") or parts == ("model", "path"):
-        return ""  # columns tell, any text is taken, or there is one model folder
+    if is_column(parts) or name in ("type", "method") or parts == ("model", "path"):
+        return ""  # columns tell, or there is one model folder
+    if name in FREE:
+        return "" if takes(parts, str(wrong).lower()) else NOWHERE
     return "" if name in QUANTITIES and wrong is not True else NOWHERE
 
 
