@@ -347,6 +347,9 @@ def _train_file(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
         found = train_file(setting)
         yield from (add("/data/train", found, "likely"),) if found else ()
     place, written = finding.pointer, at(setting.tree, finding.pointer)
+    if place == "/model/path" and isinstance(written, (bool, int, float)):
+        known = list(_below(setting.base, folders=True))
+        yield from (replace(setting.tree, place, known[0]),) if len(known) == 1 else ()
     name, is_text = place.removeprefix("/data/").removesuffix("/path"), isinstance(written, (str, dict))
     if finding.code == "E-value" and name in OTHER and has(setting.tree, place) and (name == "train" or not is_text):
         found = sibling(setting, name, OTHER[name])

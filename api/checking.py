@@ -246,8 +246,8 @@ class _Look:
 
 
 def _is_source(place: str) -> bool:
-    """Whether a place is that of a data file."""
-    return place.removeprefix("/data/").removesuffix("/path") in SOURCES
+    """Whether a place is that of a data file, or of the model's folder."""
+    return place == "/model/path" or place.removeprefix("/data/").removesuffix("/path") in SOURCES
 
 
 def _uncascaded(faults: list[Diagnostic]) -> list[Diagnostic]:

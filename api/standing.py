@@ -20,13 +20,15 @@ FILES = 3
 
 
 def standing(base: Path) -> Callable[[Mapping[str, Any], str], bool]:
-    """For a folder: whether it has the file or column that a place of a document names, or one of nearly that name.
+    """For a folder: whether it has the file, folder or column that a place of a document names, or nearly so.
 
     True where nobody can tell.
     """
 
     def stands(tree: Mapping[str, Any], place: str) -> bool:
         _, table, *rest = place.split("/")
+        if place == "/model/path" and isinstance(at(tree, place), str):
+            return bool(nearest_files(at(tree, place), base, folders=True))
         if table != "data" or not rest or not isinstance(at(tree, place), str):
             return True
         if rest[0] in (*SOURCES, "ood") and (rest[-1] == "path" or len(rest) == (2 if rest[0] == "ood" else 1)):
