@@ -95,7 +95,7 @@ def _of_text(place: str, value: str, allowed: Sequence[str]) -> Iterator[Candida
         yield [_plain(piece) for piece in pieces], "likely"
         yield [{"method": piece} for piece in pieces], "likely"
     numbers = NUMBER.findall(text)
-    if len(numbers) == 1 and not allowed:
+    if len(numbers) == 1:
         yield _plain(numbers[0]), "likely"
     if found := re.fullmatch(r"(\d{1,9})\s*(?:\.{2,3}|:|to|–|—|-)\s*(\d{1,9})", text):
         yield f"{found[1]}-{found[2]}", "likely"
