@@ -47,11 +47,12 @@ def test_fixes_apply_and_ask_for_no_more(judged: list[Judged]) -> None:
 
 
 def test_what_may_be_mended_is_mended(judged: list[Judged]) -> None:
-    """Shares of a small sample; the committed table has those of many."""
+    """Floors a case or two below what the sample has; the committed table has the shares of many."""
     open_ones = [one for one in judged if all(fault.mendable for fault in one.case.faults)]
-    assert sum(one.repaired[0] for one in open_ones) >= 0.8 * len(open_ones)
-    assert sum(one.repaired[1] for one in open_ones) >= 0.85 * len(open_ones)
-    assert sum(one.restored for one in open_ones) >= 0.6 * len(open_ones)
+    assert len(open_ones) > len(judged) / 2
+    assert sum(one.repaired[0] for one in open_ones) >= 0.9 * len(open_ones)
+    assert sum(one.repaired[1] for one in open_ones) >= 0.93 * len(open_ones)
+    assert sum(one.restored for one in open_ones) >= 0.65 * len(open_ones)
 
 
 @pytest.mark.parametrize("title", list(SEEDS)[::4])
