@@ -31,6 +31,8 @@ MODEL = "/model/name"
 SHORTEST = 4
 """Letters of a name from which its beginning stands for it."""
 NUMBER = re.compile(r"\d+")
+PUBLISHED = (("135",), ("360",), ("1", "7"), ("2", "135"), ("2", "360"), ("2", "1", "7"), ("3", "3"))
+"""Numbers in the names of the SmolLM family: other ones so near to the embedded model's name are slips."""
 KEPT = 3
 """Values of a long list that a fix keeps."""
 SAMPLE = 200
@@ -96,6 +98,15 @@ def _homes(tree: Mapping[str, Any]) -> set[str]:
     """Folders of the other data files."""
     named = [at(tree, _path_of(tree, f"/data/{split}")) for split in ("train", "test", "validation")]
     return {path.rpartition("/")[0] for path in named if isinstance(path, str) and "/" in path}
+
+
+def is_file(path: str, base: Path) -> bool:
+    """Whether a spec of a folder may name this as a file."""
+    try:
+        data_path(path, base)
+    except (PlanError, OSError, ValueError):
+        return False
+    return True
 
 
 def nearest_files(named: str, base: Path, homes: Collection[str] = (), *, folders: bool = False) -> list[str]:
@@ -259,14 +270,28 @@ def _models(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
     begun = [name for name in folded if len(named) >= SHORTEST and name.startswith(named.lower())]
     for near in begun if len(begun) == 1 else get_close_matches(named.lower(), folded, n=1, cutoff=0.8):
         sizes, own = NUMBER.findall(named), NUMBER.findall(near)
-        alike = own[: len(sizes)] == sizes if near in begun else own == sizes
+        slip = near == EMBEDDED and tuple(sizes) not in PUBLISHED and one_slip(named.lower(), near)
+        alike = slip or (own[: len(sizes)] == sizes if near in begun else own == sizes)
         yield replace(setting.tree, MODEL, folded[near], "likely" if alike else "choose")
 
 
+def one_slip(one: str, other: str) -> bool:
+    """Whether two texts differ by one sign, or by two neighbours in the other order.
+
+    >>> one_slip("a153m", "a135m"), one_slip("a15m", "a135m"), one_slip("a1b", "a135m")
+    (True, True, False)
+    """
+    for _ in range(2):  # without what both begin with, and then without what both end with
+        same = _shared(one, other)
+        one, other = one[same:][::-1], other[same:][::-1]
+    return max(len(one), len(other)) <= 1 or (len(one) == 2 and one == other[::-1])
+
+
 def _warmup(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
-    """A tenth of the steps where all of them warm up."""
-    if isinstance(at(setting.tree, finding.pointer), (int, float)):
-        yield replace(setting.tree, finding.pointer, 0.1)
+    """A tenth of the steps where all of them warm up; none where a tenth is all of them."""
+    written = at(setting.tree, finding.pointer)
+    if isinstance(written, (int, float)):
+        yield replace(setting.tree, finding.pointer, 0.1 if written > 0.1 else 0.0)
 
 
 def _sweep(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
@@ -308,6 +333,8 @@ def _sources(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
 def _conflicts(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
     yield from _blocks(finding, setting)
     yield from _sources(finding, setting)
+    if finding.pointer.startswith("/methods/arms/") and finding.pointer.endswith("/dropout"):
+        yield from _aside(finding, setting)
 
 
 def _blocks(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
@@ -319,9 +346,18 @@ def _train_file(finding: Diagnostic, setting: Setting) -> Iterator[Fix]:
     if finding.code == "E-missing" and f"{finding.pointer}/{finding.expected}" == "/data/train":
         found = train_file(setting)
         yield from (add("/data/train", found, "likely"),) if found else ()
-    if finding.code == "E-value" and finding.pointer == "/data/train" and has(setting.tree, "/data/train"):
-        found = train_file(setting)
-        yield from (replace(setting.tree, "/data/train", found),) if found else ()
+    place, written = finding.pointer, at(setting.tree, finding.pointer)
+    if place == "/model/path" and isinstance(written, (bool, int, float)):
+        known = list(_below(setting.base, folders=True))
+        yield from (replace(setting.tree, place, known[0]),) if len(known) == 1 else ()
+    name, is_text = place.removeprefix("/data/").removesuffix("/path"), isinstance(written, (str, dict))
+    if finding.code == "E-value" and name in OTHER and has(setting.tree, place) and (name == "train" or not is_text):
+        found = sibling(setting, name, OTHER[name])
+        yield from (replace(setting.tree, place, found),) if found else ()
+
+
+OTHER = {"train": "test", "test": "train", "unlabelled": "train"}
+"""Split -> the one whose file tells where its own is."""
 
 
 def train_file(setting: Setting) -> str | None:
@@ -330,12 +366,15 @@ def train_file(setting: Setting) -> str | None:
 
 
 def sibling(setting: Setting, name: str, of: str) -> str | None:
-    """The one file with a split's name in its own, in the folder of another split's file and with its ending."""
+    """The one file with a split's name for its own, or in it, beside another split's file and with its ending."""
     other = at(setting.tree, _path_of(setting.tree, f"/data/{of}"))
+    if isinstance(other, str) and not is_file(other, setting.base):
+        other = next(iter(nearest_files(other, setting.base)), other)
     folder = str(other).rpartition("/")[0] if isinstance(other, str) else ""
     ending = str(other).rpartition(".")[2] if isinstance(other, str) else ""
     found = [path for path in _below(setting.base, folders=False) if path.rpartition("/")[0] == folder
              and name in _stem(path) and ending in ("", path.rpartition(".")[2])]  # fmt: skip
+    found = [path for path in found if _stem(path) == name] or found
     return found[0] if len(found) == 1 else None
 
 

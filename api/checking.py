@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.api.envelope import Envelope
 from fewtune.api.given import Given
+from fewtune.api.standing import standing
 from fewtune.specs.authority import SOURCES
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, Fix
 from fewtune.specs.examine import Examined, examine
 from fewtune.specs.meanings import COLUMNS
 from fewtune.specs.parse import Format
-from fewtune.specs.repairs.fixing import at, first, has, replace
+from fewtune.specs.repairs.fixing import add, at, first, has, replace
 from fewtune.specs.rewrite import rewritten
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _errors(found: Iterable[Diagnostic]) -> int:
 
 def findings(content: bytes, format: Format | None, base: Path) -> tuple[Diagnostic, ...]:
     """Everything against a spec: its text, its types, what they mean, and what planning finds; errors first."""
-    examined = examine(content, format)
+    examined = examine(content, format, standing(base))
     found = list(examined.found)
     if examined.partial is not None:
         look = _Look(examined, base)
@@ -128,13 +129,19 @@ class _Look:
         """The findings of the text, with what the spec's folder adds to them."""
         from fewtune.api.advice import Setting, advised
 
-        missing = [one for one in found if not one.fixes and (one.code == "E-missing" or _is_source(one.pointer))]
+        missing = [
+            one for one in found if not first(one.fixes) and (one.code == "E-missing" or _is_source(one.pointer))
+        ]
         written = self.examined.document.tree if self.examined.document else self.partial.tree
         for finding in missing:
-            left_out = finding.pointer in self.partial.dropped and has(written, finding.pointer)
-            better = advised(finding, Setting(written if left_out else self.partial.tree, None, self.base))
+            gone = any(f"{finding.pointer}/".startswith(f"{place}/") for place in self.partial.dropped)
+            left_out = gone and has(written, finding.pointer)
+            bare = finding.model_copy(update={"fixes": ()})
+            better = advised(bare, Setting(written if left_out else self.partial.tree, None, self.base))
             fix = first(better.fixes)
             mended = fix is not None and not left_out and self.partial.mend(fix)
+            if fix is not None and left_out:
+                self.partial.mend(add(finding.pointer, fix.patches[-1].value, "likely"))
             if mended or (fix is not None and left_out):
                 found = [better if one is finding else one for one in found]
                 self.partial.whole = self.partial.whole or mended
@@ -239,8 +246,8 @@ class _Look:
 
 
 def _is_source(place: str) -> bool:
-    """Whether a place is that of a data file."""
-    return place.removeprefix("/data/") in SOURCES
+    """Whether a place is that of a data file, or of the model's folder."""
+    return place == "/model/path" or place.removeprefix("/data/").removesuffix("/path") in SOURCES
 
 
 def _uncascaded(faults: list[Diagnostic]) -> list[Diagnostic]:

@@ -133,8 +133,8 @@ class Fix(Frozen):
 
     title: str
     applicability: Literal["safe", "likely", "choose"]
-    """safe: the same in other words. likely: what was most likely meant, and nothing that was written is lost. choose:
-    it takes away something that was written, or is one of several ways: somebody has to say so."""
+    """safe: the same in other words. likely: what was most likely meant, and nothing that was written and can stand
+    there is lost. choose: it takes such a thing away, or is one of several ways: somebody has to say so."""
     patches: tuple[Patch, ...] = ()
     edits: tuple[Edit, ...] = ()
     """Of the text, where it cannot be read as a document; they come before all patches."""

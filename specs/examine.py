@@ -5,7 +5,7 @@ So what can be mended is mended in a scratch copy, what cannot is left out of it
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fewtune.specs.authority import widens
@@ -16,17 +16,24 @@ from fewtune.specs.meanings import meanings
 from fewtune.specs.mends import Change
 from fewtune.specs.parse import Document, Format
 from fewtune.specs.partial import Partial
+from fewtune.specs.patch import apply_patches
 from fewtune.specs.position import Positions
 from fewtune.specs.recovery import Mended, Recovered, recover
-from fewtune.specs.repair import EFFORT, Workshop
+from fewtune.specs.repair import EFFORT, Workshop, cost
 from fewtune.specs.repairs.fixing import first, has
+from fewtune.specs.repairs.fixing import replace as write
 from fewtune.specs.repairs.senses import senses
+from fewtune.specs.repairs.twice import Stands, possible
 from fewtune.specs.secrets import TOKEN, scrubbed, secrets
 
 ROUNDS = 4
 """Looks at the scratch copy."""
 TRIED = 6
 """Findings about meaning whose fixes are tried: each trial judges the whole document."""
+
+
+TRIALS = 8
+"""Trials that the two values of one key take together, or so."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,15 @@ def locate(document: Document, finding: Diagnostic) -> Diagnostic:
     return finding.located(place.line, place.column)
 
 
-def examine(content: bytes, format: Format | None = None) -> Examined:
-    """Look at a spec: its text, its keys and values, and what they mean together."""
-    read = recover(content, format)
+def examine(content: bytes, format: Format | None = None, stands: Stands = lambda tree, place: True) -> Examined:
+    """Look at a spec: its text, its keys and values, and what they mean together.
+
+    Args:
+        content: the spec's bytes.
+        format: of the text; None: by its look.
+        stands: whether the spec's folder has what a place of a document names.
+    """
+    read = _decided(recover(content, format), stands)
     found = _of_text(read)
     if read.document is None:
         return Examined(_clean(found), None, None, None, read.text)
@@ -78,6 +91,23 @@ def examine(content: bytes, format: Format | None = None) -> Examined:
     return Examined(_clean(located), read.document, experiment, partial, read.text)
 
 
+def _decided(read: Recovered, stands: Stands) -> Recovered:
+    """Of two values of one key the one that can stand there, where the other cannot."""
+    if read.document is None or not any(one.ways for one in read.faults):
+        return read
+    tree, faults = read.document.tree, list[Mended]()
+    left = EFFORT
+    for one in read.faults:
+        place = one.fault.pointer
+        left -= TRIALS * cost(tree) if one.ways else 0
+        able = [way for way in one.ways if left >= 0 and possible(tree, place, way.kept, stands)]
+        only = able[0] if len(able) == 1 < len(one.ways) else None
+        if only is not None and has(tree, place):
+            tree = apply_patches(tree, write(tree, place, only.kept).patches)
+        faults.append(replace(one, changes=(only.change,)) if only else one)
+    return replace(read, faults=tuple(faults), document=replace(read.document, tree=tree))
+
+
 def _of_text(read: Recovered) -> list[Diagnostic]:
     lines = Positions(read.text, {})
     return [_syntax(one, read.text, lines) for one in read.faults]
@@ -89,6 +119,9 @@ def _syntax(mended: Mended, text: str, lines: Positions) -> Diagnostic:
     if mended.changes:
         edits = tuple(_edit(change, text, lines) for change in mended.changes)
         fixes = (Fix(title=mended.changes[0].title, applicability=mended.changes[0].applicability, edits=edits),)
+    else:
+        fixes = tuple(Fix(title=way.change.title, applicability="choose", edits=(_edit(way.change, text, lines),))
+                      for way in mended.ways)  # fmt: skip
     return Diagnostic(code=fault.code, message=fault.message, line=fault.line, column=fault.column,
                       remedy=fault.remedy, pointer=fault.pointer, fixes=fixes)  # fmt: skip
 
@@ -137,7 +170,12 @@ def _uncascaded(offers: list[tuple[Fault, Diagnostic]]) -> list[tuple[Fault, Dia
     """Without the missing keys that another finding brings: a misspelt key is one fault, not two."""
     brought = {patch.path for _, finding in offers if (fix := first(finding.fixes)) is not None
                for patch in fix.patches if patch.op == "move"}  # fmt: skip
-    return [(fault, finding) for fault, finding in offers if finding.code != "E-missing" or fault.place not in brought]
+
+    def told(fault: Fault, finding: Diagnostic) -> bool:
+        filled = {f"{fault.place}/path", f"{fault.place}/hub"} if finding.code == "E-conflict" else {fault.place}
+        return finding.code not in ("E-missing", "E-conflict") or not filled & brought
+
+    return [(fault, finding) for fault, finding in offers if told(fault, finding)]
 
 
 def _without_moved(finding: Diagnostic, partial: Partial) -> Diagnostic:

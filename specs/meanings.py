@@ -52,8 +52,13 @@ def _other_task(experiment: Experiment) -> TaskType | None:
     tree = experiment.model_dump(mode="json", exclude_none=True, include={"task", "data", "methods", "evaluation"})
     fits = [other for other in tasks_that_fit(tree) if other != task.type]
     guess = task_of(tree)
-    fits.sort(key=lambda other: (len(_meanings(_as(experiment, other))), other != guess))
+    fits.sort(key=lambda other: (_lacks(experiment, other), len(_meanings(_as(experiment, other))), other != guess))
     return fits[0] if fits else None
+
+
+def _lacks(experiment: Experiment, other: TaskType) -> bool:
+    """Whether a column that another task needs is not named."""
+    return not {*FIELDS[other], _as(experiment, other).task.answer} - OPTIONAL <= _given(experiment)
 
 
 def _wrong_task(experiment: Experiment, other: TaskType) -> Diagnostic:

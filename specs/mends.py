@@ -2,15 +2,17 @@
 
 Each rule looks at the place where the reader stumbled and writes what was meant; where nothing is clearly meant, it
 says nothing. A comment is kept in TOML, which has them; JSON has none. Nothing here removes a key or a value, but a
-`null` where TOML has no word for it, and a key that says the same a second time.
+`null` where TOML has no word for it, and a key that says the same a second time. Of two values of one key it says how
+each would stay.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from fewtune.specs.parse import attempt_text
 from fewtune.specs.position import Slip, SlipKind
 
 Applicability = Literal["safe", "likely", "choose"]
@@ -154,6 +156,20 @@ def _null(s: Stumble) -> Change | None:
     return Change(start, min(end + 1, len(s.text)), "", "leave it out: the rules decide") if alone else None
 
 
+ENDLESS = ("/constraints/trials", "/constraints/forgetting")
+"""Limits that are numbers."""
+
+
+def _not_finite(s: Stumble) -> Change | None:
+    """A limit without an end is none."""
+    found = re.match(r"\+?(?:inf|infinity)\b", s.text[s.at :], re.IGNORECASE)
+    if found is None or s.slip.pointer not in ENDLESS:
+        return None
+    if s.is_json:
+        return s.instead(len(found.group()), "null", "leave it out: there is no limit")
+    return _null(s)
+
+
 def _date(s: Stumble) -> Change:
     return s.instead(len(s.slip.detail), _quoted(s.slip.detail), "put it in quotes")
 
@@ -254,6 +270,49 @@ def _twice(s: Stumble) -> Change | None:
     return Change(start, min(end + 1, len(s.text)), "", "say it once", "safe")
 
 
+@dataclass(frozen=True)
+class Way:
+    """Which of two values of one key stays, and what takes the other one away."""
+
+    kept: Any
+    change: Change
+
+
+def ways(text: str, slip: Slip, is_json: bool) -> tuple[Way, ...]:
+    """The two ways out of a key with two values, each on a line of its own; none where it is not so plain."""
+    if slip.kind != "duplicate" or slip.other < 0:
+        return ()
+    stumble, begin = Stumble(text, slip, is_json), text.rfind("\n", 0, slip.other) + 1
+    lines = ((begin, text.find("\n", begin)), stumble.line)
+    values = [_value(text[start:stop], is_json) for start, stop in lines]
+    found = [_without(text, start, stop, is_json, values[1 - index]) for index, (start, stop) in enumerate(lines)]
+    if None in values or values[0] == values[1] or lines[0] == lines[1]:
+        return ()
+    return tuple(Way(values[1 - index], change) for index, change in reversed(list(enumerate(found))) if change)
+
+
+def _value(line: str, is_json: bool) -> Any:
+    """The value of a line that is one key with one plain value; None where it is not."""
+    if "{" in line or "[" in line:
+        return None
+    read = attempt_text(f"{{{line.strip().removesuffix(',')}}}" if is_json else line, "json" if is_json else "toml")
+    value: Any = None if read.slips else read.tree
+    while isinstance(value, dict):
+        value = next(iter(value.values()), None)
+    return value
+
+
+def _without(text: str, start: int, stop: int, is_json: bool, kept: Any) -> Change | None:
+    """One line less: a comment in TOML, which has them; in JSON nothing, and no comma too many."""
+    title = f"keep {json.dumps(kept, ensure_ascii=False)[:40]}"
+    if not is_json:
+        return Change(start, start, "# ", f"{title}; the other line becomes a comment")
+    if text[start:stop].rstrip().endswith(","):
+        return Change(start, stop + 1, "", title)
+    comma = len(text[:start].rstrip()) - 1
+    return Change(comma, stop, "", title) if text[comma : comma + 1] == "," else None
+
+
 RULES: Mapping[SlipKind, Callable[[Stumble], Change | None]] = {
     "trailing-comma": _comma, "missing-comma": _missing_comma, "comment": _comment, "trailing-text": _trailing,
     "no-key": _no_key, "single-quotes": _single_quotes, "unquoted-key": _bare_key, "unquoted": _unquoted,
@@ -261,6 +320,7 @@ RULES: Mapping[SlipKind, Callable[[Stumble], Change | None]] = {
     "colon": _equals, "no-equals": _equals, "extra-equals": _extra_equals, "header": _header,
     "unclosed-string": _text_end, "unclosed": _bracket, "inline-newline": _inline, "no-colon": _colon,
     "no-value": _empty_value, "extra-content": _behind, "tab": _tab, "bad-escape": _escape, "duplicate": _twice,
+    "not-finite": _not_finite,
 }  # fmt: skip
 """Kind of slip -> what mends it."""
 

@@ -7,13 +7,15 @@ longest documents. Every place that is reported counts in the text as it was giv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from fewtune.specs.mends import Change, bypass, mend, unfenced
+from fewtune.specs.mends import Change, Way, bypass, mend, unfenced, ways
 from fewtune.specs.parse import Attempt, Document, Format, ParseFault, attempt, attempt_text, fault_of
 from fewtune.specs.position import MAX_NODES, Positions, RawSpan, Slip
 from fewtune.specs.slips import MAX_BYTES
 
 ROUNDS = 12
 """Most readings of one text."""
+WEIGHED = 20
+"""Faults of one text up to which two values of one key are read."""
 FENCE = ParseFault(code="E-syntax", message="The spec stands between the marks of a code block.", line=1, column=1,
                    remedy="Give the text between the marks alone.")  # fmt: skip
 
@@ -24,6 +26,8 @@ class Mended:
 
     fault: ParseFault
     changes: tuple[Change, ...] = ()
+    ways: tuple[Way, ...] = ()
+    """Of a key with two values: how each would stay."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Journal:
         again = self._read + len(found.text) <= MAX_BYTES and self._nodes + len(found.positions) <= MAX_NODES
         return again and len(self.rounds) < ROUNDS
 
-    def note(self, slip: Slip, change: Change | None) -> None:
+    def note(self, slip: Slip, change: Change | None, ways: Sequence[Way] = ()) -> None:
         """Keep what slipped, at its place in the text as given."""
         other = slip.other if slip.other < 0 else self.origin(slip.other)
         fault = fault_of(
@@ -77,7 +81,8 @@ class Journal:
             ),
             self.lines,
         )
-        self.faults.append(Mended(fault, (self.as_given(change),) if change else ()))
+        given = tuple(Way(way.kept, self.as_given(way.change)) for way in ways)
+        self.faults.append(Mended(fault, (self.as_given(change),) if change else (), given))
 
     def as_given(self, change: Change) -> Change:
         """The change in offsets of the text as given."""
@@ -132,7 +137,8 @@ def _mend_all(found: Attempt, journal: Journal) -> list[Change]:
         if change is None and slip.kind != "duplicate":
             journal.unknown.add(slip.pointer)
         changes.append(passing)
-        journal.note(slip, change)
+        few = len(journal.faults) < WEIGHED
+        journal.note(slip, change, ways(found.text, slip, is_json) if few and not change else ())
     return changes
 
 

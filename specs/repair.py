@@ -30,7 +30,7 @@ class Workshop:
         """Begin with a faulty document and its faults."""
         self.tree = tree
         self.places = {fault.place for fault in faults}
-        self._cost = LEAST + _size(tree)
+        self._cost = cost(tree)
         self.left = effort
 
     def offer(self, fault: Fault) -> Diagnostic:
@@ -79,6 +79,11 @@ def _revealed(new: set[str]) -> bool:
     return all(place.count("/") <= 2 and not place.rpartition("/")[2].isdigit() for place in new)
 
 
+def cost(tree: Any) -> int:
+    """What a trial of a document counts."""
+    return LEAST + _size(tree)
+
+
 def _size(tree: Any) -> int:
     items = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
     return 1 + sum(map(_size, items))
@@ -114,7 +119,7 @@ def _candidates(tree: Tree, fault: Fault) -> Iterator[Fix]:
         case "E-conflict":
             yield from agreements(tree, place, finding.message)
         case "E-version":
-            if str(at(tree, place)).strip() in ("1", "1.0", "v1"):
+            if str(at(tree, place)).strip() in ("1", "1.0", "v1", "None"):
                 yield replace(tree, place, 1, "safe")
         case "E-value":
             yield from _values(tree, fault)
@@ -128,11 +133,18 @@ def _values(tree: Tree, fault: Fault) -> Iterator[Fix]:
     if value is None and not is_required(place):
         yield remove(tree, place, "safe", "leave it out: the rules decide")
         return
+    if value in ({}, [], ""):
+        yield remove(tree, place, "likely", "leave it out: it is empty, and the rules decide")
+    owner = split(place)[0]
+    if isinstance(at(tree, owner), list) and at(tree, owner) == [value]:
+        yield replace(tree, owner, value, "safe")
     for new, how in candidates(place, value, fault.allowed, fault.bounds or {}):
         if repr(new) != repr(value):
             yield replace(tree, place, new, how)
     if place == "/task/type":
         yield replace(tree, place, task_of(tree))
+    if place == "/task" and not isinstance(value, dict):
+        yield replace(tree, place, {"type": task_of(tree)})
     if place.startswith("/methods/arms/") and place.endswith("/method"):
         yield replace(tree, place, method_of(tree, at(tree, place.rpartition("/")[0])))
     if place and not is_required(place):

@@ -36,6 +36,18 @@ def fields_at(pointer: str, tree: Mapping[str, Any] | None = None) -> list[str]:
     return list(model_at(pointer).model_fields)
 
 
+def words_at(pointer: str) -> tuple[str, ...]:
+    """The words that the key at a place takes; none where it takes other values."""
+    parent, _, key = pointer.rpartition("/")
+    field = model_at(parent).model_fields.get(key)
+    return tuple(_words(field.annotation)) if field is not None else ()
+
+
+def _words(annotation: Any) -> Iterator[str]:
+    for part in getattr(annotation, "__args__", ()):
+        yield from (part,) if isinstance(part, str) else _words(part)
+
+
 def is_required(pointer: str) -> bool:
     """Whether the key at a place must be there."""
     parent, _, key = pointer.rpartition("/")

@@ -1,5 +1,6 @@
 """A key that the language does not have: another spelling, another table, another tool's name."""
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher, get_close_matches
 from typing import Any
@@ -8,7 +9,7 @@ from fewtune.specs.diagnostic import Fix
 from fewtune.specs.repairs.fixing import Applicability, at, has, move, remove, split
 from fewtune.specs.repairs.names import KEYS, bare, plain
 from fewtune.specs.repairs.quantities import UNITS_OF, with_unit
-from fewtune.specs.tables import fields_at, tables_with
+from fewtune.specs.tables import fields_at, tables_with, words_at
 
 NEAR, NEARER = 0.6, 0.82
 """Likeness from which a key is taken for one of its own table, and for one of another table."""
@@ -34,28 +35,41 @@ def nearest(tree: Mapping[str, Any], place: str) -> str | None:
 
 def _targets(tree: Mapping[str, Any], place: str) -> Iterator[tuple[str, Applicability, Any]]:
     parent, key = split(place)
-    own, name = fields_at(parent, tree), plain(key)
+    own, name, value = fields_at(parent, tree), plain(key), at(tree, place)
     same = [field for field in own if bare(field) == bare(key)]
     for field in same:
         yield f"{parent}/{field}", "safe", None
-    known = [field for field in KEYS.get(name, ()) if field in own]
+    known = _fitting([field for field in KEYS.get(name, ()) if field in own], value)
     for field in known:
         yield f"{parent}/{field}", "likely", None
     measured = UNITS_OF.get(name.rpartition("_")[2])
-    if measured and (value := with_unit(at(tree, place), measured)):
+    if measured and (amount := with_unit(value, measured)):
         stem = name.rpartition("_")[0]
         for field in (stem, *KEYS.get(stem, ())):
-            yield from ((f"{table}/{field}", "likely", value) for table in _homes(field, parent, tree))
-    near = get_close_matches(name, own, n=2, cutoff=NEAR)
+            yield from ((f"{table}/{field}", "likely", amount) for table in _homes(field, parent, tree))
+    near = _fitting(get_close_matches(name, own, n=2, cutoff=NEAR), value)
     close = [field for field in near if SequenceMatcher(None, name, field).ratio() >= NEARER]
     for field in close:
         yield f"{parent}/{field}", "likely", None
     for field in (name, *KEYS.get(name, ())):
-        yield from ((f"{table}/{field}", "likely", None) for table in _homes(field, parent, tree))
+        homes = _homes(field, parent, tree)
+        homes.sort(key=lambda table: value not in words_at(f"{table}/{field}"))
+        yield from ((f"{table}/{field}", "likely", None) for table in homes)
     for field in near:
         yield f"{parent}/{field}", "likely", None
     for field, tables in tables_with(name, NEARER):
         yield from ((f"{table}/{field}", "likely", None) for table in tables if table != parent)
+
+
+FILE = re.compile(r".*\.(csv|tsv|json|jsonl|parquet)", re.IGNORECASE | re.DOTALL)
+FILED = ("train", "validation", "test", "unlabelled", "replay", "ood", "path")
+"""Fields that name a data file."""
+
+
+def _fitting(fields: list[str], value: Any) -> list[str]:
+    """Fields with those first that name a file where the value does, and those last where it does not."""
+    is_file = isinstance(value, str) and FILE.fullmatch(value) is not None
+    return sorted(fields, key=lambda field: (field in FILED) != is_file) if isinstance(value, str) else fields
 
 
 def _homes(field: str, parent: str, tree: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,8 @@ from typing import Any
 from fewtune.specs.diagnostic import Fix
 from fewtune.specs.experiment import SPEC_VERSION
 from fewtune.specs.methods import METHODS
-from fewtune.specs.repairs.fixing import add, at
+from fewtune.specs.repairs.fixing import add, at, remove
+from fewtune.specs.tables import is_required
 from fewtune.specs.task import FIELDS, MARKED, WRITTEN, TaskType
 
 TAGGED = ("tags", "tag", "bio", "ner_tags")
@@ -32,6 +33,8 @@ def additions(tree: Mapping[str, Any], parent: str, key: str) -> list[Fix]:
         return [add(place, task_of(tree), "likely")]
     if key == "method" and parent.startswith("/methods/arms/"):
         return [add(place, method_of(tree, at(tree, parent)), "likely")]
+    if at(tree, parent) == {} and parent and not is_required(parent):
+        return [remove(tree, parent, "likely", "leave it out: it is empty, and the rules decide")]
     return []
 
 
@@ -71,6 +74,7 @@ def _columns(task: TaskType) -> set[str]:
 def method_of(tree: Mapping[str, Any], arm: Any) -> str:
     """The method of an arm whose pins are known."""
     pins, task = arm if isinstance(arm, dict) else {}, at(tree, "/task/type")
+    task = task if task in FIELDS else task_of(tree)
     if "pair_iterations" in pins:
         return "setfit"
     if "demonstrations_by" in pins or ("demonstrations" in pins and "steps" not in pins and "objective" not in pins):
@@ -91,4 +95,5 @@ def _methods(tree: Mapping[str, Any], posed: str) -> bool:
 
 def _table(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     table = tree.get(name)
+    table = table[0] if isinstance(table, list) and len(table) == 1 else table
     return table if isinstance(table, dict) else {}

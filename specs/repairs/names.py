@@ -25,6 +25,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "n_labels": ("label_budget",), "num_labels": ("label_budget",), "num_examples": ("label_budget",),
     "n_train": ("label_budget",), "max_train_samples": ("label_budget",), "n_shots": ("demonstrations",),
     "file": ("path",), "filename": ("path",), "file_name": ("path",), "data_files": ("path",), "dataset_name": ("hub",),
+    "name": ("path", "hub"),
     "row_range": ("rows",), "slice": ("rows",), "subset": ("config",),
     "dtype": ("precision",), "torch_dtype": ("precision",), "mixed_precision": ("precision",),
     "max_memory": ("gpu_memory",), "vram": ("gpu_memory",), "memory": ("gpu_memory",), "gpu_mem": ("gpu_memory",),

@@ -37,6 +37,8 @@ def candidates(place: str, value: Any, allowed: Sequence[str], bounds: Mapping[s
         meant = quantity(field, value)
         if meant:
             yield meant, "likely"
+    if place == "/data/label_budget" and "le" in bounds:
+        yield "all", "likely"
     if isinstance(value, bool):
         if field not in SOURCES:
             yield str(value).lower(), "likely"
@@ -50,6 +52,8 @@ def candidates(place: str, value: Any, allowed: Sequence[str], bounds: Mapping[s
         yield from _of_list(value)
     elif isinstance(value, dict):
         yield from _of_table(place, value)
+    if place == "/data/ood" and isinstance(value, str):
+        yield {re.split(r"[/\\]", value)[-1].partition(".")[0]: value}, "likely"
     if place in WORDED and isinstance(value, str):
         yield {WORDED[place]: value}, "likely"
     if place in MAIN_KEYS and not isinstance(value, dict):
@@ -91,7 +95,7 @@ def _of_text(place: str, value: str, allowed: Sequence[str]) -> Iterator[Candida
         yield [_plain(piece) for piece in pieces], "likely"
         yield [{"method": piece} for piece in pieces], "likely"
     numbers = NUMBER.findall(text)
-    if len(numbers) == 1 and not allowed:
+    if len(numbers) == 1:
         yield _plain(numbers[0]), "likely"
     if found := re.fullmatch(r"(\d{1,9})\s*(?:\.{2,3}|:|to|–|—|-)\s*(\d{1,9})", text):
         yield f"{found[1]}-{found[2]}", "likely"

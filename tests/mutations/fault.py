@@ -37,6 +37,13 @@ class Fault:
     detail: str = ""
     line: int = 0
     """Of a damaged text; 0: the pointer tells."""
+    lost: str = ""
+    """Why what was meant cannot be found in text, files and schema; empty where it can."""
+
+    @property
+    def mendable(self) -> bool:
+        """Whether some repair may find what was meant without asking."""
+        return not self.lost
 
 
 @dataclass
@@ -145,10 +152,10 @@ def is_sound(tree: Tree) -> bool:
     return True
 
 
-def replaced(spec: Spec, kind: str, parts: Parts, value: Any, detail: str = "") -> Fault | None:
+def replaced(spec: Spec, kind: str, parts: Parts, value: Any, detail: str = "", lost: str = "") -> Fault | None:
     """Put a wrong value in the place of a right one; None where the types take it."""
     was = get(spec.bad, parts)
     put(spec.bad, parts, value)
     alone = deepcopy(spec.good)
     put(alone, parts, deepcopy(value))
-    return None if is_sound(alone) else Fault(kind, (pointer(parts),), was, detail or repr(value)[:60])
+    return None if is_sound(alone) else Fault(kind, (pointer(parts),), was, detail or repr(value)[:60], lost=lost)

@@ -53,7 +53,7 @@ def judge(case: Case, base: Path) -> Judged:
     answer = findings(content, case.form, base)  # type: ignore[arg-type]
     errors = [finding for finding in answer if finding.severity == "error"]
     offered = [fix for finding in answer for fix in finding.fixes]
-    tree = _document(case)
+    tree = _document(content, case, answer)
     unclean = sum(not _is_clean(fix, tree) for fix in offered if fix.patches)
     widened = tuple(fix.title for fix in offered if tree is not None and fix.patches and _widens(fix, tree))
     rounds, text, last = list[bool](), content, answer
@@ -109,11 +109,13 @@ def _pointer(location: tuple[Any, ...], tree: Any) -> str:
     return place
 
 
-def _document(case: Case) -> Tree | None:
+def _document(content: bytes, case: Case, answer: tuple[Diagnostic, ...]) -> Tree | None:
     """What the patches are for: the text as its document, its syntax mended by the edits that are offered."""
     from fewtune.specs.recovery import recover
 
-    found = recover(case.text.encode(), case.form)  # type: ignore[arg-type]
+    edited = [finding for finding in answer if any(fix.edits for fix in finding.fixes)]
+    text = rewritten(content, case.form, edited)  # type: ignore[arg-type]
+    found = recover(content if text is None else text.encode(), case.form)  # type: ignore[arg-type]
     return found.document.tree if found.document else None
 
 

@@ -2,6 +2,7 @@
 
 from random import Random
 
+from mutations import clues
 from mutations.fault import (
     TABLES,
     Fault,
@@ -145,4 +146,5 @@ def missing_key(chance: Random, spec: Spec) -> Fault | None:
     parts = chance.choice(needed)
     if get(spec.bad, parts) is None:
         return None
-    return Fault("missing key", (pointer(parts),), drop(spec.bad, parts), str(parts[-1]))
+    was = drop(spec.bad, parts)
+    return Fault("missing key", (pointer(parts),), was, str(parts[-1]), lost=clues.of_missing(spec.bad, parts, was))

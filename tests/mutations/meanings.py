@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+from mutations import clues
 from mutations.fault import Fault, Parts, Spec, drop, get, leaves, pointer, put
 from mutations.keys import typo
 
@@ -14,7 +15,8 @@ def _task(spec: Spec) -> str:
     return str(get(spec.good, ("task", "type")))
 
 
-def _set(spec: Spec, kind: str, parts: Parts, value: Any, *others: Parts, detail: str = "") -> Fault | None:
+def _set(spec: Spec, kind: str, parts: Parts, value: Any, *others: Parts, detail: str = "",
+         lost: str = "") -> Fault | None:  # fmt: skip
     """Put a value where none stood; None where one stands, or nothing can."""
     at: Any = spec.bad
     for part in parts[:-1]:
@@ -22,7 +24,7 @@ def _set(spec: Spec, kind: str, parts: Parts, value: Any, *others: Parts, detail
     if not isinstance(at, dict) or parts[-1] in at:
         return None
     put(spec.bad, parts, value)
-    return Fault(kind, (pointer(parts), *map(pointer, others)), None, detail or repr(value)[:50])
+    return Fault(kind, (pointer(parts), *map(pointer, others)), None, detail or repr(value)[:50], lost=lost)
 
 
 def wrong_tag(chance: Random, spec: Spec) -> Fault | None:
@@ -106,7 +108,10 @@ def _is_file(parts: Parts, value: Any) -> bool:
 
 
 def unknown_model(chance: Random, spec: Spec) -> Fault | None:
-    if get(spec.bad, ("model", "path")) is not None or not isinstance(get(spec.bad, ("model",)), (dict, type(None))):
+    path: Parts = ("model", "path")
+    if get(spec.good, path) is not None or get(spec.bad, path) is not None:
+        return None
+    if not isinstance(get(spec.bad, ("model",)), (dict, type(None))):
         return None
     was = "smollm2-135m-instruct"
     spec.plant(("model", "name"), was)
@@ -155,13 +160,13 @@ def conflict(chance: Random, spec: Spec) -> Fault | None:
         if not isinstance(get(spec.bad, ("methods", "include")), (list, type(None))):
             return None
         if get(spec.bad, ("methods", "include")) is None:
-            spec.plant(("methods", "include"), ["majority"])
+            spec.plant(("methods", "include"), ["zero-shot" if task in WRITTEN else "majority"])
         value = [get(spec.bad, ("methods", "include"))[0]]
     if parts[-1] == "epochs" and get(spec.bad, ("methods", "pin", "steps")) is None:
         return None
     if parts[-1] == "ood" and get(spec.good, ("data", "ood")) is not None:
         return None
-    return _set(spec, "cross-field conflict", parts, value, *others)
+    return _set(spec, "cross-field conflict", parts, value, *others, lost=clues.of_conflict(parts))
 
 
 def memory(chance: Random, spec: Spec) -> Fault | None:
@@ -179,6 +184,7 @@ def memory(chance: Random, spec: Spec) -> Fault | None:
         ("model",),
         ("methods", "include"),
         *arms,
+        lost="a limit may not be raised, and no smaller model may be named",
     )
 
 
@@ -188,7 +194,8 @@ def budget(chance: Random, spec: Spec) -> Fault | None:
         return None
     if get(spec.bad, ("constraints", name)) is not None:
         drop(spec.bad, ("constraints", name))
-    return _set(spec, "budget excess", ("constraints", name), value)
+    return _set(spec, "budget excess", ("constraints", name), value,
+                lost="a limit may not be raised, and what the rules added is cut already")  # fmt: skip
 
 
 def sweep(chance: Random, spec: Spec) -> Fault | None:
@@ -203,7 +210,7 @@ def sweep(chance: Random, spec: Spec) -> Fault | None:
     for name, values in lists.items():
         put(spec.bad, (*pin, name), values)
     places = (*(pointer((*pin, name)) for name in lists), "/methods/arms", "/methods/pin", "/evaluation/data_seeds")
-    return Fault("sweep explosion", places, was, "50 x 50 x 50")
+    return Fault("sweep explosion", places, was, "50 x 50 x 50", lost="values would be lost")
 
 
 TOKENS = ("hf_QwErTyUiOpAsDfGhJkLzXcVbNm12345678", "sk-proj-Ab12Cd34Ef56Gh78Ij90Kl12Mn34Op56Qr78",
@@ -234,4 +241,5 @@ def path_escape(chance: Random, spec: Spec) -> Fault | None:
         f"legal/../../{was}", f"$HOME/{was}", f"C:\\data\\{was}", f"https://example.org/{was}", f"%2e%2e/{was}",
     ])  # fmt: skip
     put(spec.bad, parts, wrong)
-    return Fault("path escape", (pointer(parts),), was, wrong)
+    lost = "another file is named, which may not be read" if wrong == "/etc/passwd" else ""
+    return Fault("path escape", (pointer(parts),), was, wrong, lost=lost)

@@ -4,8 +4,10 @@ import json
 import re
 from collections.abc import Callable
 from random import Random
+from typing import Any
 
-from mutations.fault import Fault, pointer
+from mutations import clues
+from mutations.fault import Fault, Parts, pointer
 
 TOML_LINE = re.compile(r"(?P<key>[\w-]+|\"[^\"]+\") = (?P<value>.+)")
 JSON_LINE = re.compile(r"(?P<indent> +)(?:(?P<key>\"[^\"]+\"): )?(?P<value>.*?)(?P<comma>,?)$")
@@ -76,7 +78,19 @@ def duplicate_key(chance: Random, text: str, form: str) -> tuple[str, Fault] | N
         lines.insert(number, again)
         line = number + 2
     kind = "duplicate key, same value" if same else "duplicate key, other value"
-    return "\n".join(lines), Fault(kind, (place,), value, again.strip(), line)
+    lost = "" if same else clues.of_two(_parts(known[number]), _read(value), _read(other))
+    return "\n".join(lines), Fault(kind, (place,), value, again.strip(), line, lost)
+
+
+def _parts(names: tuple[str, ...]) -> Parts:
+    return tuple(int(name) if name.isdigit() else name for name in names)
+
+
+def _read(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 Damage = Callable[[Random, list[str], int], bool]
@@ -170,7 +184,10 @@ def syntax(chance: Random, text: str, form: str) -> tuple[str, Fault] | None:
                 continue
             where = pointer(known[at]) if at in known and name != "a fence" else "?"
             line = 1 if name == "a fence" else len(changed) if name == "no brace" else at + 1
-            return new, Fault(f"syntax of {form.upper()}", (where,), None, name, line)
+            lost = ""
+            if name == "None" and at in known:
+                lost = clues.of_null(new, _parts(known[at]), lines[at].partition(": ")[2].strip(' ",'))
+            return new, Fault(f"syntax of {form.upper()}", (where,), None, name, line, lost)
     return None
 
 

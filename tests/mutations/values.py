@@ -4,14 +4,19 @@ from math import inf, nan
 from random import Random
 from typing import Any
 
+from mutations import clues
 from mutations.fault import Fault, Parts, Spec, get, keys, leaves, put, replaced
 from mutations.keys import typo
 
 
 def wrong_type(chance: Random, spec: Spec) -> Fault | None:
     parts = chance.choice([place for place in keys(spec.bad) if place != ("spec_version",)])
-    forms = _forms(get(spec.bad, parts), spec.form)
-    return replaced(spec, "wrong type", parts, chance.choice(forms)) if forms else None
+    was = get(spec.bad, parts)
+    forms = _forms(was, spec.form)
+    if not forms:
+        return None
+    wrong = chance.choice(forms)
+    return replaced(spec, "wrong type", parts, wrong, lost=clues.of_type(spec.bad, parts, was, wrong))
 
 
 def _forms(value: Any, form: str) -> list[Any]:
@@ -77,6 +82,8 @@ def wrong_unit(chance: Random, spec: Spec) -> Fault | None:
     parts: Parts = ("constraints", name)
     if not isinstance(get(spec.bad, ("constraints",)), (dict, type(None))):
         return None
+    if name == "latency" and get(spec.good, ("task", "type")) == "preference":
+        return None  # nothing answers so fast there, so the limit would not be sound
     if get(spec.bad, parts) is None:
         spec.plant(parts, sound)
     return replaced(spec, "wrong unit", parts, chance.choice(wrong))
@@ -133,8 +140,9 @@ def not_finite(chance: Random, spec: Spec) -> Fault | None:
         numbers = [("evaluation", "data_seeds")]
     parts = chance.choice(numbers)
     was = get(spec.bad, parts)
-    put(spec.bad, parts, chance.choice([nan, inf, -inf]))
-    return Fault("non-finite number", tuple(_places(parts)), was)
+    wrong = chance.choice([nan, inf, -inf])
+    put(spec.bad, parts, wrong)
+    return Fault("non-finite number", tuple(_places(parts)), was, lost=clues.of_number(parts, wrong))
 
 
 def _places(parts: Parts) -> list[str]:

@@ -14,11 +14,10 @@ from fewtune.api.checking import check, findings
 from fewtune.api.given import Given
 from fewtune.specs.diagnostic import CODES, Diagnostic
 from fewtune.specs.examine import examine
+from fewtune.specs.parse import Format
 from fewtune.specs.recovery import recover
+from fewtune.specs.repairs.fixing import at
 from fewtune.specs.rewrite import rewritten
-
-FORBIDDEN = {"budget excess", "infeasible memory", "duplicate key, other value", "non-finite number", "sweep explosion"}
-"""Kinds of faults that only the user may mend."""
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +47,12 @@ def test_fixes_apply_and_ask_for_no_more(judged: list[Judged]) -> None:
 
 
 def test_what_may_be_mended_is_mended(judged: list[Judged]) -> None:
-    """Shares of a small sample; the committed table has those of many."""
-    open_ones = [one for one in judged if not FORBIDDEN & {fault.kind for fault in one.case.faults}]
-    assert sum(one.repaired[0] for one in open_ones) >= 0.8 * len(open_ones)
-    assert sum(one.repaired[1] for one in open_ones) >= 0.85 * len(open_ones)
-    assert sum(one.restored for one in open_ones) >= 0.6 * len(open_ones)
+    """Floors a case or two below what the sample has; the committed table has the shares of many."""
+    open_ones = [one for one in judged if all(fault.mendable for fault in one.case.faults)]
+    assert len(open_ones) > len(judged) / 2
+    assert sum(one.repaired[0] for one in open_ones) >= 0.9 * len(open_ones)
+    assert sum(one.repaired[1] for one in open_ones) >= 0.93 * len(open_ones)
+    assert sum(one.restored for one in open_ones) >= 0.65 * len(open_ones)
 
 
 @pytest.mark.parametrize("title", list(SEEDS)[::4])
@@ -224,6 +224,84 @@ def test_a_source_without_a_place_is_the_file_beside(base: Path) -> None:
     text = rewritten(content, "toml", findings(content, "toml", base))
     assert text is not None
     assert tomllib.loads(text)["data"]["test"] == {"rows": "1-20", "path": "legal/test.csv"}
+
+
+MEANT: dict[str, tuple[str, str, str, object]] = {
+    "a list of one word": ('[data]', '[data]\nlabel_budget = ["all"]', "/data/label_budget", "all"),
+    "an empty table": ('[data]', '[data]\nlabel_budget = {}', "/data/label_budget", None),
+    "a budget beyond all": ('[data]', '[data]\nlabel_budget = 1000000000', "/data/label_budget", "all"),
+    "a number for a file": ('test = "legal/test.csv"', "test = 3", "/data/test", "legal/test.csv"),
+    "a name for a path": ('"legal/test.csv"', '{ name = "legal/test.csv" }', "/data/test/path", "legal/test.csv"),
+    "one file for several": ('[data]', '[data]\nood = "legal/german.csv"', "/data/ood/german", "legal/german.csv"),
+    "a word for a task": ('task.type = "classification"', 'task = true', "/task/type", "classification"),
+    "a file of a near key": ('test =', 'tets =', "/data/test", "legal/test.csv"),
+    "a word of another table": ('[data]', '[methods]\nvalidation = "held-out"\n[data]', "/evaluation/validation",
+                                "held-out"),
+    "a slip of the size": ('[data]', '[model]\nname = "smollm2-153m-instruct"\n[data]', "/model/name",
+                           "smollm2-135m-instruct"),
+    "a limit without an end": ('[data]', '[constraints]\ntrials = inf\n[data]', "/constraints/trials", None),
+    "a file beside one elsewhere": ('train = "legal/train.csv"\ntest = "', 'train = 3\ntest = "$HOME/', "/data/train",
+                                    "legal/train.csv"),
+    "no dropout for this arm": ('[data]', '[[methods.arms]]\nmethod = "pattern+dora"\ndropout = 0.1\n[data]',
+                                "/methods/arms/0/dropout", None),
+}  # fmt: skip
+"""Title -> what stands in a sound spec, what is written instead, a place, and what stands there once it is mended."""
+
+
+@pytest.mark.parametrize("title", MEANT)
+def test_what_is_meant_is_written(title: str, base: Path) -> None:
+    old, new, place, wanted = MEANT[title]
+    checked = check(Given(SOUND.replace(old, new).encode(), "spec.toml", base, "toml"), fix=True)
+    assert checked.fixed is not None
+    assert not [one for one in checked.left if one.severity == "error"]
+    assert at(tomllib.loads(checked.fixed), place) == wanted
+
+
+TWICE: dict[str, tuple[str, str, str]] = {
+    "a version": ("spec_version = 1", "spec_version = 2.0", "first"),
+    "a word": ('task.type = "classification"', 'task.type = "other"', "first"),
+    "a file": ('test = "legal/test.csv"', 'test = "other"', "first"),
+    "a column": ('label = "type"', 'label = "other"', "first"),
+    "a number that can be read": ("spec_version = 1", 'spec_version = "1"', "none"),
+    "two files": ('test = "legal/test.csv"', 'test = "legal/german.csv"', "none"),
+    "two columns": ('label = "type"', 'label = "clause"', "none"),
+    "a slip and a word": ('task.type = "classification"', 'task.type = "clasification"', "none"),
+}
+"""Title -> a line, another one with its key, and which of them stays without asking."""
+
+
+@pytest.mark.parametrize("form", ["toml", "json"])
+@pytest.mark.parametrize("title", TWICE)
+def test_of_two_values_the_only_possible_one_stays(title: str, form: Format, base: Path) -> None:
+    one, other, stays = TWICE[title]
+    for pair in ((one, other), (other, one)):
+        content = SOUND.replace(one, "\n".join(pair))
+        if form == "json":
+            content = _as_json(content)
+        fixes = [fix for found in findings(content.encode(), form, base) if found.code == "E-duplicate-key"
+                 for fix in found.fixes]  # fmt: skip
+        assert [fix.applicability for fix in fixes] == (["likely"] if stays == "first" else ["choose", "choose"])
+        if stays == "first":
+            text = rewritten(content.encode(), form, findings(content.encode(), form, base))
+            assert text is not None
+            tree = tomllib.loads(text) if form == "toml" else json.loads(text)
+            assert tree == tomllib.loads(SOUND)
+            assert form == "json" or f"# {other}" in text
+
+
+def _as_json(text: str) -> str:
+    """The lines of the sound spec as those of an object, keys given twice included."""
+    tables: dict[str, list[str]] = {"": [], "task": [], "data": []}
+    table = ""
+    for line in text.strip().split("\n"):
+        key, _, value = line.partition(" = ")
+        owner, _, key = key.rpartition(".")
+        if line.startswith("["):
+            table = line.strip("[]")
+        else:
+            tables[owner or table].append(f'"{key}": {value}')
+    inner = [f'"{name}": {{\n' + ",\n".join(lines) + "\n}" for name, lines in tables.items() if name]
+    return "{\n" + ",\n".join([*tables[""], *inner]) + "\n}\n"
 
 
 def test_a_huge_sweep_is_for_the_user_to_cut(base: Path) -> None:
