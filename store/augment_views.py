@@ -3,13 +3,17 @@
 from fewtune.store.view import View
 from fewtune.store.work_views import ARM, EXPERIMENT, RUN, N
 
+OWNER = "The experiment's latest run whose plan has the data set; earlier runs that share it have no row for it."
+MADE_BY = "The run that made it, maybe of another experiment; null: its attempt was not recorded."
+FINGERPRINT = "Names the data set by all that can change it; equal in every experiment that shares it."
+
 AUGMENTED_EXAMPLES = View(
     name="augmented_examples",
-    comment="One row for each synthetic example of a run, those that were left out among them. Every one trains its "
-    "own data seed only.",
+    comment="One row for each synthetic example of an experiment, however many of its runs share it; those that were "
+    "left out are among them. Every one trains its own data seed only.",
     columns={
         "experiment": EXPERIMENT,
-        "run": RUN,
+        "run": OWNER,
         "source": "teacher: a model wrote it. eda: a changed copy of a labelled example.",
         "n": N,
         "data_seed": "The data seed whose examples it was made from, from 0.",
@@ -28,27 +32,29 @@ AUGMENTED_EXAMPLES = View(
         "quality": "Probability that its label is right, by models that never saw it, 0 to 1; 1 where nothing could be "
         "told. Null: it was left out.",
         "nearest_seed": "Cosine with the most alike labelled example; null: it was left out.",
+        "made_by": MADE_BY,
+        "fingerprint": FINGERPRINT,
     },
     query="""
-    SELECT r.experiment, s.run, a.source, a.n, a.data_seed, a.fold, l.label, y.text, y.origin,
+    SELECT o.experiment, o.run, a.source, a.n, a.data_seed, a.fold, l.label, y.text, y.origin,
         nullif(a.model, '') AS model, y.call, y.number, y.attributes, y.reason IS NULL AS kept, y.reason, y.detail,
-        y.quality, y.nearest_seed
-    FROM private.plan_stage s
-    JOIN private.run_started r ON r.run = s.run
-    JOIN private.last_augmented a ON a.fingerprint = s.fingerprint
+        y.quality, y.nearest_seed, m.run AS made_by, a.fingerprint
+    FROM private.augmented_owner o
+    JOIN private.last_augmented a ON a.fingerprint = o.fingerprint
     JOIN private.synthetic y ON y.seq = a.seq
-    JOIN private.plan_label l ON l.run = s.run AND l.number = y.label
-    WHERE s.kind = 'augment'
-    ORDER BY r.seq, a.seq, y.reason IS NOT NULL, y.place
+    JOIN private.plan_label l ON l.run = o.run AND l.number = y.label
+    LEFT JOIN private.attempt_started m ON m.attempt = a.attempt
+    ORDER BY o.run_seq, a.seq, y.reason IS NOT NULL, y.place
     """,
 )
 
 AUGMENTATIONS = View(
     name="augmentations",
-    comment="One row for each synthetic data set of a run: how it came about, and what it cost.",
+    comment="One row for each synthetic data set of an experiment, however many of its runs share it: how it came "
+    "about, and what it cost. Experiments that share one have a row each, with the same fingerprint.",
     columns={
         "experiment": EXPERIMENT,
-        "run": RUN,
+        "run": OWNER,
         "source": "teacher or eda.",
         "n": N,
         "data_seed": "The data seed whose examples it was made from, from 0.",
@@ -68,16 +74,18 @@ AUGMENTATIONS = View(
         "wrong_rate": "Estimated share of wrong labels among what was checked, 0 to 1; null: it could not be checked.",
         "seconds": "How long it took.",
         "note": "What a reader must know; null: nothing.",
+        "made_by": MADE_BY,
+        "fingerprint": FINGERPRINT,
     },
     query="""
-    SELECT r.experiment, s.run, a.source, a.n, a.data_seed, a.fold, nullif(a.model, '') AS model, a.seeds, a.written,
+    SELECT o.experiment, o.run, a.source, a.n, a.data_seed, a.fold, nullif(a.model, '') AS model, a.seeds, a.written,
         a.kept, a.passed_share, nullif(a.stopped, '') AS stopped, a.calls, a.tokens, a.cost, a.teacher_accuracy,
-        a.student_accuracy, a.opened, a.wrong_rate, a.seconds, nullif(a.note, '') AS note
-    FROM private.plan_stage s
-    JOIN private.run_started r ON r.run = s.run
-    JOIN private.last_augmented a ON a.fingerprint = s.fingerprint
-    WHERE s.kind = 'augment'
-    ORDER BY r.seq, a.seq
+        a.student_accuracy, a.opened, a.wrong_rate, a.seconds, nullif(a.note, '') AS note,
+        m.run AS made_by, a.fingerprint
+    FROM private.augmented_owner o
+    JOIN private.last_augmented a ON a.fingerprint = o.fingerprint
+    LEFT JOIN private.attempt_started m ON m.attempt = a.attempt
+    ORDER BY o.run_seq, a.seq
     """,
 )
 

@@ -26,6 +26,16 @@ LAST_AUGMENTED = Step(
     """,
 )
 
+AUGMENTED_OWNER = Step(
+    name="augmented_owner",
+    query="""
+    SELECT r.experiment, r.run, r.seq AS run_seq, s.fingerprint
+    FROM private.plan_stage s JOIN private.run_started r ON r.run = s.run
+    WHERE s.kind = 'augment'
+    QUALIFY row_number() OVER (PARTITION BY r.experiment, s.fingerprint ORDER BY r.seq DESC) = 1
+    """,
+)
+
 RESULT = Step(
     name="result",
     query="""
@@ -158,7 +168,7 @@ LOOK = Step(
 )
 
 STEPS = (
-    LAST_FITTED, LAST_EVALUATED, LAST_AUGMENTED,
+    LAST_FITTED, LAST_EVALUATED, LAST_AUGMENTED, AUGMENTED_OWNER,
     RESULT, STAGE, LATEST_RUN, CHOICE, TRIED, PROGRESS, FAILED_BEFORE, DROPPED, FITS,
     ANSWERS, LOOK,
 )  # fmt: skip

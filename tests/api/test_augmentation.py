@@ -170,6 +170,42 @@ def test_changed_copies_need_no_teacher(project: Project, ask: Ask) -> None:
     }
 
 
+def test_runs_share_a_data_set_and_it_is_counted_once(project: Project, ask: Ask) -> None:
+    """Two runs of one experiment, and another experiment that has the same stage."""
+    every = "SELECT experiment, data_seed, made_by, fingerprint FROM augmentations ORDER BY ALL"
+    owners = "SELECT DISTINCT experiment, run FROM augmentations ORDER BY ALL"
+    counts = "SELECT experiment, sum(written), sum(kept) FROM augmentations GROUP BY ALL ORDER BY ALL"
+    listed = "SELECT experiment, count(*), sum(kept::INT) FROM augmented_examples GROUP BY ALL ORDER BY ALL"
+    project.spec["augmentation"] = {"eda": True, "eda_copies": 3}
+    project.spec["data"]["label_budget"] = 6
+    project.spec["evaluation"]["data_seeds"] = 1
+    project.apply()
+    ((_, _, first, shared),) = ask(project, every)
+    assert ask(project, owners) == [["messages", first]]
+
+    project.spec["evaluation"]["data_seeds"] = 2
+    project.apply()
+    (one, other) = ask(project, every)
+    assert one == ["messages", 0, first, shared]
+    second = other[2]
+    assert second != first
+    assert ask(project, owners) == [["messages", second]]  # the latest that has them, both
+    before = ask(project, counts)
+    assert before == ask(project, listed)
+    assert [written for _, written, _ in before] == [36]
+
+    project.spec["name"] = "messages again"
+    project.spec["evaluation"]["data_seeds"] = 1
+    project.spec["methods"]["exclude"].append("majority")
+    project.apply()
+    found = ask(project, every)
+    assert found == [one, other, ["messages again", 0, first, shared]]
+    assert ask(project, owners)[0] == ["messages", second]
+    assert ask(project, counts) == ask(project, listed)
+    assert ask(project, counts)[0] == before[0]
+    assert ask(project, "SELECT sum(written) FROM (SELECT DISTINCT fingerprint, written FROM augmentations)") == [[36]]
+
+
 @pytest.mark.full
 def test_folds_keep_what_they_score_from_the_teacher(project: Project, server: ChatServer, ask: Ask) -> None:
     del project.spec["data"]["test"]
