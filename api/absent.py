@@ -1,4 +1,11 @@
-"""Models that a plan's missing work needs and that are not on this machine: said at plan time, refused before a run."""
+"""What a plan's missing work needs and this machine lacks.
+
+Models are named at plan time and refused before a run. What an endpoint is asked with is named at plan time only:
+without it the teacher's arms alone stop, and where the plan is applied it may be there.
+"""
+
+import os
+from importlib.util import find_spec
 
 from fewtune.api.session import Planned
 from fewtune.compiler.encoder import ENCODER
@@ -28,3 +35,37 @@ def absent(planned: Planned) -> Diagnostic | None:
 def _reads_language(arm: Arm) -> bool:
     """Whether the arm needs the language model."""
     return arm.reads and not arm.encoded
+
+
+def unready(planned: Planned) -> tuple[Diagnostic, ...]:
+    """What a teacher behind an endpoint could not be asked without, as warnings: its key, and the client library.
+
+    Nothing of it is in the plan: the key may be there when the plan is applied, or where.
+    """
+    asked = planned.plan.experiment.augmentation
+    teacher = asked.teacher if asked else None
+    wanted = any(stage.startswith("augment/teacher/") for stage in planned.changes.stages)
+    if teacher is None or teacher.base_url is None or teacher.recording is not None or not wanted:
+        return ()
+    found = []
+    if find_spec("openai") is None:
+        message = "the client of endpoints, openai, is not installed here: the teacher could not be asked"
+        found.append(
+            Diagnostic(
+                code="E-training-missing", severity="warning", message=message, pointer="/augmentation/teacher",
+                remedy="pip install 'fewtune[teacher]'",
+            )
+        )  # fmt: skip
+    if teacher.key_variable is not None and not os.environ.get(teacher.key_variable):
+        message = (
+            f"the environment variable {teacher.key_variable} is not set here: the teacher could not be asked, and "
+            "its arms would fail"
+        )
+        remedy = "set it to the endpoint's key before `fewtune apply`, or leave key_variable out where none is needed"
+        found.append(
+            Diagnostic(
+                code="E-teacher", severity="warning", message=message, pointer="/augmentation/teacher/key_variable",
+                remedy=remedy,
+            )
+        )  # fmt: skip
+    return planned.loaded.located(tuple(found))

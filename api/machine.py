@@ -22,6 +22,8 @@ CORE = ("pydantic", "duckdb", "typer", "rich", "tomlkit", "tokenizers", "scipy",
 TRAINING = ("torch", "transformers", "peft", "ray", "safetensors", "scikit-learn", "datasets", "gguf")
 FOUR_BITS = ("bitsandbytes",)
 """What only bases in four bits need; not every machine can have it."""
+TEACHER = ("openai",)
+"""What only teachers behind an endpoint need."""
 
 
 def calibrate() -> None:
@@ -52,7 +54,7 @@ def examine(workspace: Path) -> dict[str, Any]:
         "device": device.model_dump(mode="json"),
         "rates": {name: asdict(rates(device, name)) for name in (("bf16", "fp32") if device.bf16 else ("fp32",))},
         "weather": now.model_dump(mode="json"),
-        "libraries": {name: _version(name) for name in (*CORE, *TRAINING, *FOUR_BITS)},
+        "libraries": {name: _version(name) for name in (*CORE, *TRAINING, *FOUR_BITS, *TEACHER)},
         "can_train": not _missing(TRAINING),
         "embedded_model": str(embedded_folder()) if is_ready() else None,
         "sentence_encoder": str(encoder_folder()) if encoder_is_ready() else None,

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fewtune.api.absent import absent
+from fewtune.api.absent import absent, unready
 from fewtune.api.session import Planned
 from fewtune.compiler.admission import Admission, admit
 from fewtune.specs.diagnostic import Diagnostic, PlanError, RunError
@@ -101,10 +101,12 @@ def needs_word(found: Admission, plan_hash: str) -> tuple[Diagnostic, ...]:
 
 
 def operators_notes(planned: Planned, workspace: Path) -> tuple[Diagnostic, ...]:
-    """What would keep this plan from running at the terminal, as warnings: the policy, models that are not here."""
+    """What would keep this plan from running at the terminal, as warnings: the policy, what is not on this machine."""
     found = admission(planned, workspace, operators_policy(), "terminal")
     missing = absent(planned)
-    said = (*found.refused, *needs_word(found, planned.plan.hash), *((missing,) if missing else ()))
+    said = (
+        *found.refused, *needs_word(found, planned.plan.hash), *((missing,) if missing else ()), *unready(planned),
+    )  # fmt: skip
     return tuple(one.model_copy(update={"severity": "warning"}) for one in said)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from fewtune.api.absent import absent
+from fewtune.api.absent import absent, unready
 from fewtune.api.bounded import BRIEF, FULL, fit
 from fewtune.api.client import Client
 from fewtune.api.concise import budget, concise
@@ -59,7 +59,9 @@ def _plan(client: Client, arguments: Arguments) -> Envelope:
         data = plan_data(planned) | {"admission": data["admission"]}
     following = ("submit_plan with this plan_hash", "explain_plan")
     missing = absent(planned)
-    notes = (missing.model_copy(update={"severity": "warning"}),) if missing else ()
+    notes = [missing.model_copy(update={"severity": "warning"})] if missing else []
+    if not admission.refused:  # whether a variable is set is told only of a teacher that the policy allows
+        notes += unready(planned)
     envelope = Envelope(
         ok=True, verb="plan", data=data, diagnostics=(*planned.warnings, *notes), next=following, limits=budget(client)
     )

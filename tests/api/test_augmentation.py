@@ -12,7 +12,10 @@ from messages import LABELS, TASK, message, written
 from project import Project, Silent
 from tiny import tiny_model
 
+from fewtune.api import absent
+from fewtune.api.absent import unready
 from fewtune.api.running import How, apply
+from fewtune.api.runs.permission import operators_notes
 from fewtune.api.session import Planned
 from fewtune.runtime.augment import stage
 from fewtune.runtime.augment.vectors import hashed_words
@@ -258,6 +261,48 @@ def test_what_writes_and_compares_must_be_on_this_machine(project: Project, monk
         project.plan()
     monkeypatch.setattr(writers, "encoder_is_ready", lambda: True)
     assert project.plan()
+
+
+def test_what_an_endpoint_is_asked_with_is_missed_at_plan_time(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A warning with its place and remedy, and no part of the plan; none where nothing would be asked."""
+    place = {"base_url": "http://localhost:1/v1", "key_variable": "WRITER_KEY"}
+
+    def said() -> list[tuple[str, str, str]]:
+        with_teacher(project, **place)
+        return [(one.code, one.pointer or "", one.severity) for one in unready(project.plan())]
+
+    monkeypatch.delenv("WRITER_KEY", raising=False)
+    key = ("E-teacher", "/augmentation/teacher/key_variable", "warning")
+    assert said() == [key]
+    without = project.plan().plan.hash
+    monkeypatch.setattr(absent, "find_spec", lambda name: None)
+    assert said() == [("E-training-missing", "/augmentation/teacher", "warning"), key]
+    monkeypatch.undo()
+    monkeypatch.setattr(writers, "encoder_is_ready", lambda: True)
+    monkeypatch.setenv("WRITER_KEY", "secret")
+    assert said() == []
+    assert project.plan().plan.hash == without
+    monkeypatch.setenv("WRITER_KEY", "")
+    assert said() == [key]
+    del place["key_variable"]
+    assert said() == []
+    (project.folder / "calls.jsonl").write_text("")
+    place |= {"key_variable": "WRITER_KEY", "recording": "calls.jsonl"}
+    assert said() == []
+    project.spec.pop("augmentation")
+    assert unready(project.plan()) == ()
+
+
+def test_the_plan_command_says_it_among_its_warnings(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WRITER_KEY", raising=False)
+    with_teacher(project, base_url="http://localhost:1/v1", key_variable="WRITER_KEY")
+    notes = [one for one in operators_notes(project.plan(), project.workspace) if one.code == "E-teacher"]
+    assert [(one.severity, one.pointer, "WRITER_KEY" in one.message) for one in notes] == [
+        ("warning", "/augmentation/teacher/key_variable", True)
+    ]
+    assert "set it to the endpoint's key" in (notes[0].remedy or "")
 
 
 def test_default_plans_have_nothing_of_it(project: Project) -> None:
