@@ -101,18 +101,22 @@ EFFECTIVE_MULTIPLIER = View(
         "arm": ARM,
         "twin": "The arm without synthetic examples.",
         "n": N,
-        "multiplier": "Real examples that would give the score, over n; above 1 the synthetic ones help. Null: it "
-        "cannot be told.",
-        "ci_low": "Lower end of its interval over data seeds, cut at the ends of the curve: says has < or > "
-        "there. Null: as above.",
-        "ci_high": "Upper end.",
-        "bound": "at least: the score is above the whole curve. at most: below it. Null: within it.",
+        "multiplier": "Real examples that would give the score, over n; above 1 the synthetic ones help. With `bound` "
+        "it is no value but the end of the curve, over n. Null: it cannot be told.",
+        "ci_low": "Lower end of its interval over data seeds; with `ci_low_bound` no value but the end of the curve, "
+        "over n. Null: as above.",
+        "ci_high": "Upper end, likewise.",
+        "bound": "at least: the score is above the whole curve, and the multiplier is larger. at most: below it, and "
+        "smaller. Null: within it.",
         "seeds": "Data seeds that both arms have.",
         "says": "The same in words.",
+        "ci_low_bound": "at least or at most, as `bound`, of the interval's lower end; null: it is a value.",
+        "ci_high_bound": "The same of the upper end.",
     },
     query="""
     SELECT r.experiment, m.run, m.split, m.metric, m.arm, m.twin, m.n, m.multiplier, m.low AS ci_low, m.high AS ci_high,
-        nullif(m.bound, '') AS bound, m.seeds, m.says
+        nullif(m.bound, '') AS bound, m.seeds, m.says, nullif(m.low_bound, '') AS ci_low_bound,
+        nullif(m.high_bound, '') AS ci_high_bound
     FROM private.multiplier m JOIN private.run_started r ON r.run = m.run
     ORDER BY r.seq, m.split, m.arm, m.n
     """,

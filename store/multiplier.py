@@ -4,11 +4,14 @@ The twin's mean scores at its data sizes, made monotone (a curve that falls with
 straight lines in log n. The size at which this curve reaches the augmented arm's score, over the size that the arm had,
 is the multiplier. Its interval comes from the score's: each data seed's distance of the augmented arm from the seed's
 own curve at that size, their mean by Student's distribution (a bootstrap of three seeds would cover 72 % where it says
-95), and what the curve says at the two ends. Where the curve rises by less than its own spread nothing can be read.
+95), and what the curve says at the two ends. A score beyond the curve, of the arm or of an end of its interval, gives a
+bound instead of a value: at most the curve's start, or at least its end. Where the curve rises by less than its own
+spread nothing can be read.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +19,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 RISE = 2.0
 """A curve that rises by less than so many standard errors of its ends' difference is flat."""
-END = {"": "", "at most": "< ", "at least": "> "}
-"""How an end of an interval is written that lies beyond the curve."""
+Bound = Literal["", "at most", "at least"]
+"""Empty: the number is a value. Else it is the curve's start or end, and the value lies below or above."""
 Scores = Mapping[int, Mapping[int, float]]
 """Data size -> data seed -> score, model seeds averaged."""
 
@@ -28,11 +31,15 @@ class Multiplier:
 
     n: int
     multiplier: float | None
-    """None: it cannot be told; at an end of the curve, its bound."""
+    """None: it cannot be told; with a bound, the curve's end over `n`."""
     low: float | None
     high: float | None
-    bound: str
-    """"at least" where the score is above the whole curve, "at most" where below; empty: within it."""
+    bound: Bound
+    """Of the multiplier."""
+    low_bound: Bound
+    """Of the interval's lower end."""
+    high_bound: Bound
+    """Of its upper end."""
     seeds: int
     says: str
 
@@ -48,7 +55,9 @@ def multiplier(n: int, own: Mapping[int, float], twin: Scores, level: float) -> 
     """
     sizes = sorted(twin)
     seeds = sorted(set(own).intersection(*(twin[size] for size in sizes)))
-    unknown = Multiplier(n=n, multiplier=None, low=None, high=None, bound="", seeds=len(seeds), says="")
+    unknown = Multiplier(
+        n=n, multiplier=None, low=None, high=None, bound="", low_bound="", high_bound="", seeds=len(seeds), says="",
+    )  # fmt: skip
     if len(sizes) < 2:
         return _saying(unknown, "cannot tell: the curve needs two data sizes")
     if len(seeds) < 2:
@@ -59,16 +68,25 @@ def multiplier(n: int, own: Mapping[int, float], twin: Scores, level: float) -> 
     values = np.array([own[seed] for seed in seeds])
     found, bound = _reached(curve.mean(axis=0), sizes, float(values.mean()))
     (low, under), (high, over) = _interval(curve, values, sizes, found, level)
-    ends = f"[{END[under]}{low / n:.1f}, {END[over]}{high / n:.1f}]"
-    told = f"as {found:.0f} real examples, {found / n:.1f} times {n} {ends}"
+    times = f"as {_bounded(bound, f'{found:.0f}')} real examples, {_bounded(bound, f'{found / n:.1f}')} times {n}"
+    ends = f"{level:.0%} interval: {_bounded(under, f'{low / n:.1f}')} to {_bounded(over, f'{high / n:.1f}')}"
     return Multiplier(
-        n=n, multiplier=found / n, low=low / n, high=high / n, bound=bound, seeds=len(seeds),
-        says=f"{bound} {told}".strip(),
+        n=n, multiplier=found / n, low=low / n, high=high / n, bound=bound, low_bound=under, high_bound=over,
+        seeds=len(seeds), says=f"{times} ({ends})",
     )  # fmt: skip
 
 
+def _bounded(bound: Bound, number: str) -> str:
+    """A number in words.
+
+    >>> _bounded("at least", "4.0"), _bounded("", "1.3")
+    ('at least 4.0', '1.3')
+    """
+    return f"{bound} {number}".strip()
+
+
 def _saying(unknown: Multiplier, says: str) -> Multiplier:
-    return Multiplier(**{**unknown.__dict__, "says": says})
+    return replace(unknown, says=says)
 
 
 def _is_flat(curve: Floats) -> bool:
@@ -77,7 +95,7 @@ def _is_flat(curve: Floats) -> bool:
     return bool(steps.mean() <= 0 or steps.mean() < RISE * steps.std(ddof=1) / len(steps) ** 0.5)
 
 
-def _reached(means: Floats, sizes: Sequence[int], score: float) -> tuple[float, str]:
+def _reached(means: Floats, sizes: Sequence[int], score: float) -> tuple[float, Bound]:
     """(size at which the curve reaches the score, what kind of bound it is)."""
     rising, places = np.maximum.accumulate(means), np.log(sizes)
     if score >= rising[-1]:
@@ -91,7 +109,7 @@ def _reached(means: Floats, sizes: Sequence[int], score: float) -> tuple[float, 
 
 def _interval(
     curve: Floats, values: Floats, sizes: Sequence[int], found: float, level: float
-) -> tuple[tuple[float, str], tuple[float, str]]:
+) -> tuple[tuple[float, Bound], tuple[float, Bound]]:
     """(size at which the mean curve reaches it, what kind of bound that is) of both ends, paired by data seed."""
     from scipy.stats import t  # takes a second to import
 

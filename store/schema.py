@@ -304,6 +304,8 @@ COMPUTED_TABLES: dict[str, dict[str, str]] = {
         "low": "DOUBLE",
         "high": "DOUBLE",
         "bound": "VARCHAR",
+        "low_bound": "VARCHAR",
+        "high_bound": "VARCHAR",
         "seeds": "INTEGER",
         "says": "VARCHAR",
     },

@@ -86,7 +86,7 @@ def table(rows: list[Row], columns: dict[str, str]) -> str:
     lines = ["| " + " | ".join(columns.values()) + " |", "|" + " --- |" * len(columns)]
     for row in rows:
         cells = (f"{row[name]:.2f}" if isinstance(row[name], float) else str(row[name]) for name in columns)
-        lines.append("| " + " | ".join("-" if cell == "None" else cell for cell in cells) + " |")
+        lines.append("| " + " | ".join("-" if cell in ("None", "") else cell for cell in cells) + " |")
     return "\n".join(lines)
 
 
@@ -131,7 +131,11 @@ def report(place: Workplace, given: argparse.Namespace, *, same: bool) -> str:
     curves = sql(place, "SELECT arm, n, mean, ci_low, ci_high FROM leaderboard WHERE split = 'test' "
                         "AND metric = (SELECT any_value(metric) "
                         "FROM effective_multiplier) ORDER BY arm, n")  # fmt: skip
-    worth = sql(place, "SELECT arm, n, multiplier, ci_low, ci_high, says FROM effective_multiplier ORDER BY arm, n")
+    numbers = ", ".join(
+        f"concat_ws(' ', {bound}, printf('%.2f', {name})) AS {name}"
+        for name, bound in (("multiplier", "bound"), ("ci_low", "ci_low_bound"), ("ci_high", "ci_high_bound"))
+    )
+    worth = sql(place, f"SELECT arm, n, {numbers}, says FROM effective_multiplier ORDER BY arm, n")
     (took,) = sql(place, "SELECT sum(seconds) FILTER (WHERE job LIKE 'augment/teacher/%') / 60 AS writing, "
                          "sum(seconds) / 60 AS total FROM attempts")  # fmt: skip
     command = f"python tests/bench/multiplier.py --data ../shared/data --arms {' '.join(given.arms)}"
@@ -147,7 +151,8 @@ def report(place: Workplace, given: argparse.Namespace, *, same: bool) -> str:
                      "calls": "calls", "tokens": "tokens"}),
         *(f"What the stages of the teacher say: {row['note']}." for row in notes),
         "## The multiplier\n\nReal examples that would give the arm's accuracy, over n, with its 95 % interval over "
-        "data seeds. < and > stand where an end lies beyond the curve, which is cut there.",
+        "data seeds. At most and at least stand where a score lies beyond the curve: the number is the curve's end, "
+        "and the value lies below or above.",
         table(worth, {"arm": "arm", "n": "n", "multiplier": "multiplier", "ci_low": "from", "ci_high": "to",
                       "says": "in words"}),
         "## The curves",

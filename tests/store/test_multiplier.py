@@ -28,17 +28,29 @@ def test_the_curve_is_read_off_in_log_n(score: float, real: float) -> None:
 @pytest.mark.parametrize(("score", "bound", "times"), [(0.9, "at least", 8), (0.1, "at most", 1)])
 def test_beyond_the_curve_there_is_a_bound(score: float, bound: str, times: float) -> None:
     found = multiplier(8, dict.fromkeys(range(5), score), curve(), 0.95)
-    assert (found.bound, found.multiplier) == (bound, times)
-    assert found.says.startswith(bound)
-    sign = {"at least": ">", "at most": "<"}[bound]
-    assert found.says.endswith(f"[{sign} {times:.1f}, {sign} {times:.1f}]")
+    assert (found.multiplier, found.low, found.high) == (times, times, times)
+    assert (found.bound, found.low_bound, found.high_bound) == (bound, bound, bound)
+    said = f"{bound} {times:.1f}"
+    assert found.says == f"as {bound} {8 * times} real examples, {said} times 8 (95% interval: {said} to {said})"
 
 
-def test_an_end_of_the_interval_beyond_the_curve_says_so() -> None:
-    own = {seed: 0.45 + 0.1 * (seed - 2) for seed in range(5)}
-    assert multiplier(8, own, curve(), 0.95).says.endswith(
-        "[< 1.0, 5.5]"
-    )  # 0.45 +- 0.196, half of it 2.776 * 0.158 / 5 ** 0.5
+@pytest.mark.parametrize(
+    ("score", "bounds", "ends"),
+    [
+        (0.45, ("", "at most", ""), "at most 1.0 to 5.5"),  # 0.45 +- 0.196, which is 2.776 * 0.158 / 5 ** 0.5
+        (0.65, ("", "", "at least"), "1.5 to at least 8.0"),
+        (0.55, ("", "at most", "at least"), "at most 1.0 to at least 8.0"),
+        (0.75, ("at least", "", "at least"), "2.9 to at least 8.0"),
+        (0.35, ("at most", "at most", ""), "at most 1.0 to 2.8"),
+    ],
+)
+def test_an_end_of_the_interval_beyond_the_curve_is_a_bound(
+    score: float, bounds: tuple[str, str, str], ends: str
+) -> None:
+    own = {seed: score + 0.1 * (seed - 2) for seed in range(5)}
+    found = multiplier(8, own, curve(), 0.95)
+    assert (found.bound, found.low_bound, found.high_bound) == bounds
+    assert found.says.endswith(f"(95% interval: {ends})")
 
 
 def test_the_interval_holds_the_value_and_grows_with_the_scatter_of_the_seeds() -> None:
