@@ -38,6 +38,11 @@ APART = {"teacher", "eda", "eda_copies", "eda_alpha", "target", "factor", "max_t
 """What shapes no synthetic data set but by the amounts of its level, or is named beside them."""
 FORMULATIONS = ("pattern", "head", "tfidf", "encoder", "encoder-head")
 """How arms pose a task that can learn from more rows; an in-context prompt has no room for them."""
+UNUSED = Choice(
+    value=None, because="no arm of this plan learns from synthetic examples", rule="fact",
+    flips_when="an arm with a pattern or a head that is trained on labels, tfidf or encoder",
+)  # fmt: skip
+"""Where the spec asks for what no arm can use."""
 
 
 def with_twins(s: Situation, arms: Sequence["ResolvedArm"], outer: Notes) -> tuple["ResolvedArm", ...]:
@@ -50,6 +55,14 @@ def with_twins(s: Situation, arms: Sequence["ResolvedArm"], outer: Notes) -> tup
     if not learning:
         outer.warnings.append(_useless())
     return (*arms, *(_twin(s, one, source, asked, outer) for source in sources for one in learning))
+
+
+def amounts(arms: Sequence["ResolvedArm"], s: Situation) -> dict[str, float] | None:
+    """What the arms get at the largest data size: source -> examples for each labelled one; None: none get any."""
+    level = s.levels[-1]
+    made = {one.arm.augmentation.source: one.arm.augmentation.level(level.n) for one in arms if one.arm.augmentation}
+    each = {source: own.copies or round(own.target / level.train, 2) for source, own in made.items()}
+    return {source: int(times) if times == int(times) else times for source, times in each.items()} or None
 
 
 def _useless() -> Diagnostic:

@@ -59,6 +59,7 @@ def compile_plan(experiment: Experiment, facts: Facts, name: str = "experiment")
         model_seeds=s.model_seeds,
         precision=s.precision,
         patterns=s.patterns,
+        augmentation=resolution.augmentation,
         arms=tuple(resolved.arm for resolved in resolution.arms),
         left_out=tuple(noted.choice.value for noted in resolution.noted if noted.pointer == LEFT_OUT),
         samples=tuple(_sample_refs(expanded)),

@@ -474,6 +474,8 @@ class Plan(Frozen):
     model_seeds: int
     precision: Precision
     patterns: tuple[str, ...]
+    augmentation: dict[str, float] | None = None
+    """Synthetic examples for each labelled one at the largest data size, by source; None: no arm learns from any."""
     arms: tuple[Arm, ...]
     left_out: tuple[str, ...]
     """Methods and arms that are not run; the decisions say why."""

@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any, TypeVar
 
 from fewtune.compiler.adaptations import TRAITS, value_of
-from fewtune.compiler.augmenting import with_twins
+from fewtune.compiler.augmenting import UNUSED, amounts, with_twins
 from fewtune.compiler.halving import Rung, rungs
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
 from fewtune.compiler.naming import arm_name, free
@@ -35,6 +35,7 @@ from fewtune.compiler.plan import (
     Recipe,
     Verbalizer,
 )
+from fewtune.compiler.rules.augmentation import augmentation
 from fewtune.compiler.rules.base_model import base_model
 from fewtune.compiler.rules.batch_size import batch_size
 from fewtune.compiler.rules.beta import beta
@@ -126,6 +127,8 @@ class Resolution:
 
     situation: Situation
     arms: tuple[ResolvedArm, ...]
+    augmentation: dict[str, float] | None
+    """Source -> synthetic examples for each labelled one at the largest data size; None: there are none."""
     noted: tuple[Noted, ...]
     warnings: tuple[Diagnostic, ...]
 
@@ -181,9 +184,14 @@ def resolve(start: Situation, cuts: Cuts | None = None) -> Resolution:
     ]
     for method, choice in left_out(situation, {idea.method for idea in ideas}, said).items():
         notes.note(LEFT_OUT, "methods", replace(choice, value=method))
+    twinned = with_twins(situation, _unique_names(arms), notes)
+    made = amounts(twinned, situation)
+    if made is None and situation.experiment.augmentation is not None:
+        notes.note("/augmentation", "augmentation", UNUSED)
+    else:
+        notes.settle(augmentation, situation, "/augmentation", made, "/augmentation")
     found = Resolution(
-        situation=situation,
-        arms=_with_noise(with_twins(situation, _unique_names(arms), notes), situation.experiment.data.noise_shares),
+        situation=situation, arms=_with_noise(twinned, situation.experiment.data.noise_shares), augmentation=made,
         noted=(*notes.noted, *_noise(situation), *_own_encoder(situation)), warnings=tuple(notes.warnings),
     )  # fmt: skip
     factor = situation.experiment.evaluation.halving

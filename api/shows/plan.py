@@ -32,6 +32,7 @@ GENERAL = (
     "precision",
     "verbalizer",
     "patterns",
+    "augmentation",
 )
 """Decisions of the whole experiment, in the order of reading."""
 QUIET = ("method", "micro_batch", "patience", "max_grad_norm", "weight_decay", "model_seeds", "folds",
@@ -158,6 +159,8 @@ def _size(decision: Decision, sizes: tuple[int, ...]) -> str:
 def _worth_showing(decision: Decision) -> bool:
     if decision.pinned or decision.rule == "budget":
         return True
+    if _leaf(decision) == "augmentation":  # that there is none is worth a reason where there could be
+        return decision.rule != "design"
     return _leaf(decision) not in QUIET and decision.value not in (None, 0)
 
 

@@ -9,7 +9,7 @@ PLATEAU = 5_000
 
 
 def synthetic_target(s: RecipeSituation) -> Choice:
-    """Ten times the labels, as long as these are few."""
+    """Ten times the labels, as long as these are few; as many again where the embedded model writes."""
     n = s.level.train
     if s.level.n > UNTIL:
         return Choice(
@@ -19,7 +19,16 @@ def synthetic_target(s: RecipeSituation) -> Choice:
             alternatives=(otherwise(PLATEAU, "tokens for little", "R-112"),),
             flips_when="augmentation.target is given",
         )
-    wanted = TIMES * n
+    asked, wanted = s.experiment.augmentation, TIMES * n
+    if asked is not None and asked.teacher is not None and asked.teacher.is_embedded:
+        return Choice(
+            value=n,
+            because=f"as many again as the {n} examples: what the embedded model writes was worth less than the "
+            "labels, and takes long",
+            rule="M-006",
+            alternatives=(otherwise(wanted, "ten times the examples, of a teacher that writes well", "R-105"),),
+            flips_when="augmentation.target or augmentation.factor is given, or a larger teacher",
+        )
     if wanted > PLATEAU:
         return Choice(
             value=PLATEAU,
