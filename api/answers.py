@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from fewtune.api.synthetic import Synthetic, synthetic
 from fewtune.compiler.diff import is_dropped
 from fewtune.compiler.expand import CV
 from fewtune.compiler.plan import Plan
@@ -40,6 +41,8 @@ class Results:
     """What the arms of the main split take and forget at the largest n."""
     look: Look | None
     """The plan's place among those that looked at the main split."""
+    synthetic: Synthetic | None
+    """Its synthetic examples, and what they were worth; None: the plan has none."""
 
     def data(self) -> dict[str, Any]:
         """For `--json`."""
@@ -54,6 +57,7 @@ class Results:
             "comparisons": [asdict(row) for row in self.comparisons],
             "burdens": [asdict(burden) for burden in self.burdens.values()],
             "look": self.look.data() if self.look else None,
+            "synthetic": self.synthetic.data() if self.synthetic else None,
         }
 
 
@@ -95,7 +99,8 @@ def results_of(reader: Reader, run: Run) -> Results:
     curve = _forecast(reader, plan, next((row for row in board if row.chosen), None))
     found = burdens(reader, run.id, plan.final_n)
     taken = {row.arm: found[row.arm] for row in board if row.arm in found}
-    return Results(name, run, plan, split, board, others, compared, said, noted(reader, plan), curve, taken, look)
+    made = synthetic(reader, plan, run.id)
+    return Results(name, run, plan, split, board, others, compared, said, noted(reader, plan), curve, taken, look, made)
 
 
 def _standings(reader: Reader, run: Run) -> tuple[tuple[LeaderboardRow, ...], tuple[ComparisonRow, ...]]:

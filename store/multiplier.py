@@ -68,8 +68,8 @@ def multiplier(n: int, own: Mapping[int, float], twin: Scores, level: float) -> 
     values = np.array([own[seed] for seed in seeds])
     found, bound = _reached(curve.mean(axis=0), sizes, float(values.mean()))
     (low, under), (high, over) = _interval(curve, values, sizes, found, level)
-    times = f"as {_bounded(bound, f'{found:.0f}')} real examples, {_bounded(bound, f'{found / n:.1f}')} times {n}"
-    ends = f"{level:.0%} interval: {_bounded(under, f'{low / n:.1f}')} to {_bounded(over, f'{high / n:.1f}')}"
+    times = f"worth {_bounded(bound, f'{found:.0f}')} real examples, {_bounded(bound, f'{found / n:.1f}')} times {n}"
+    ends = f"{100 * level:g} % interval: {_bounded(under, f'{low / n:.1f}')} to {_bounded(over, f'{high / n:.1f}')}"
     return Multiplier(
         n=n, multiplier=found / n, low=low / n, high=high / n, bound=bound, low_bound=under, high_bound=over,
         seeds=len(seeds), says=f"{times} ({ends})",

@@ -14,6 +14,10 @@ LONGEST = 260
 """Pixels of a name; what is longer is cut, and whole in the title."""
 
 
+ARROW = 5
+"""Pixels of an arrow's head, along and across."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Bar:
     """One row."""
@@ -27,6 +31,10 @@ class Bar:
     """The numbers in words."""
     marked: bool = False
     """In the accent's colour."""
+    open_low: bool = False
+    """An arrow says that the value lies below `low`, no one knows where."""
+    open_high: bool = False
+    """The same above `high`."""
 
 
 def forest(bars: Sequence[Bar], low: float, high: float, *, title: str, form: Callable[[float], str],
@@ -84,6 +92,14 @@ def _row(bar: Bar, scale: Scale, width: int, top: int, step: int) -> Html:
         element("text", name, x=0, y=text_y),
         element("line", x1=scale(bar.low), x2=scale(bar.high), y1=y, y2=y, class_="bar"),
         point,
+        _arrow(scale(bar.low), y, -1) if bar.open_low else None,
+        _arrow(scale(bar.high), y, 1) if bar.open_high else None,
         element("text", bar.said, x=width, y=text_y, text_anchor="end", class_="said"),
         class_="marked" if bar.marked else None,
     )
+
+
+def _arrow(x: float, y: float, way: int) -> Html:
+    """A head at the end of a bar, that points left (-1) or right (1)."""
+    tip = x + ARROW * way
+    return element("polyline", points=f"{x},{y - ARROW} {tip},{y} {x},{y + ARROW}", class_="arrow")

@@ -8,6 +8,7 @@ from fewtune.api.report.reasons import circumstances, decisions, repeating
 from fewtune.api.report.spending import costs, trouble
 from fewtune.api.report.standing import leaderboard, learning, training
 from fewtune.api.report.style import CSS, policy
+from fewtune.api.report.synthetic import synthetic
 from fewtune.api.shows.console import clock
 from fewtune.specs.diagnostic import Diagnostic, RunError
 
@@ -54,7 +55,7 @@ def page(found: Findings) -> str:
         element("title", title),
         element("style", Html(CSS)),
     )
-    sections = (leaderboard, learning, training, costs, trouble, decisions, circumstances, repeating)
+    sections = (leaderboard, learning, synthetic, training, costs, trouble, decisions, circumstances, repeating)
     body = element("main", _opening(found), *(section(found) for section in sections), _closing(found))
     return f"<!doctype html>\n{element('html', together(head, element('body', body)), lang='en')}\n"
 

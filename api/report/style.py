@@ -16,6 +16,7 @@ main { max-width: 820px; margin: 0 auto; padding: 32px 20px 64px; overflow-wrap:
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 4px; font-weight: 650; }
 h2 { font-size: 1.12rem; margin: 48px 0 8px; font-weight: 650; border-top: 1px solid var(--line); padding-top: 18px; }
 h3 { font-size: 1rem; margin: 20px 0 4px; font-weight: 600; }
+h4 { font-size: .875rem; margin: 16px 0 -8px; font-weight: 500; }
 p { margin: 8px 0; max-width: 68ch; }
 .soft, figcaption, caption { color: var(--soft); font-size: .875rem; }
 .verdict { font-size: 1.12rem; line-height: 1.5; margin: 20px 0 8px; }
@@ -26,6 +27,7 @@ svg .said { fill: var(--soft); }
 svg line { stroke-width: 1; } svg .grid { stroke: var(--line); } svg .zero { stroke: var(--soft); }
 svg .bar { stroke: var(--soft); stroke-width: 2; } svg circle { fill: var(--soft); }
 svg polyline { fill: none; } svg .pale { stroke: var(--pale); stroke-width: 1; }
+svg .arrow { stroke: var(--soft); stroke-width: 2; }
 svg .own { stroke: var(--soft); stroke-width: 1.5; }
 .marked .bar, .marked .own { stroke: var(--accent); } .marked circle { fill: var(--accent); }
 .marked text, .marked .said { fill: var(--accent); font-weight: 600; } .marked .tick { fill: var(--soft);

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from fewtune.api.answers import Results
 from fewtune.api.shows.console import heading, safe, table
+from fewtune.api.shows.synthetic import show_synthetic
 from fewtune.store.burdens import Burden
 from fewtune.store.query import Answer
 from fewtune.store.reader import LeaderboardRow
@@ -41,6 +42,8 @@ def show_results(out: Console, found: Results) -> None:
         heading(out, f"What it takes at n = {found.plan.final_n} (describe costs)")
         names = ("arm", "training", "memory", "parameters", "saved", "per item", "forgetting", "probe")
         table(out, names, [_burden(burden) for burden in found.burdens.values()], right=names[1:])
+    if found.synthetic is not None:
+        show_synthetic(out, found.synthetic, found.split)
     if found.others:
         heading(out, "Other splits and data sizes")
         rows = [(row.split, row.n, *_row(row)[:3]) for row in found.others]

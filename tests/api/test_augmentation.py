@@ -1,8 +1,11 @@
 """Synthetic examples from spec to verdict: an endpoint, its recording, the gate, changed copies, the multiplier."""
 
 import csv
+import json
 import random
 from collections.abc import Callable, Iterator
+from html import escape
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +13,18 @@ import pytest
 from chat_server import ChatServer, chat_server
 from messages import LABELS, TASK, message, written
 from project import Project, Silent
+from rich.console import Console
 from tiny import tiny_model
 
 from fewtune.api import absent
 from fewtune.api.absent import unready
+from fewtune.api.answers import results
+from fewtune.api.report.findings import find
+from fewtune.api.report.page import page
 from fewtune.api.running import How, apply
 from fewtune.api.runs.permission import operators_notes
 from fewtune.api.session import Planned
+from fewtune.api.shows.results import show_results
 from fewtune.runtime.augment import stage
 from fewtune.runtime.augment.vectors import hashed_words
 from fewtune.runtime.probe import writers
@@ -110,6 +118,7 @@ def test_from_an_endpoint_to_its_recording(project: Project, server: ChatServer,
     said = ask(project, "SELECT arm, n, says, multiplier IS NULL OR multiplier > 0 FROM effective_multiplier")
     assert {(arm, n) for arm, n, *_ in said} == {(arm, n) for arm in twins for n in (6, 18)}
     assert all(fine for *_, fine in said)
+    told_everywhere(project)
 
     again = project.apply()
     assert again.started == 0
@@ -129,6 +138,33 @@ def test_from_an_endpoint_to_its_recording(project: Project, server: ChatServer,
     assert after == before
 
 
+def told_everywhere(project: Project) -> None:
+    """The results, their JSON and the report say what was made, left out, paid, gated and worth."""
+    found = results(project.workspace)
+    assert found.synthetic is not None
+    events = [event for event in project.reader.history().augmented.values() if event.n == 18]
+    one = next(one for one in found.synthetic.made if one.n == 18)
+    assert (one.source, one.model, one.made, one.planned, one.asked) == ("teacher", "writer", 2, 2, 2 * 2 * 18)
+    assert (one.kept, one.written) == (sum(e.kept for e in events), sum(e.written for e in events))
+    assert one.written - one.kept == sum(one.rejected.values())
+    assert one.tokens == sum(event.tokens for event in events) > 0
+    opened = "the gate opened for 2 samples: the teacher labels 100% of the examples rightly, the student unasked "
+    assert all(opened in said for said in found.synthetic.gates())
+    assert found.synthetic.analysis[0].startswith("The 18 labelled examples (n = 18, data seed 0) have ")
+    told = {(row.arm, row.n): row.says for row in found.synthetic.worth("test")}
+    assert told
+    data = json.loads(json.dumps(found.data()))["synthetic"]
+    assert data["said_to_pass"] == "60 to 70 %"
+    assert {(row["arm"], row["n"]): row["says"] for row in data["multipliers"]} == told
+    written_to = StringIO()
+    show_results(Console(file=written_to, width=400), found)
+    shown, page_ = written_to.getvalue(), page(find(project.workspace))
+    assert all(says in shown for says in told.values())
+    for text in (*found.synthetic.analysis, *found.synthetic.gates(), "60 to 70 %", *one.rejected):
+        assert text in shown
+        assert escape(text) in page_
+
+
 def test_a_teacher_that_knows_less_than_the_student_drops_the_arms(project: Project, ask: Ask) -> None:
     def guessing(request: dict[str, Any]) -> str:
         return '{"label": "complaint"}' if "enum" in str(request) else written(request)
@@ -142,6 +178,11 @@ def test_a_teacher_that_knows_less_than_the_student_drops_the_arms(project: Proj
     assert dropped == {arm.name for arm in project.plan().plan.arms if arm.augmentation}
     assert not ask(project, "SELECT * FROM leaderboard WHERE arm LIKE '%augmented'")
     assert any("the student unasked" in line for line in project.reporter.lines)
+    found = results(project.workspace).synthetic
+    assert found is not None
+    assert all("stayed closed for all 2 samples, whose arms were dropped" in said for said in found.gates())
+    assert not found.multipliers
+    assert "stayed closed" in page(find(project.workspace))
 
 
 @pytest.mark.full
@@ -309,3 +350,4 @@ def test_default_plans_have_nothing_of_it(project: Project) -> None:
     plan = project.plan().plan
     assert not [stage for stage in plan.stages if stage.kind == "augment"]
     assert not [arm for arm in plan.arms if arm.augmentation]
+    assert plan.augmentation is None

@@ -31,7 +31,7 @@ def test_beyond_the_curve_there_is_a_bound(score: float, bound: str, times: floa
     assert (found.multiplier, found.low, found.high) == (times, times, times)
     assert (found.bound, found.low_bound, found.high_bound) == (bound, bound, bound)
     said = f"{bound} {times:.1f}"
-    assert found.says == f"as {bound} {8 * times} real examples, {said} times 8 (95% interval: {said} to {said})"
+    assert found.says == f"worth {bound} {8 * times} real examples, {said} times 8 (95 % interval: {said} to {said})"
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_an_end_of_the_interval_beyond_the_curve_is_a_bound(
     own = {seed: score + 0.1 * (seed - 2) for seed in range(5)}
     found = multiplier(8, own, curve(), 0.95)
     assert (found.bound, found.low_bound, found.high_bound) == bounds
-    assert found.says.endswith(f"(95% interval: {ends})")
+    assert found.says.endswith(f"(95 % interval: {ends})")
 
 
 def test_the_interval_holds_the_value_and_grows_with_the_scatter_of_the_seeds() -> None:
