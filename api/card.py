@@ -122,8 +122,19 @@ def _data(model: Chosen) -> str:
     return (
         f"Source of the training rows: `{model.plan.experiment.data.train.place}`. Rows by split: {rows}. "
         + (f"Training pool by label: {labels}. {used}: " if labels else counted)
-        + f"{model.plan.final_n}."
+        + f"{model.plan.final_n}.{_synthetic(model)}"
     )
+
+
+def _synthetic(model: Chosen) -> str:
+    """What stood beside the labelled texts."""
+    made, asked = model.arm.augmentation, model.plan.experiment.augmentation
+    if made is None or asked is None:
+        return ""
+    if made.source == "eda":
+        return " Beside them stood changed copies of them (words replaced, put in, swapped, left out)."
+    writer = f", `{asked.teacher.model}`" if asked.teacher else ""
+    return f" Beside them stood texts that another model{writer} wrote after them, as far as a filter let them pass."
 
 
 def _recipe(model: Chosen) -> str:

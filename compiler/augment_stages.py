@@ -36,7 +36,7 @@ class AugmentStages:
         new: list[Stage] = []
         for sample in drawn if arm.augmentation else ():
             assert arm.augmentation is not None
-            name = f"augment/{arm.augmentation.source}/{sample.id}"
+            name = _name(arm.augmentation.source, sample)
             if name not in self.known:
                 print_ = augment_fingerprint(self.situation, arm.augmentation, level, sample, held[sample.id])
                 self.known[name] = Stage(
@@ -46,6 +46,10 @@ class AugmentStages:
                 new.append(self.known[name])
             found[sample.id] = self.known[name]
         return found, new
+
+    def made(self, arm: Arm, sample: Sample) -> Stage | None:
+        """The stage that makes an arm's synthetic examples for a sample that it was asked for; None: it takes none."""
+        return self.known[_name(arm.augmentation.source, sample)] if arm.augmentation else None
 
     def gate(self, arm: Arm, made: Mapping[str, Stage]) -> str | None:
         """The stage whose gate a trial with these stages waits for."""
@@ -62,3 +66,7 @@ class AugmentStages:
             if name.startswith("augment/teacher/"):
                 arms = dict.fromkeys(stage.arm for stage in stages if name in stage.needs and stage.arm is not None)
                 yield Gate(stage=name, kind="writer-leads", because=BECAUSE, metric="accuracy", arms=tuple(arms))
+
+
+def _name(source: str, sample: Sample) -> str:
+    return f"augment/{source}/{sample.id}"

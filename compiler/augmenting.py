@@ -1,7 +1,9 @@
 """Synthetic examples as a condition of the experiment: each arm that can use them once more, beside the arm without.
 
 The twin has the same recipe, so that both take the same steps and differ in what they see. All of the sample's own rows
-stay. It is there to be compared with, and never chosen: its validation rows would have to be kept from the teacher.
+stay. Where validation rows choose, which no teacher sees, it may be chosen on the same terms, and on a tie is not.
+Where parts of a sample choose it is measured only: each part would need a data set of its own, without the rows it
+scores.
 """
 
 from collections.abc import Callable, Sequence

@@ -51,7 +51,7 @@ def diff(plan: Plan, known: KnownWork) -> Changes:
     does not train.
     """
     missing = [stage for stage in plan.stages if _missing(stage, plan, known)]
-    wanted = {need for stage in missing if stage.kind == "evaluate" for need in stage.needs}
+    wanted = {need for stage in missing if stage.kind in ("evaluate", "refit") for need in stage.needs}
     stages = tuple(stage.id for stage in missing if stage.kind not in ("augment", "train") or stage.id in wanted)
     touched = {plan.stage_index[stage].trial for stage in stages}
     failed = {plan.stage_index[name].trial for name in stages if plan.stage_index[name].fingerprint in known.failed}

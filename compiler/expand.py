@@ -437,11 +437,25 @@ class Expansion:
         else:
             because = "no validation rows at this n: the rules' order decides, before any test score is read"
         kind = "best-validation" if self.by_validation else "rules-order"
+        because += self._beside(names)
         yield Gate(stage="select", kind=kind, because=because, metric=s.metric, n=level.n, arms=names)
         for arm in candidates:
             stage = self._refit(arm, level)
             self.stages.append(stage)
             yield Gate(stage=stage.id, kind="is-chosen", because=f"only if {arm.name!r} is chosen", arms=(arm.name,))
+
+    def _beside(self, choosable: tuple[str, ...]) -> str:
+        """Why arms with synthetic examples are not among those that may be chosen; empty: they are, or are none."""
+        made = [one.arm for one in self.resolution.arms if one.arm.augmentation is not None]
+        if not made or any(arm.name in choosable for arm in made):
+            return ""
+        parts = self.resolution.situation.choosing
+        if parts is None:
+            return "; arms with synthetic examples come after those without, and are measured only"
+        return (
+            "; arms with synthetic examples are measured only: each part would take examples of its own, written "
+            f"without the rows that it scores, {parts.folds * parts.seeds} more data sets of each source"
+        )
 
     def _validations(self, arms: tuple[str, ...], seeds: int | None = None) -> list[Stage]:
         """Validation scores of these arms at the largest n, of the first data seeds or of all."""
@@ -469,17 +483,23 @@ class Expansion:
             left = rung.keep
 
     def _refit(self, arm: Arm, level: Level) -> Stage:
-        """Train on all labels of the largest n, without stopping early."""
+        """Train on all labels of the largest n, without stopping early.
+
+        Synthetic examples are those of the first sample, whose rows are among these labels: nothing is written anew.
+        """
         recipe = refit_recipe(arm.recipe(level.n))
+        made = self.augments.made(arm, self.samples[level.n, 0][0])
         sample = refit_sample(self.resolution, self.samples[level.n, 0])
         if arm.seeded:
             shared = fit_content(self.facts, arm, recipe, self.words)
             transfer = self._transfer(arm, level, sample.data_seed)
-            fit = fit_fingerprint(shared, sample, 0 if arm.trained else None, transfer)
+            synthetic = made.fingerprint if made else ""
+            fit = fit_fingerprint(shared, sample, 0 if arm.trained else None, transfer, synthetic)
         else:
             fit = fingerprint("prompt", _model_content(self.facts, arm, self.words))
         name = f"{REFIT}/{self.slugs[arm.name]}"
-        return Stage(id=name, kind="refit", fingerprint=fit, needs=("select",), arm=arm.name, sample=REFIT)
+        needs = ("select", *((made.id,) if made else ()))
+        return Stage(id=name, kind="refit", fingerprint=fit, needs=needs, arm=arm.name, sample=REFIT)
 
 
 def refit_recipe(recipe: Recipe) -> Recipe:

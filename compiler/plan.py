@@ -246,7 +246,7 @@ class Arm(Frozen):
 
     @property
     def conditioned(self) -> bool:
-        """Whether it is another arm with other training data, to be compared with that one and never chosen."""
+        """Whether it is another arm with other training data, to be compared with that one."""
         return self.label_noise > 0 or self.augmentation is not None
 
     @property

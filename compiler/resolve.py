@@ -144,7 +144,8 @@ class Resolution:
     def choosable(self) -> tuple[Arm, ...]:
         """The arms that may be chosen, in the rules' order: trained ones; where scores choose, all model arms.
 
-        What adopted evidence prefers stands first, trained or not.
+        What adopted evidence prefers stands first, trained or not. Where validation rows are held from training, an arm
+        with synthetic examples may be chosen as the arm without, which comes before it.
         """
         arms = tuple(resolved.arm for resolved in self.arms if not resolved.arm.conditioned)
         prompted = tuple(arm for arm in arms if not arm.trained and arm.formulation in PROMPTED)[::-1]
@@ -156,7 +157,10 @@ class Resolution:
             found = self.candidates[:1] + prompted + frozen
         else:
             found = best[:1] + self.candidates if self.candidates else frozen or prompted
-        return self._preferred_first(tuple(dict.fromkeys(found)) or arms)
+        plain = tuple(dict.fromkeys(found)) or arms
+        names = {arm.name for arm in plain} if self.situation.validated else set()
+        twins = tuple(one.arm for one in self.arms if one.arm.augmentation and one.arm.augmentation.twin in names)
+        return self._preferred_first(plain + twins)
 
     @cached_property
     def rungs(self) -> tuple[Rung, ...]:

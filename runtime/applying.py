@@ -201,11 +201,11 @@ class Application:
         self.reporter.began(run, self.jobs, self._expected(engine))
         self._say_slots(slots)
         self._decide(run)
-        due = any(self.augmenting.due(self.done, self.kept))
+        due = any(self._due())
         executor = self.start_executor() if due or any(self._ready()) else None
         try:
             if executor is not None:
-                self.augmenting.ask_student(list(self.augmenting.due(self.done, self.kept)), executor)
+                self.augmenting.ask_student(list(self._due()), executor)
             while executor is not None and (self._hand_out(run, executor) or self.held or self._augment(run)):
                 if executor.idle():
                     self._augment(run)
@@ -228,9 +228,14 @@ class Application:
             self.reporter.said, self.watch,
         )  # fmt: skip
 
+    def _due(self) -> Iterator[Stage]:
+        """Synthetic data sets that are not there and still needed."""
+        refits = [family.id for family in self.families.values() if family.trial is None and self._wanted(family)]
+        return self.augmenting.due(self.done, self.kept, refits)
+
     def _augment(self, run: str) -> bool:
         """Make the next synthetic data set that is due; whether one was."""
-        stage = next(self.augmenting.due(self.done, self.kept), None)
+        stage = next(self._due(), None)
         if stage is None:
             return False
         if not self.supply.make(stage, run):
@@ -374,7 +379,8 @@ class Application:
             if family.id in busy or self.troubles.get(family.id, Trouble()).given_up:
                 continue
             if family.fit is not None and family.fit.kind == "refit":
-                if self._wanted(family) and not self._comes_otherwise(family):
+                there = all(self.done[need] for need in family.fit.needs)
+                if there and self._wanted(family) and not self._comes_otherwise(family):
                     yield family, (), True
                 continue
             scores = pending(family, self.done)

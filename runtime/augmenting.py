@@ -30,11 +30,14 @@ class Augmenting:
         """All of them."""
         return tuple(stage for stage in self.plan.stages if stage.kind == "augment")
 
-    def due(self, done: Mapping[str, bool], kept: Mapping[str, tuple[str, ...]]) -> Iterator[Stage]:
-        """What is not made and still needed."""
+    def due(
+        self, done: Mapping[str, bool], kept: Mapping[str, tuple[str, ...]], refits: Collection[str] = ()
+    ) -> Iterator[Stage]:
+        """What is not made and still needed, by trials or by these refits."""
         needed = {
             need for stage in self.plan.stages
-            if stage.kind in ("train", "evaluate") and not done[stage.id] and not is_dropped(stage, self.plan, kept)
+            if (stage.kind in ("train", "evaluate") or stage.id in refits)
+            and not done[stage.id] and not is_dropped(stage, self.plan, kept)
             for need in stage.needs
         }  # fmt: skip
         for stage in self.stages:

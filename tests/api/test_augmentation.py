@@ -26,7 +26,9 @@ from fewtune.api.runs.permission import operators_notes
 from fewtune.api.session import Planned
 from fewtune.api.shows.results import show_results
 from fewtune.runtime.augment import stage
+from fewtune.runtime.augment.stage import rows_of
 from fewtune.runtime.augment.vectors import hashed_words
+from fewtune.runtime.families import JobMaker, families
 from fewtune.runtime.probe import writers
 from fewtune.specs.diagnostic import Diagnostic, PlanError, RunError
 from fewtune.store.query import run_sql
@@ -163,6 +165,40 @@ def told_everywhere(project: Project) -> None:
     for text in (*found.synthetic.analysis, *found.synthetic.gates(), "60 to 70 %", *one.rejected):
         assert text in shown
         assert escape(text) in page_
+
+
+def test_an_arm_with_synthetic_examples_is_chosen_where_validation_says_so(
+    project: Project, server: ChatServer
+) -> None:
+    with_teacher(project, base_url=server.url)
+    project.spec["augmentation"]["factor"] = 6
+    project.spec["data"]["label_budget"] = 18
+    project.spec["evaluation"] = {"data_seeds": 2, "validation": "held-out", "validation_fraction": 0.5}
+    applied = project.apply()
+    assert applied.state == "succeeded"
+    plan, reader = project.plan().plan, project.reader
+    selection = reader.selection_of(reader.runs()[-1].id)
+    assert selection is not None
+    scores = {one.arm: one.value for one in selection.scores}
+    twin = plan.arm(selection.arm).augmentation
+    assert twin is not None
+    assert scores[selection.arm] > scores[twin.twin]
+    refit = next(stage for stage in plan.stages if stage.kind == "refit" and stage.arm == selection.arm)
+    assert refit.fingerprint in reader.history().fitted
+    assert any(row.chosen and row.arm == selection.arm for row in results(project.workspace).board)
+    asked = server.answered
+    assert project.apply().started == 0
+
+    assert server.answered == asked
+
+    event = reader.history().augmented[plan.stage_index[refit.needs[1]].fingerprint]
+    rows = rows_of(reader.read(event.artefact))
+    planned = project.plan()
+    maker = JobMaker(planned.compiled, planned.probed.facts.data, {refit.needs[1]: rows})
+    fit = maker.job(families(plan)[refit.id], (), fit=True, micro_batch=None, attempt=1).fit
+    assert fit is not None
+    assert (len(fit.train.rows), fit.train.added) == (18, rows)
+    assert event.kept == len(rows) > 0
 
 
 def test_a_teacher_that_knows_less_than_the_student_drops_the_arms(project: Project, ask: Ask) -> None:

@@ -10,7 +10,7 @@ from fewtune.compiler.admission import Spent, admit, teacher_tokens
 from fewtune.compiler.augmenting import FORMULATIONS
 from fewtune.compiler.compilation import compile_plan
 from fewtune.compiler.diff import KnownWork, diff
-from fewtune.compiler.plan import Estimate, Plan
+from fewtune.compiler.plan import Estimate, Gate, Plan
 from fewtune.specs.diagnostic import PlanError, SpecError
 from fewtune.specs.load import load
 from fewtune.specs.methods import METHODS
@@ -55,8 +55,42 @@ def test_the_arms_without_are_what_they_were() -> None:
     names = {stage.id: stage.fingerprint for stage in BOTH.stages}
     assert all(names[stage.id] == stage.fingerprint for stage in PLAIN.stages)
     assert PLAIN.arms == tuple(arm for arm in BOTH.arms if not arm.augmentation)
-    (one,), (other,) = ([gate for gate in p.gates if gate.stage == "select"] for p in (PLAIN, BOTH))
-    assert one == other
+    one, other = choice(PLAIN), choice(BOTH)
+    assert one == other.model_copy(update={"because": one.because})
+
+
+def choice(given: Plan) -> Gate:
+    return next(gate for gate in given.gates if gate.stage == "select")
+
+
+def test_validation_rows_choose_among_them_too_and_the_plain_twin_stands_before() -> None:
+    """On the same terms: scored on the same rows, fitted again on all labels; nothing is written for that."""
+    held = {"evaluation": {"validation": "held-out"}}
+    without, made = plan({"data": {"label_budget": [16, 32]}, **held}), plan(tables(eda=True) | held)
+    names = choice(made).arms
+    assert names[: len(choice(without).arms)] == choice(without).arms
+    twins = {arm.name: arm.augmentation for arm in made.arms if arm.augmentation}
+    assert set(names[len(choice(without).arms) :]) == set(twins)
+    assert all(names.index(own.twin) < names.index(name) for name, own in twins.items())
+    looked_at = {made.stage_index[need].arm for need in made.stage_index["select"].needs}
+    assert looked_at == set(names)
+    refits = {stage.arm: stage for stage in made.stages if stage.kind == "refit"}
+    for name, own in twins.items():
+        assert refits[name].needs == ("select", f"augment/{own.source}/32/0")
+        assert refits[name].fingerprint != refits[own.twin].fingerprint
+    before = {stage.arm: stage.fingerprint for stage in without.stages if stage.kind == "refit"}
+    assert before == {name: refits[name].fingerprint for name in before}
+    assert augments(made).keys() == augments(BOTH).keys()
+
+
+@pytest.mark.parametrize(
+    ("validation", "because"), [(None, "each part would take examples of its own"), ("fixed-schedule", "measured only")]
+)
+def test_where_they_are_not_chosen_among_the_plan_says_why(validation: str | None, because: str) -> None:
+    made = plan(tables(eda=True) | ({"evaluation": {"validation": validation}} if validation else {}))
+    assert because in choice(made).because
+    assert not set(choice(made).arms) & {arm.name for arm in made.arms if arm.augmentation}
+    assert because not in choice(PLAIN).because
 
 
 def test_each_sample_has_its_own_and_its_arms_wait_for_it() -> None:
