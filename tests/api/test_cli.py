@@ -64,7 +64,7 @@ def test_rules_are_filtered(asked: list[str], some: set[str]) -> None:
     found = json.loads(fewtune("rules", *asked, "--json", cwd=ROOT).stdout)["data"]["rules"]
     ids = {row["id"] for row in found}
     assert some <= ids
-    assert (len(ids) == 156) is (not asked)
+    assert (len(ids) == 157) is (not asked)
     assert all((row["waits_for"] is None) is row["active"] for row in found)
     shown = fewtune("rules", *asked, cwd=ROOT).stdout
     assert all(id in shown for id in ids)
