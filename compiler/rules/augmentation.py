@@ -39,7 +39,7 @@ def augmentation(s: Situation) -> Choice:
     if teacher.is_embedded:
         return Choice(
             value=None,
-            because="what the embedded model writes was worth 0.5 to 1.0 times the labels on AG News",
+            because="what the embedded model writes was worth 0.3 to 1.0 times the labels on AG News",
             rule="M-006",
             alternatives=(
                 otherwise({"teacher": 1}, "as many again try the pipeline, not the idea"),
