@@ -19,22 +19,6 @@ from fewtune.compiler.plan import Arm, Detectable, Packing, Plan, Range
 from fewtune.specs.data import WITHOUT_LABELS
 from fewtune.store.looks import Look
 
-GENERAL = (
-    "scheme",
-    "validation",
-    "folds",
-    "choosing",
-    "preferred",
-    "data_seeds",
-    "model_seeds",
-    "sampling",
-    "metric",
-    "precision",
-    "verbalizer",
-    "patterns",
-    "augmentation",
-)
-"""Decisions of the whole experiment, in the order of reading."""
 QUIET = ("method", "micro_batch", "patience", "max_grad_norm", "weight_decay", "model_seeds", "folds",
          "objective", "regularisation", "sampling", "model", "pattern_use", "demonstrations_by",
          "calibration")  # fmt: skip
