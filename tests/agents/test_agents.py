@@ -78,14 +78,14 @@ def test_a_literal_client_is_told_what_is_wrong_each_time(kind: str, home: Path)
     assert len(runs(home)) == 1
 
 
-@BOTH
+@SLOW
 def test_an_impatient_client_begins_one_run(kind: str, home: Path) -> None:
     handles = scripts.impatient(channel(kind, home), SPEC, 12 if kind == "mcp" else 4)
     assert len(handles) == 1
     assert runs(home) == ["r0001"]
 
 
-@BOTH
+@SLOW
 def test_an_amnesiac_finds_its_run_again(kind: str, home: Path) -> None:
     assert scripts.amnesiac(channel(kind, home), SPEC)["state"] == "succeeded"
     assert runs(home) == ["r0001"]
