@@ -78,19 +78,6 @@ from fewtune.api.cli import main
 main()
 """
 
-MANY = """
-import contextlib, io, json, sys
-from fewtune.api.cli import main
-for command in json.load(sys.stdin):
-    sys.argv, said, status = ["fewtune", *command], io.StringIO(), 0
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        try:
-            main()
-        except SystemExit as end:
-            status = end.code or 0
-    print(json.dumps([status, said.getvalue()]))
-"""
-
 
 @dataclass
 class Commands:
@@ -111,19 +98,13 @@ class Commands:
         return found
 
     def run(self, command: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run the command in the root; none: those that stdin lists."""
+        """Run the command in the root."""
         env = {**os.environ, "FEWTUNE_WORKSPACE": "workspace"}
         if self.policy is not None:
             env["FEWTUNE_POLICY"] = str(self.policy)
         program = ["-c", ENGINE.format(tests=str(TESTS))] if self.fake else ["-m", "fewtune.api.cli"]
-        program = [*program, *command] if command else ["-c", MANY]
-        return subprocess.run([sys.executable, *program], cwd=self.root, env=env, input=stdin,
+        return subprocess.run([sys.executable, *program, *command], cwd=self.root, env=env, input=stdin,
                               capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
-
-    def read_all(self, commands: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
-        """(exit status, what is said) of commands that only read, in one process."""
-        said = self.run((), json.dumps(commands)).stdout.splitlines()
-        return [(status, text) for status, text in map(json.loads, said)]
 
     def _file(self, name: str, value: Any) -> Any:
         """Commands take a spec's file."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from many import fewtune_many
 from project import write_csv
 
 from agents import scripts
@@ -151,10 +152,10 @@ def test_hostile_text_steers_nobody(home: Path) -> None:
                         ["sql", "SELECT * FROM predictions"], ["errors", "spec.json"])
         for form in ([], ["--json"])
     ]  # fmt: skip
-    answers = Commands(home, home.parent / "policy.toml").read_all(asked)
-    assert len(answers) == len(asked)
-    for command, (status, said) in zip(asked, answers, strict=True):
-        assert status in (0, 2, 7), said
+    environment = {"FEWTUNE_WORKSPACE": "workspace", "FEWTUNE_POLICY": str(home.parent / "policy.toml")}
+    for command, done in zip(asked, fewtune_many(asked, home, environment), strict=True):
+        said = done.stdout + done.stderr
+        assert done.returncode in (0, 2, 7), said
         assert not [char for char in said if char != "\n" and (ord(char) < 32 or 127 <= ord(char) < 160)], command
         assert "\u202e" not in said
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import tomlkit
+from many import fewtune_many
 from project import fewtune
 
 from fewtune.specs.load import load, load_file
@@ -39,8 +40,8 @@ def test_every_verb_has_help_and_json(verb: str) -> None:
 def test_a_topic_is_a_page_and_names_what_exists() -> None:
     found = json.loads(fewtune("describe", "--json", cwd=ROOT).stdout)["data"]["topics"]
     assert "performance" in found
-    for topic, title in found.items():
-        page = fewtune("describe", topic, cwd=ROOT).stdout
+    pages = fewtune_many([["describe", topic] for topic in found], ROOT)
+    for title, page in zip(found.values(), (done.stdout for done in pages), strict=True):
         assert page.startswith(f"# {title}\n")
         for script in re.findall(r"tests/[\w/]+\.py", page):
             assert (ROOT / script).is_file()
@@ -61,12 +62,12 @@ def test_a_topic_is_a_page_and_names_what_exists() -> None:
     ],
 )
 def test_rules_are_filtered(asked: list[str], some: set[str]) -> None:
-    found = json.loads(fewtune("rules", *asked, "--json", cwd=ROOT).stdout)["data"]["rules"]
+    data, shown = (done.stdout for done in fewtune_many([["rules", *asked, "--json"], ["rules", *asked]], ROOT))
+    found = json.loads(data)["data"]["rules"]
     ids = {row["id"] for row in found}
     assert some <= ids
     assert (len(ids) == 157) is (not asked)
     assert all((row["waits_for"] is None) is row["active"] for row in found)
-    shown = fewtune("rules", *asked, cwd=ROOT).stdout
     assert all(id in shown for id in ids)
 
 
@@ -132,21 +133,24 @@ def test_light_verbs_import_nothing_heavy(name: str, tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1] == "[] []"
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_plan_to_the_same_bytes(path: Path, tmp_path: Path) -> None:
+def test_examples_plan_to_the_same_bytes(tmp_path: Path) -> None:
     """From two processes with different hash seeds, and from the same spec written as JSON."""
-    as_json = path.with_name(f".{path.stem}.json")
-    as_json.write_text(json.dumps(tomlkit.parse(path.read_text()).unwrap()))
+    folder, copies = EXAMPLES[0].parent, [path.with_name(f".{path.stem}.json") for path in EXAMPLES]
+    for path, copy in zip(EXAMPLES, copies, strict=True):
+        copy.write_text(json.dumps(tomlkit.parse(path.read_text()).unwrap()))
     try:
-        for number, spec in enumerate((path, path, as_json)):
+        for number, specs in enumerate((EXAMPLES, [*EXAMPLES, *copies])):
+            (tmp_path / str(number)).mkdir()
+            asked = [["plan", path.name, "--save", str(tmp_path / str(number) / path.name)] for path in specs]
             environment = {"PYTHONHASHSEED": str(number), "FEWTUNE_WORKSPACE": str(tmp_path / "w")}
-            done = fewtune("plan", spec.name, "--save", str(tmp_path / str(number)), cwd=path.parent, env=environment)
-            assert done.returncode == 0, done.stderr
+            for path, done in zip(specs, fewtune_many(asked, folder, environment), strict=True):
+                assert done.returncode == 0, (path, done.stderr)
     finally:
-        as_json.unlink()
-    first, second, third = ((tmp_path / str(number)).read_bytes() for number in range(3))
-    assert first == second
-    assert first == third
+        for copy in copies:
+            copy.unlink()
+    for path, copy in zip(EXAMPLES, copies, strict=True):
+        saved = [(tmp_path / name).read_bytes() for name in (f"0/{path.name}", f"1/{path.name}", f"1/{copy.name}")]
+        assert saved[0] == saved[1] == saved[2], path
 
 
 def test_saved_plan_is_explained_and_edited_ones_are_refused(tmp_path: Path) -> None:

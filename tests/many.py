@@ -1,0 +1,44 @@
+"""Many commands in one process: what is asked is the command line, and a start of Python for each would be waiting."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAM = """
+import contextlib, io, json, sys
+from fewtune.api.cli import main
+for command in json.load(sys.stdin):
+    sys.argv, out, err, status = ["fewtune", *command], io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as end:
+            status = end.code or 0
+    print(json.dumps([status, out.getvalue(), err.getvalue()]))
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command answered."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def fewtune_many(
+    commands: Sequence[Sequence[str]], cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300
+) -> list[Said]:
+    """Run commands one after the other, as `fewtune` with these arguments."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=cwd, env={**os.environ, **(env or {})}, input=json.dumps(commands),
+        capture_output=True, text=True, timeout=timeout, check=True,
+    )  # fmt: skip
+    answers = [Said(*json.loads(line)) for line in done.stdout.splitlines()]
+    assert len(answers) == len(commands)
+    return answers
