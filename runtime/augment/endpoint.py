@@ -116,13 +116,16 @@ class Endpoint:
                 cost, trouble, wait = self._judged(error, question, attempt)
                 wasted += cost
                 if trouble.kind == "refused" or attempt == self.tries:
-                    return trouble
+                    return trouble.model_copy(update={"wasted_tokens": wasted, "cost": self._lost(wasted)})
                 self.say(f"{trouble.message}; try {attempt + 1} of {self.tries} in {wait:.1f} s")
                 self.sleep(wait)
             else:
-                lost = self.prices.cost(0, wasted)  # the dearer price: what was lost is known as a sum only
-                return answer.model_copy(update={"wasted_tokens": wasted, "cost": answer.cost + lost})
+                return answer.model_copy(update={"wasted_tokens": wasted, "cost": answer.cost + self._lost(wasted)})
         return trouble
+
+    def _lost(self, tokens: int) -> float:
+        """Money for what was cut: known as a sum only, so at the dearer price."""
+        return max(self.prices.cost(0, tokens), self.prices.cost(tokens, 0))
 
     def _judged(self, error: Exception, question: Question, attempt: int) -> tuple[int, Trouble, float]:
         """(tokens that are lost, what went wrong, seconds to wait)."""

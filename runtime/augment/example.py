@@ -27,7 +27,8 @@ class Candidate(Frozen):
 
     fields: dict[str, str]
     label: int
-    origin: Origin = "teacher"
+    origin: Origin | None = "teacher"
+    """None: nobody knows."""
     call: str = ""
     """Hash of the question that it answers; empty: no teacher wrote it."""
     place: int = 0
@@ -53,8 +54,8 @@ class Kept(Frozen):
     """A candidate that stays."""
 
     candidate: Candidate
-    quality: float
-    """Probability that its label is right, by models that never saw it; 1 where nothing could tell."""
+    quality: float | None
+    """Probability that its label is right, by models that never saw it; None where nothing could tell."""
     nearest_seed: float
     """Likeness to the seed that it resembles most."""
 

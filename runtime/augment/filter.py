@@ -62,10 +62,11 @@ class Filter:
         self._rejected = []
         passed = self._original(self.by_rules(candidates))
         judged = agreement(self.seeds, passed, self.kinds, self.encode)
+        detail = "the label may be wrong" + (", by the seeds alone" if judged.judge == "seeds" else "")
         wrong = {
-            place: Rejected(candidate=passed[place], reason="label", detail="the label may be wrong", value=value)
+            place: Rejected(candidate=passed[place], reason="label", detail=detail, value=value)
             for place, value in enumerate(judged.quality.tolist())
-            if value < self.quality_threshold
+            if value < self.quality_threshold  # false where it is not a number
         }
         quality = np.delete(judged.quality, sorted(wrong))
         return Filtered(self._select(self._drop(passed, wrong), quality), tuple(self._rejected), judged)
@@ -97,18 +98,24 @@ class Filter:
         encode = self.encode or hashed_words
         vectors, seeds = encode(texts(candidates)), encode(texts(self.seeds))
         labels = [candidate.label for candidate in candidates]
-        chosen = select(vectors, seeds, quality, labels, self.kinds, self.want, self.diversity_weight)
+        alike = np.nan_to_num(quality, nan=1.0)  # what is unknown is so of all
+        chosen = select(vectors, seeds, alike, labels, self.kinds, self.want, self.diversity_weight)
         left = set(range(len(candidates))) - set(chosen)
         chance = {
             place: Rejected(candidate=candidates[place], reason="not-selected", detail="others say more",
-                            value=float(quality[place]))
+                            value=_known(quality[place]))
             for place in left
         }  # fmt: skip
         self._drop(candidates, chance)
         nearest = nearest_of(vectors, seeds)
         return tuple(
-            Kept(candidate=candidates[at], quality=float(quality[at]), nearest_seed=float(nearest[at])) for at in chosen
+            Kept(candidate=candidates[at], quality=_known(quality[at]), nearest_seed=float(nearest[at]))
+            for at in chosen
         )
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _like(candidate: Candidate, reason: Reason, match: Match) -> Rejected:

@@ -90,8 +90,7 @@ def _round(
 
 
 def _answered(asked: Sequence[Asked], brief: Brief, teacher: Teacher, ledger: Ledger) -> list[Candidate]:
-    answers = ask_all(teacher, [one.question for one in asked])
-    ledger.settle(answers)
+    answers = ask_all(teacher, [one.question for one in asked], ledger)
     return [
         candidate
         for one, answer in zip(asked, answers, strict=True)
@@ -100,13 +99,14 @@ def _answered(asked: Sequence[Asked], brief: Brief, teacher: Teacher, ledger: Le
     ]  # fmt: skip
 
 
-def ask_all(teacher: Teacher, questions: Sequence[Question]) -> list[Answer]:
-    """All answers, in the order of the questions.
+def ask_all(teacher: Teacher, questions: Sequence[Question], ledger: Ledger) -> list[Answer]:
+    """All answers, in the order of the questions; the ledger has what they cost, and what brought none.
 
     Raises:
         RunError: where one has none, after all others are there (and recorded).
     """
     found = dict(teacher.ask(questions))
+    ledger.settle(found[place] for place in sorted(found))  # in this order: sums of floats depend on it
     troubles = [found[place] for place in sorted(found) if isinstance(found[place], Trouble)]
     for trouble in troubles:
         assert isinstance(trouble, Trouble)

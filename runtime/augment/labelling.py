@@ -31,9 +31,7 @@ def teacher_accuracy(brief: Brief, seeds: Sequence[Seed], teacher: Teacher, ledg
     answers = []
     for start in range(0, len(questions), ROUND):
         ledger.watch()
-        new = ask_all(teacher, questions[start : start + ROUND])
-        ledger.settle(new)
-        answers += new
+        answers += ask_all(teacher, questions[start : start + ROUND], ledger)
     right = [named(answer.text, brief.labels) == seed.label for answer, seed in zip(answers, asked, strict=True)]
     return sum(right) / len(right), len(right)
 

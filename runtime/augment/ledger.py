@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fewtune.runtime.augment.teacher import FREE, Answer, Prices, Question
+from fewtune.runtime.augment.teacher import FREE, Answer, Prices, Question, Trouble
 
 Ceiling = Literal["tokens", "money"]
 
@@ -24,6 +24,8 @@ class Ledger:
     calls: int = 0
     watch: Callable[[], None] = lambda: None
     """Raises where the operator's ceilings are reached; asked before each batch."""
+    lost: Callable[[Question], Trouble | None] = lambda question: None
+    """What earlier commands lost on a question, of which no answer came."""
 
     def affordable(self, questions: Sequence[Question]) -> tuple[int, Ceiling | None]:
         """How many of the questions fit, in their order, each answer as long as it may be; what forbids more."""
@@ -31,15 +33,17 @@ class Ledger:
         for place, question in enumerate(questions):
             tokens += question.most_tokens
             cost += self.prices.cost(question.most_tokens - question.max_tokens, question.max_tokens)
+            if (lost := self.lost(question)) is not None:
+                tokens, cost = tokens + lost.wasted_tokens, cost + lost.cost
             if self.most_tokens is not None and tokens > self.most_tokens:
                 return place, "tokens"
             if self.most_cost is not None and cost > self.most_cost:
                 return place, "money"
         return len(questions), None
 
-    def settle(self, answers: Iterable[Answer]) -> None:
-        """Add what answers have cost."""
+    def settle(self, answers: Iterable[Answer | Trouble]) -> None:
+        """Add what answers have cost, and tries that brought none."""
         for answer in answers:
-            self.calls += 1
-            self.tokens += answer.tokens
+            self.calls += isinstance(answer, Answer)
+            self.tokens += answer.tokens if isinstance(answer, Answer) else answer.wasted_tokens
             self.cost += answer.cost

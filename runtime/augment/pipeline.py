@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.runtime.augment.analysis import analyse
-from fewtune.runtime.augment.example import Candidate, Rejected, Seed, joined
+from fewtune.runtime.augment.example import Candidate, Rejected, Seed
 from fewtune.runtime.augment.generation import Generated, generate
 from fewtune.runtime.augment.ledger import Ledger
 from fewtune.runtime.augment.prompting import Brief
 from fewtune.runtime.augment.recording import Recording
 from fewtune.runtime.augment.synthesis import Synthesis, Synthetic
+from fewtune.runtime.augment.table import PROVENANCE, Table, with_columns
 from fewtune.runtime.augment.teacher import FREE, Prices, Teacher
 from fewtune.runtime.augment.teachers import TeacherRef, opened
 from fewtune.runtime.augment.vectors import Encode, embedded_vectors
 from fewtune.specs.diagnostic import Diagnostic, RunError
-
-PROVENANCE = ("origin", "call", "place", "attributes")
-"""Columns that say where a row comes from; `origin` of a seed is "seed"."""
 
 
 class SyntheticPipeline:
@@ -83,7 +81,8 @@ class SyntheticPipeline:
         self._ceilings = most_tokens, most_cost, prices
         self._encode = embedded_vectors() if isinstance(encode, str) else encode
         self._seeds: list[Seed] = []
-        self._names: tuple[str, ...] = ()
+        self._table: Table | None = None
+        self._note = ""
         self._written: Generated | None = None
         self.result: Synthetic | None = None
 
@@ -123,89 +122,97 @@ class SyntheticPipeline:
             RunError: E-teacher, E-not-recorded, E-recording.
         """
         fields = (text,) if isinstance(text, str) else tuple(text)
-        self._label, self._names = label, label_names(seed_examples, label)
-        self._seeds = seeds_of(seed_examples, fields, label, self._names)
+        table = Table(fields, label, seed_examples)
+        seeds = table.seeds(seed_examples)
         brief = Brief(
-            labels=self._names, fields=fields, task=task_description, constraints=tuple(domain_constraints),
+            labels=table.names, fields=fields, task=task_description, constraints=tuple(domain_constraints),
             attributes={name: tuple(values) for name, values in (attributes or {}).items()}, seed=self.seed,
         )  # fmt: skip
-        self._synthesis = Synthesis(brief, target_count, label_plan, self.quality_threshold, self.diversity_weight,
-                                    encode=self._encode)  # fmt: skip
-        self._analysis = analyse(self._seeds, self._names, self._encode)
+        plan = self._synthesis(brief, target_count, label_plan).plan(seeds)
+        analysis = analyse(seeds, table.names, self._encode)
         recording = Recording(self._recording)
         try:
             teacher = self._teacher or opened(self._ref, recording, say=self._say)
-            self._written = generate(brief, self._synthesis.plan(self._seeds), self._seeds, self._analysis, teacher,
-                                     Ledger(*self._ceilings), self._say)  # fmt: skip
+            self._written = generate(brief, plan, seeds, analysis, teacher, self._ledger(teacher, recording), self._say)
             self._note = teacher.note
         finally:
             recording.close()
-        return self._dataset(self._written.candidates)
+        self._table, self._seeds = table, seeds
+        return table.dataset(self._written.candidates)
+
+    def _ledger(self, teacher: Teacher, recording: Recording) -> Ledger:
+        return Ledger(*self._ceilings, lost=lambda question: recording.lost_on(teacher.model, question))
 
     def filter(
-        self, dataset: Any = None, *, evaluation: Mapping[str, Any] | None = None, want: int | None = None
+        self,
+        dataset: Any = None,
+        *,
+        evaluation: Mapping[str, Any] | None = None,
+        want: int | None = None,
+        seed_examples: Any = None,
+        text: str | Sequence[str] = "text",
+        label: str = "label",
     ) -> Any:
         """Keep what passes the tests.
 
         Args:
-            dataset: what `generate` returned, or a part of it; None: all of it.
+            dataset: a `datasets.Dataset` (or any sequence of mappings) with texts and labels, whoever wrote them: what
+                `generate` returned, a part of it, edited rows, others; None: all that `generate` returned.
             evaluation: evaluation split -> its rows: nothing of them may be in the result.
             want: how many are to stay at most; None: all that pass.
+            seed_examples: what the rows are compared with and judged by; None: those of `generate`.
+            text: the column of the text, or the columns of a pair; of `seed_examples` only.
+            label: the column of the label; of `seed_examples` only.
 
         Returns:
-            A `datasets.Dataset`; `rejected` has the others.
+            The rows that stay, best first, with all their columns, `quality` (null: it could not be told) and their
+            provenance (null: nobody knows); `rejected` has the others.
 
         Raises:
-            RunError: E-usage before `generate`.
+            RunError: E-usage where there is nothing to filter or to compare with, or a column is missing.
         """
-        if self._written is None:
-            remedy = "call generate first: the tests compare with its seeds"
-            raise RunError(Diagnostic(code="E-usage", message="there is nothing to filter yet", remedy=remedy))
-        brief = self._synthesis.brief
-        held = {
-            split: [joined({name: row[name] for name in brief.fields}) for row in rows]
-            for split, rows in (evaluation or {}).items()
-        }
-        self._synthesis.evaluation, self._synthesis.want = held, want
-        written = self._written if dataset is None else self._only(dataset)
-        self.result = self._synthesis.filtered(self._seeds, self._analysis, written, self._note)
-        return self._dataset([one.candidate for one in self.result.kept], [one.quality for one in self.result.kept])
+        if seed_examples is not None:
+            table = Table((text,) if isinstance(text, str) else text, label, seed_examples)
+            seeds = table.seeds(seed_examples)
+        elif self._table is not None:
+            table, seeds = self._table, self._seeds
+        else:
+            raise _unusable("there are no seeds to compare with", "give them in seed_examples, or call generate first")
+        if not seeds:
+            raise _unusable("seed_examples is empty", "give labelled rows")
+        if dataset is None and self._written is None:
+            raise _unusable("there is nothing to filter yet", "give a data set, or call generate first")
+        rows = _dataset(table.dataset(self._written.candidates) if dataset is None and self._written else dataset)
+        candidates = table.candidates(rows)
+        held = {split: table.held(split_rows) for split, split_rows in (evaluation or {}).items()}
+        synthesis = self._synthesis(Brief(labels=table.names, fields=table.fields, task=""), 0)
+        synthesis.evaluation, synthesis.want = held, want
+        own = self._own(candidates)
+        self.result = synthesis.filtered(
+            seeds, analyse(seeds, table.names, self._encode), candidates, self._note if own else "",
+            own.stopped if own else "", own.ledger if own else Ledger(),
+        )  # fmt: skip
+        places = {id(candidate): place for place, candidate in enumerate(candidates)}
+        kept = rows.select([places[id(one.candidate)] for one in self.result.kept])
+        kept = kept.remove_columns([name for name in ("quality",) if name in kept.column_names])
+        unknown = {name: [None] * len(kept) for name in PROVENANCE if name not in kept.column_names}
+        return with_columns(kept, {**unknown, "quality": [one.quality for one in self.result.kept]})
 
-    def _only(self, dataset: Any) -> Generated:
-        """What of the written examples is in a data set."""
-        assert self._written is not None
-        wanted = {(row["call"], row["place"]) for row in dataset}
-        kept = tuple(one for one in self._written.candidates if (one.call, one.place) in wanted)
-        return Generated(kept, self._written.stopped, self._written.ledger, self._written.novelty)
+    def _own(self, candidates: Sequence[Candidate]) -> Generated | None:
+        """What this pipeline's teacher wrote, where all candidates come from its calls."""
+        known = {one.call for one in self._written.candidates} if self._written else set()
+        return self._written if all(one.call in known for one in candidates) else None
 
-    def _dataset(self, rows: Sequence[Candidate], quality: Sequence[float] | None = None) -> Any:
-        from datasets import Dataset
-
-        fields = self._synthesis.brief.fields
-        columns: dict[str, list[Any]] = {name: [row.fields.get(name, "") for row in rows] for name in fields}
-        columns[self._label] = [self._names[row.label] for row in rows]
-        columns |= {name: [getattr(row, name) for row in rows] for name in PROVENANCE if name != "attributes"}
-        columns["attributes"] = ["; ".join(f"{k}: {v}" for k, v in row.attributes.items()) for row in rows]
-        if quality is not None:
-            columns["quality"] = list(quality)
-        return Dataset.from_dict(columns)
-
-
-def label_names(rows: Any, column: str) -> tuple[str, ...]:
-    """The labels of a data set, sorted, or in the order of its features."""
-    feature = getattr(rows, "features", {}).get(column)
-    names = getattr(feature, "names", None)
-    return tuple(names) if names else tuple(sorted({str(row[column]) for row in rows}))
+    def _synthesis(self, brief: Brief, target: int, label_plan: str | Mapping[str, float] = "balanced") -> Synthesis:
+        return Synthesis(brief, target, label_plan, self.quality_threshold, self.diversity_weight, encode=self._encode,
+                         say=self._say)  # fmt: skip
 
 
-def seeds_of(rows: Any, fields: Sequence[str], label: str, names: Sequence[str]) -> list[Seed]:
-    """Rows as seeds."""
-    places = {name: place for place, name in enumerate(names)}
-    by_index = bool(getattr(getattr(rows, "features", {}).get(label), "names", None))
-    return [
-        Seed(
-            fields={name: str(row[name]) for name in fields},
-            label=int(row[label]) if by_index else places[str(row[label])],
-        )
-        for row in rows
-    ]
+def _dataset(rows: Any) -> Any:
+    from datasets import Dataset
+
+    return rows if isinstance(rows, Dataset) else Dataset.from_list([dict(row) for row in rows])
+
+
+def _unusable(message: str, remedy: str) -> RunError:
+    return RunError(Diagnostic(code="E-usage", message=message, remedy=remedy))

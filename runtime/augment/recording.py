@@ -1,7 +1,9 @@
 """Every call of a teacher, in an append-only file of JSON lines: what was paid for is never asked for again.
 
-A line holds the question's hash, the answer, its model, tokens and cost, and a checksum. Keys of accounts are in no
-question, so in no line. The question itself is there only where that is asked for: it contains rows of the user's data.
+A line holds the question's hash, the answer, its model, tokens and cost, and a checksum. Two more kinds of lines hold
+what a reader must know of a teacher's texts, and what was lost on a question before its answer came. Keys of accounts
+are in no question, so in no line. The question itself is there only where that is asked for: it contains rows of the
+user's data.
 """
 
 import hashlib
@@ -9,11 +11,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fewtune.compiler.fingerprint import canonical, fingerprint
 from fewtune.runtime.augment.teacher import Answer, Question, Teacher, Trouble
 from fewtune.specs.diagnostic import Diagnostic, RunError
+from fewtune.specs.frozen import Frozen
 from fewtune.store import durable
 
 RECORDING_VERSION = 1
@@ -37,26 +41,68 @@ class Recording:
         content = path.read_bytes() if path.exists() else b""
         self._sound = content.rfind(b"\n") + 1
         """Bytes up to the last whole line: what follows was torn by a crash."""
-        self.answers: dict[str, Answer] = dict(_parsed(path, content[: self._sound]))
+        self.answers: dict[str, Answer] = {}
+        """Hash of a question -> its answer."""
+        self.lost: dict[str, Trouble] = {}
+        """Hash of a question -> what all its tries that brought nothing have cost."""
+        self.notes: dict[str, str] = {}
+        """Model -> what a reader of its texts must know."""
+        for one in _parsed(path, content[: self._sound]):
+            self._take(one)
 
     @property
     def fingerprint(self) -> str:
         """Names the recorded answers, whatever their order."""
-        return recorded_fingerprint(self.answers)
+        return recorded_fingerprint(self.answers, self.lost)
 
     def find(self, model: str, question: Question) -> Answer | None:
         """The answer that was given."""
         return self.answers.get(question.key(model))
 
-    def add(self, model: str, question: Question, answer: Answer) -> None:
-        """Write an answer down; on return it is on the disk."""
+    def lost_on(self, model: str, question: Question) -> Trouble | None:
+        """What its tries that brought nothing have cost; None: nothing."""
+        return self.lost.get(question.key(model))
+
+    def add(self, model: str, question: Question, answer: Answer) -> Answer:
+        """Write an answer down, with what was lost before it came; on return it is on the disk.
+
+        Returns:
+            The answer as it is recorded.
+        """
         key = question.key(model)
-        line: dict[str, Any] = {"v": RECORDING_VERSION, "key": key, **answer.model_dump(mode="json")}
-        if self.keep_questions:
-            line["question"] = question.model_dump(mode="json")
-        content = f"{canonical({**line, 'sum': _sum(line)})}\n".encode()
-        durable.append(self._open(), self.path, content)
-        self.answers[key] = answer
+        if key in self.lost:
+            lost = self.lost[key]
+            wasted = answer.wasted_tokens + lost.wasted_tokens
+            answer = answer.model_copy(update={"wasted_tokens": wasted, "cost": answer.cost + lost.cost})
+        asked = {"question": question.model_dump(mode="json")} if self.keep_questions else {}
+        self._write(_Answered(key=key, answer=answer), asked)
+        return answer
+
+    def lose(self, model: str, question: Question, trouble: Trouble) -> None:
+        """Write down what a question has cost that has no answer; nothing where it cost nothing."""
+        if trouble.wasted_tokens:
+            self._write(_Lost(key=question.key(model), lost=trouble))
+
+    def say(self, model: str, note: str) -> None:
+        """Write down what a reader of a model's texts must know; once."""
+        if note != self.notes.get(model, ""):
+            self._write(_Note(teacher=model, note=note))
+
+    def _write(self, one: "_Line", more: Mapping[str, Any] = MappingProxyType({})) -> None:
+        line = {"v": RECORDING_VERSION, **one.written(), **more}
+        durable.append(self._open(), self.path, f"{canonical({**line, 'sum': _sum(line)})}\n".encode())
+        self._take(one)
+
+    def _take(self, one: "_Line") -> None:
+        match one:
+            case _Answered():
+                self.answers[one.key] = one.answer
+            case _Note():
+                self.notes[one.teacher] = one.note
+            case _Lost():
+                before = self.lost.get(one.key, NOTHING)
+                wasted, cost = before.wasted_tokens + one.lost.wasted_tokens, before.cost + one.lost.cost
+                self.lost[one.key] = one.lost.model_copy(update={"wasted_tokens": wasted, "cost": cost})
 
     def close(self) -> None:
         """Let go of the file."""
@@ -93,16 +139,21 @@ class Recorded:
                 yield place, known
         self.asked += len(missing)
         for at, answer in self.teacher.ask([questions[place] for place in missing]) if missing else ():
+            question = questions[missing[at]]
             if isinstance(answer, Answer):
-                self.recording.add(self.model, questions[missing[at]], answer)
-            yield missing[at], answer
+                self.recording.say(self.model, self.note)
+                yield missing[at], self.recording.add(self.model, question, answer)
+            else:
+                self.recording.lose(self.model, question, answer)
+                yield missing[at], answer
 
 
 class Replay:
     """Answers from a recording, byte for byte, and refuses what is not in it."""
 
-    def __init__(self, recording: Recording, model: str, *, structured: bool = True, note: str = "") -> None:
-        self.recording, self.model, self.structured, self.note = recording, model, structured, note
+    def __init__(self, recording: Recording, model: str, *, structured: bool = True) -> None:
+        self.recording, self.model, self.structured = recording, model, structured
+        self.note = recording.notes.get(model, "")
 
     def ask(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer | Trouble]]:
         """Each answer, in the order of the questions."""
@@ -112,27 +163,76 @@ class Replay:
             yield place, known or Trouble(kind="not-recorded", message=missing)
 
 
-def recorded_fingerprint(answers: Mapping[str, Answer]) -> str:
-    """Names answers by their questions and texts."""
-    return fingerprint("recording", {key: answer.model_dump(mode="json") for key, answer in answers.items()})
+def recorded_fingerprint(answers: Mapping[str, Answer], lost: Mapping[str, Trouble]) -> str:
+    """Names answers by their questions and texts, and what was lost before, which ceilings count."""
+    found: dict[str, Any] = {key: answer.model_dump(mode="json") for key, answer in answers.items()}
+    if lost:
+        found["lost"] = {key: [one.wasted_tokens, one.cost] for key, one in lost.items()}
+    return fingerprint("recording", found)
+
+
+class _Answered(Frozen):
+    """A line with an answer."""
+
+    key: str
+    answer: Answer
+
+    def written(self) -> dict[str, Any]:
+        return {"key": self.key, **self.answer.model_dump(mode="json")}
+
+
+class _Lost(Frozen):
+    """A line with what a question has cost in vain."""
+
+    key: str
+    lost: Trouble
+
+    def written(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+
+class _Note(Frozen):
+    """A line on a teacher."""
+
+    teacher: str
+    note: str
+
+    def written(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+
+_Line = _Answered | _Lost | _Note
+NOTHING = Trouble(kind="cut", message="")
 
 
 def _sum(line: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(dict(line)).encode()).hexdigest()[:16]
 
 
-def _parsed(path: Path, content: bytes) -> Iterator[tuple[str, Answer]]:
+def _read(line: dict[str, Any]) -> _Line:
+    """What a line says.
+
+    Raises:
+        ValueError, KeyError: nothing that is known.
+    """
+    if "teacher" in line:
+        return _Note.model_validate(line)
+    if "lost" in line:
+        return _Lost.model_validate(line)
+    line.pop("question", None)
+    return _Answered(key=line.pop("key"), answer=Answer.model_validate(line))
+
+
+def _parsed(path: Path, content: bytes) -> Iterator[_Line]:
     for number, raw in enumerate(content.splitlines(), 1):
         try:
             line = json.loads(raw)
             right = line.pop("sum") == _sum(line) and line.pop("v") == RECORDING_VERSION
-            key = line.pop("key")
-            line.pop("question", None)
-            answer = Answer.model_validate(line)
+            found = _read(line)
         except (ValueError, KeyError, AttributeError):
             right = False
         if not right:
             remedy = "restore the file from a copy, or remove the line: its question is then asked again"
             message = f"{path.name}: line {number} is damaged"
             raise RunError(Diagnostic(code="E-recording", message=message, remedy=remedy))
-        yield key, answer
+        yield found

@@ -165,7 +165,8 @@ class AugmentMaker:
             prices = Prices(prompt=teacher_of.prompt_price, completion=teacher_of.completion_price)
             teacher = opened(_ref(teacher_of, prices), recording, device=self.device, say=self.say)
             level = made.level(sample.n)
-            ledger = Ledger(level.max_tokens, level.max_cost, prices, watch=self.watch)
+            ledger = Ledger(level.max_tokens, level.max_cost, prices, watch=self.watch,
+                            lost=lambda question: recording.lost_on(teacher_of.model, question))  # fmt: skip
             gate = self._gate(synthesis.brief, seeds, teacher, ledger, student)
             if gate.opened and level.target:
                 return gate, synthesis.run(seeds, teacher, ledger)
@@ -187,7 +188,7 @@ class AugmentMaker:
             why = f"the teacher labels {gate.teacher:.0%} of the seeds rightly, the student unasked {gate.student:.0%}"
         return Synthetic(
             kept=(), rejected=(), analysis=analyse(seeds, synthesis.brief.labels, self.encode), stopped="",
-            calls=ledger.calls, tokens=ledger.tokens, cost=ledger.cost, share=0.0, informed=False,
+            calls=ledger.calls, tokens=ledger.tokens, cost=ledger.cost, share=0.0,
             note="; ".join(part for part in (why, teacher.note) if part),
         )  # fmt: skip
 

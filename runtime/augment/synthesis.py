@@ -3,21 +3,28 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Any
 
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.compiler.sample import quotas
+from fewtune.runtime.augment.agreement import Judge
 from fewtune.runtime.augment.analysis import Analysis, analyse
 from fewtune.runtime.augment.eda import eda, neighbours
-from fewtune.runtime.augment.example import Kept, Rejected, Seed, texts
-from fewtune.runtime.augment.filter import Filter, Filtered
-from fewtune.runtime.augment.generation import Generated, Plan, generate
+from fewtune.runtime.augment.example import Candidate, Kept, Rejected, Seed, texts
+from fewtune.runtime.augment.filter import Filter
+from fewtune.runtime.augment.generation import Plan, generate
 from fewtune.runtime.augment.leakage import likenesses
 from fewtune.runtime.augment.ledger import Ledger
 from fewtune.runtime.augment.prompting import Brief
 from fewtune.runtime.augment.teacher import Teacher
 from fewtune.runtime.augment.vectors import Encode
 from fewtune.specs.frozen import Frozen
+
+CHECKED: dict[Judge, str] = {
+    "cross-fitted": "",
+    "seeds": "labels were checked by the seeds alone: too few examples, or too alike, to say anything of each other",
+    "": "labels could not be checked, their quality is unknown: too few examples, or seeds that do not tell the labels",
+}
+"""Who checked the labels -> what a reader must know of it."""
 
 
 class Synthetic(Frozen):
@@ -33,8 +40,8 @@ class Synthetic(Frozen):
     cost: float = 0.0
     share: float
     """Of the candidates that passed the tests."""
-    informed: bool
-    """Whether labels could be checked."""
+    judge: Judge = ""
+    """Who checked the labels; empty: nobody could."""
     wrong_rate: float | None = None
     """Estimated share of wrong labels among what was checked."""
     note: str = ""
@@ -80,7 +87,7 @@ class Synthesis:
         analysis = analyse(seeds, self.brief.labels, self.encode)
         self.say("; ".join(analysis.lines()))
         written = generate(self.brief, self.plan(seeds), seeds, analysis, teacher, ledger, self.say)
-        return self.filtered(seeds, analysis, written, teacher.note)
+        return self.filtered(seeds, analysis, written.candidates, teacher.note, written.stopped, written.ledger)
 
     def plan(self, seeds: Sequence[Seed]) -> Plan:
         """Label -> how many examples are asked for."""
@@ -93,15 +100,28 @@ class Synthesis:
         shares = quotas([ceil(1e6 * weight / sum(weights)) for weight in weights], self.target)
         return {label: count for label, count in enumerate(shares) if count}
 
-    def filtered(self, seeds: Sequence[Seed], analysis: Analysis, written: Generated, note: str) -> Synthetic:
-        """What stays of the teacher's texts."""
-        found = self.filter(seeds).run(written.candidates)
-        if not found.agreement.informed:
-            note = "; ".join(
-                part for part in (note, "labels could not be checked: too few examples, or too alike") if part
-            )
-        return _synthetic(found, analysis, stopped=written.stopped, note=note, calls=written.ledger.calls,
-                          tokens=written.ledger.tokens, cost=written.ledger.cost)  # fmt: skip
+    def filtered(
+        self, seeds: Sequence[Seed], analysis: Analysis, candidates: Sequence[Candidate], note: str,
+        stopped: str = "", ledger: Ledger | None = None,
+    ) -> Synthetic:  # fmt: skip
+        """What stays of texts.
+
+        Args:
+            seeds: labelled by people.
+            analysis: of them.
+            candidates: a teacher's, or anybody's.
+            note: on who wrote them.
+            stopped: why no more were written; empty: nobody knows.
+            ledger: what they have cost.
+        """
+        found, spent = self.filter(seeds).run(candidates), ledger or Ledger()
+        note = "; ".join(part for part in (note, CHECKED[found.agreement.judge]) if part)
+        self.say(note or "labels were checked by cross-fitting")
+        return Synthetic(
+            kept=found.kept, rejected=found.rejected, analysis=analysis, share=found.share, stopped=stopped, note=note,
+            judge=found.agreement.judge, wrong_rate=found.agreement.rate, calls=spent.calls, tokens=spent.tokens,
+            cost=spent.cost,
+        )  # fmt: skip
 
     def filter(self, seeds: Sequence[Seed]) -> Filter:
         """The tests."""
@@ -120,7 +140,7 @@ class Synthesis:
         near = neighbours([*texts(seeds), *more], self.encode) if self.encode is not None else {}
         made = eda(seeds, copies, alpha, near, self.brief.seed)
         bad = likenesses(self.evaluation, texts(made)).known(list(self.evaluation))
-        kept = [Kept(candidate=one, quality=1.0, nearest_seed=1.0) for at, one in enumerate(made) if at not in bad]
+        kept = [Kept(candidate=one, quality=None, nearest_seed=1.0) for at, one in enumerate(made) if at not in bad]
         rejected = [
             Rejected(candidate=made[at], reason="leak", value=match.likeness,
                      detail=f"{match.source}, row {match.other + 1} ({match.form})")
@@ -129,16 +149,9 @@ class Synthesis:
         note = "" if near else "no encoder: words are swapped and left out only"
         return Synthetic(
             kept=tuple(kept), rejected=tuple(rejected), analysis=analyse(seeds, self.brief.labels, self.encode),
-            stopped="", share=len(kept) / max(1, len(made)), informed=False, note=note,
+            stopped="", share=len(kept) / max(1, len(made)), note=note,
         )  # fmt: skip
 
     def seeded(self, seed: int) -> "Synthesis":
         """The same with another seed."""
         return replace(self, brief=replace(self.brief, seed=seed))
-
-
-def _synthetic(found: Filtered, analysis: Analysis, **more: Any) -> Synthetic:
-    return Synthetic(
-        kept=found.kept, rejected=found.rejected, analysis=analysis, share=found.share,
-        informed=found.agreement.informed, wrong_rate=found.agreement.rate, **more,
-    )  # fmt: skip

@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 from chat_server import chat_server
 from messages import LABELS, TASK, seeds, written
+from tokenizers import Tokenizer
 
 from fewtune.runtime.augment.endpoint import Endpoint, Pace
+from fewtune.runtime.augment.generation import ask_all
 from fewtune.runtime.augment.ledger import Ledger
 from fewtune.runtime.augment.prompting import Brief
 from fewtune.runtime.augment.recording import Recorded, Recording, Replay
 from fewtune.runtime.augment.synthesis import Synthesis, Synthetic
-from fewtune.runtime.augment.teacher import Answer, Prices, Question, Teacher, Trouble
+from fewtune.runtime.augment.teacher import Answer, Prices, Question, Teacher, Trouble, guessed_tokens
+from fewtune.runtime.folders import embedded_folder
+from fewtune.runtime.smollm2 import is_ready
 from fewtune.specs.diagnostic import RunError
 
 KEY = "sk-very-secret"
@@ -83,6 +87,35 @@ def test_what_stays_down_ends_and_goes_on_later(tmp_path: Path) -> None:
     assert made == whole
 
 
+def test_what_was_lost_counts_against_the_ceilings_for_good(tmp_path: Path) -> None:
+    path, prices = tmp_path / "calls.jsonl", Prices(prompt=3, completion=15)
+
+    def ledger_of(recording: Recording) -> Ledger:
+        return Ledger(prices=prices, lost=lambda asked: recording.lost_on("writer", asked))
+
+    recording = Recording(path)
+    with chat_server(written, ["cut"] * 3) as server:
+        ledger = ledger_of(recording)
+        with pytest.raises(RunError, match="E-teacher"):
+            ask_all(Recorded(endpoint(server.url, tries=3, prices=prices), recording), [question()], ledger)
+    lost = ledger.tokens
+    assert lost > 3 * guessed_tokens(question().user)
+    assert (ledger.calls, ledger.cost) == (0, pytest.approx(lost * 15e-6))
+    recording = Recording(path)
+    most = question().most_tokens
+    assert ledger_of(recording).affordable([question()]) == (1, None)
+    tight = Ledger(most_tokens=most + lost - 1, lost=lambda asked: recording.lost_on("writer", asked))
+    assert tight.affordable([question()]) == (0, "tokens")
+    with chat_server(written) as server:
+        later = ledger_of(recording)
+        (answer,) = ask_all(Recorded(endpoint(server.url, prices=prices), recording), [question()], later)
+    assert answer.wasted_tokens == lost
+    assert later.tokens == answer.prompt_tokens + answer.completion_tokens + lost
+    replayed = ledger_of(Recording(path))
+    assert ask_all(Replay(Recording(path), "writer"), [question()], replayed) == [answer]
+    assert (replayed.tokens, replayed.cost) == (later.tokens, later.cost)
+
+
 def test_a_wrong_key_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WRITER_KEY", KEY)
     with chat_server(written, ["unauthorised"]) as server:
@@ -149,7 +182,30 @@ def test_tokens_are_guessed_where_nobody_counts() -> None:
         answer = dict(endpoint(server.url).ask([question()]))[0]
     assert isinstance(answer, Answer)
     assert not answer.counted
-    assert answer.completion_tokens == -(-len(answer.text) // 3)
+    assert answer.completion_tokens == guessed_tokens(answer.text)
+
+
+@pytest.mark.model
+@pytest.mark.skipif(not is_ready(), reason="the embedded model is not in the cache: make pull")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The courier left our parcel behind the red garage, and it rained all night.",
+        "PLEASE SEND MY PARCEL BACK NOW, invoice 2024-11-30 no. 8817263544, 12.50",
+        "Llanfairpwllgwyngyll xqzvk zzyzx rhythmically",
+        "Die Kündigungsfrist beträgt außerordentlich lange Übergangszeiträume.",
+        "快递员把我们的包裹放在红色车库后面，整夜都在下雨。",
+        "荷物がまだ届いていません。",
+        "택배 기사가 소포를 두고 갔습니다.",
+        "डाकिया ने पार्सल गैरेज के पीछे छोड़ दिया।",
+        "พนักงานส่งของวางพัสดุไว้หลังโรงรถ",
+        "👩‍👩‍👧‍👦🚲🔥",
+        '{"examples": ["a b", "c"]}',
+    ],
+)
+def test_a_guess_holds_in_every_script(text: str) -> None:
+    tokenizer = Tokenizer.from_file(str(embedded_folder() / "tokenizer.json"))
+    assert len(tokenizer.encode(text, add_special_tokens=False).ids) <= guessed_tokens(text)
 
 
 def test_requests_are_spread_over_the_minute() -> None:

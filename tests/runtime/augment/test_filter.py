@@ -81,8 +81,8 @@ def test_wrong_labels_are_found_and_right_ones_stay() -> None:
     assert judged.informed
     assert judged.rate == pytest.approx(0.1, abs=0.06)
     doubted = judged.quality < 0.85
-    assert doubted[:15].mean() >= 0.9
-    assert doubted[15:].mean() <= 0.05
+    assert doubted[:15].mean() >= 0.7
+    assert doubted[15:].mean() <= 0.02
 
 
 def test_nothing_is_doubted_where_nothing_can_be_told() -> None:
@@ -94,8 +94,22 @@ def test_nothing_is_doubted_where_nothing_can_be_told() -> None:
     ]
     judged = agreement([], noise, 3, None)
     assert not judged.informed
-    assert judged.quality.tolist() == [1.0] * 60
-    assert agreement(seeds(), noise[:5], 3, None).views == ()
+    assert np.isnan(judged.quality).all()
+    found = Filter(noise_seeds(noise), 3, {}).run(noise[40:])
+    assert {one.quality for one in found.kept} == {None}
+    assert "label" not in found.reasons
+
+
+def noise_seeds(noise: list[Candidate]) -> list[Seed]:
+    return [Seed(fields=one.fields, label=one.label) for one in noise[:12]]
+
+
+def test_the_seeds_judge_a_few_examples() -> None:
+    few = candidates(12, wrong=0.25, seed=2)
+    assert agreement(seeds(6), few, 3, None).judge == ""  # two of each label know nothing of each other
+    judged = agreement(seeds(45), few, 3, None)
+    assert (judged.judge, judged.rate, judged.views) == ("seeds", None, ("words",))
+    assert (judged.quality[:3] < judged.quality[3:].min()).all()
 
 
 def test_selection_takes_turns_between_quality_and_distance() -> None:

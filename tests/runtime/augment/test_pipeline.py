@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from chat_server import chat_server
@@ -15,6 +17,7 @@ from tiny import tiny_model
 
 from fewtune.runtime.augment.local import LocalModel
 from fewtune.runtime.augment.pipeline import SyntheticPipeline
+from fewtune.runtime.augment.table import PROVENANCE
 from fewtune.runtime.augment.teacher import Answer, Question
 from fewtune.runtime.augment.vectors import embedded_vectors
 from fewtune.runtime.minilm import encoder_is_ready
@@ -46,16 +49,91 @@ def test_three_calls_on_data_sets(tmp_path: Path) -> None:
         test = Dataset.from_list([{"text": made[3]["text"].replace("the", "THE")}])
         kept = pipeline.filter(made, evaluation={"test": test})
     assert made.num_rows >= 40
-    assert made.column_names == ["text", "label", "origin", "call", "place", "attributes"]
+    assert made.column_names == ["text", "label", *PROVENANCE]
     assert set(made["label"]) == set(LABELS)
     assert kept.num_rows + len(pipeline.rejected) == made.num_rows
     assert [one.reason for one in pipeline.rejected if one.candidate.fields["text"] == made[3]["text"]] == ["leak"]
     assert min(kept["quality"]) >= 0.5
     assert pipeline.result is not None
     assert pipeline.result.reasons["leak"] >= 1
+    assert pipeline.result.calls > 0
     fewer = pipeline.filter(made, evaluation={"test": test}, want=6)
     assert fewer.num_rows == 6
     assert set(fewer["text"]) <= set(kept["text"])
+
+
+def fresh(**more: Any) -> SyntheticPipeline:
+    """A pipeline whose teacher is never asked."""
+    return SyntheticPipeline("nobody", encode=None, **more)
+
+
+def test_a_data_set_of_anybody_is_filtered_as_it_is(tmp_path: Path) -> None:
+    people = Dataset.from_list(rows())
+    with chat_server(written) as server:
+        pipeline = SyntheticPipeline("writer", base_url=server.url, recording=tmp_path / "calls.jsonl", encode=None)
+        made = pipeline.generate(people, 40, TASK)
+    own = pipeline.filter(made)
+    other = fresh()
+    assert other.filter(made, seed_examples=people).to_dict() == own.to_dict()
+    assert other.rejected == pipeline.rejected
+    assert other.result is not None
+    assert (other.result.calls, other.result.stopped) == (0, "")
+    edited = own.map(lambda row, at: {"text": rows()[0]["text"] if at == 0 else row["text"]}, with_indices=True)
+    kept = pipeline.filter(edited)
+    assert [(one.reason, one.candidate.call) for one in pipeline.rejected if one.reason == "near-seed"] == [
+        ("near-seed", own[0]["call"])
+    ]
+    assert set(kept["text"]) <= set(own["text"]) - {own[0]["text"]}
+
+
+def test_rows_by_hand_have_no_provenance_and_keep_their_columns() -> None:
+    by_hand = [
+        {"text": "I am glad that the shop repaired my old kettle.", "label": "praise", "author": "A"},
+        {"text": "Which counter takes back a broken lamp?", "label": "gossip", "author": "B"},
+        {"text": "", "label": "question", "author": "C"},
+    ]
+    pipeline = fresh()
+    kept = pipeline.filter(by_hand, seed_examples=rows())
+    assert kept.to_list() == [
+        {**by_hand[0], **dict.fromkeys(PROVENANCE), "quality": kept[0]["quality"]},
+    ]
+    assert [(one.reason, one.detail) for one in pipeline.rejected] == [
+        ("format", "the label 'gossip' is none of the seeds'"),
+        ("format", "empty"),
+    ]
+    again = pipeline.filter(kept, seed_examples=Dataset.from_list(rows()))
+    assert again.to_dict() == kept.to_dict()
+
+
+def test_labels_of_rows_and_seeds_meet_by_name() -> None:
+    features = Features({"text": Value("string"), "label": ClassLabel(names=list(reversed(LABELS)))})
+    text = "I am glad that the shop repaired my old kettle."
+    numbered = Dataset.from_list([{"text": text, "label": LABELS[::-1].index("praise")}], features=features)
+    pipeline = fresh(quality_threshold=0.0)
+    kept = pipeline.filter(numbered, seed_examples=rows())
+    assert kept["label"] == numbered["label"]
+    assert pipeline.result is not None
+    assert pipeline.result.kept[0].candidate.label == sorted(LABELS).index("praise")
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: fresh().filter(rows()), "no seeds to compare with"),
+        (lambda: fresh().filter(seed_examples=rows()), "nothing to filter yet"),
+        (lambda: fresh().filter(rows(), seed_examples=[]), "seed_examples is empty"),
+        (lambda: fresh().filter([{"message": "a", "label": "praise"}], seed_examples=rows()), "no column 'text'"),
+        (lambda: fresh().filter(rows(), seed_examples=rows(), label="topic"), "no column 'topic'"),
+        (
+            lambda: fresh().filter(rows(), seed_examples=rows(), evaluation={"test": [{"body": "a"}]}),
+            "no column 'text'; they have 'body'",
+        ),
+    ],
+)
+def test_what_cannot_be_filtered(call: Callable[[], object], says: str) -> None:
+    with pytest.raises(RunError, match="E-usage") as found:
+        call()
+    assert says in str(found.value)
 
 
 def test_labels_may_be_numbers_with_names(tmp_path: Path) -> None:
@@ -80,11 +158,6 @@ def test_two_processes_make_the_same_data_from_a_recording(tmp_path: Path) -> No
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert found.stdout.strip() == own
-
-
-def test_nothing_can_be_filtered_before_it_was_written() -> None:
-    with pytest.raises(RunError, match="E-usage"):
-        SyntheticPipeline("writer", base_url="http://nowhere", encode=None).filter()
 
 
 def question(number: int, temperature: float = 0.9) -> Question:

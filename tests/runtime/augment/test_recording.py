@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fewtune.runtime.augment.recording import Recorded, Recording, Replay
-from fewtune.runtime.augment.teacher import Answer, Question
+from fewtune.runtime.augment.teacher import Answer, Question, Trouble
 from fewtune.runtime.augment.teachers import TeacherRef
 from fewtune.specs.augmentation import Teacher as Asked
 from fewtune.specs.diagnostic import RunError
@@ -83,6 +83,31 @@ def test_only_what_was_never_asked_is_asked(tmp_path: Path) -> None:
     assert [found[place] for place in range(4)] == [answer(number) for number in (3, 1, 2, 0)]
     assert dict(teacher.ask([question(3)])) == {0: answer(3)}
     assert inner.asked == ["u3", "u2"]
+
+
+def test_a_replay_says_what_is_known_of_its_teacher(tmp_path: Path) -> None:
+    inner = Counting()
+    inner.note = "it writes badly"
+    for number in (0, 1):  # by two commands
+        list(Recorded(inner, Recording(tmp_path / "calls.jsonl")).ask([question(number)]))
+    recording = Recording(tmp_path / "calls.jsonl")
+    assert len((tmp_path / "calls.jsonl").read_text().splitlines()) == 3
+    assert Replay(recording, "m").note == "it writes badly"
+    assert Replay(recording, "other").note == ""
+    assert recording.fingerprint == filled(tmp_path / "without", 2).fingerprint
+
+
+def test_what_was_lost_is_added_up(tmp_path: Path) -> None:
+    recording = Recording(tmp_path / "calls.jsonl")
+    for tokens in (10, 0, 30):
+        recording.lose("m", question(0), Trouble(kind="cut", message="cut", wasted_tokens=tokens, cost=tokens / 4))
+    again = Recording(tmp_path / "calls.jsonl")
+    assert again.lost_on("m", question(1)) is None
+    lost = again.lost_on("m", question(0))
+    assert lost is not None
+    assert (lost.wasted_tokens, lost.cost) == (40, 10.0)
+    assert len((tmp_path / "calls.jsonl").read_text().splitlines()) == 2
+    assert again.add("m", question(0), answer(0)).tokens == answer(0).tokens + 40
 
 
 def test_a_replay_refuses_what_it_does_not_know(tmp_path: Path) -> None:
