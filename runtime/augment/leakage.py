@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, NamedTuple
 
+from fewtune.runtime.augment.containment import inside
 from fewtune.runtime.augment.likeness import edited, near
 from fewtune.runtime.probe.data import normalised
 from fewtune.runtime.probe.near import jaccard, shingles
 
-Form = Literal["same", "edited", "near"]
+Form = Literal["same", "edited", "near", "inside"]
 """same: but for case, punctuation and spacing. edited: the same words in another order, or but for one. near: most
-character 5-grams are shared."""
+character 5-grams are shared. inside: it stands in a longer text."""
 
 
 class Match(NamedTuple):
@@ -112,6 +113,22 @@ def likenesses(known: Mapping[str, Sequence[str]], texts: Sequence[str]) -> Like
         for member in members[j]:
             search.note(members[i], member, "edited" if (i, j) in words else "near", likeness)
     return Likenesses({text: own for text, own in search.found.items() if own})
+
+
+def leaks(held: Mapping[str, Sequence[str]], texts: Sequence[str], found: Likenesses) -> dict[int, Match]:
+    """New text -> the row of an evaluation split that it is like, or that stands in it.
+
+    Args:
+        held: evaluation split -> its texts.
+        texts: the new ones.
+        found: what they are like; the splits are among the known sources.
+    """
+    rows = [(source, place, text) for source, own in held.items() for place, text in enumerate(own)]
+    whole = {
+        text: Match(*rows[row][:2], "inside", jaccard(shingles([rows[row][2]]), shingles([texts[text]])))
+        for text, row in inside([text for _, _, text in rows], texts).items()
+    }
+    return {**whole, **found.known(list(held))}
 
 
 def _order(match: Match) -> tuple[float, int]:

@@ -7,8 +7,9 @@ from itertools import combinations
 import pytest
 from babble import babble, copied
 
-from fewtune.runtime.augment import likeness
-from fewtune.runtime.augment.leakage import likenesses
+from fewtune.runtime.augment import containment, likeness
+from fewtune.runtime.augment.containment import inside
+from fewtune.runtime.augment.leakage import leaks, likenesses
 from fewtune.runtime.augment.likeness import LEAST_WORDS, edited, near
 from fewtune.runtime.probe.near import alike, shingles
 
@@ -76,6 +77,49 @@ def test_forms_of_leaks(text: str, form: str | None) -> None:
     else:
         assert found[1][:3] == ("test", 1, form)
         assert list(found) == [1]
+
+
+BEFORE = "Hello, I am writing to you once more about what happened to me last week, as nobody picks up the phone."
+AFTER = "What will you do about it now, and when may I expect to hear from somebody who knows what is going on?"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"{BEFORE} {LEAKED.upper()} {AFTER}", True),
+        (f"{BEFORE} {LEAKED.replace('our parcel', 'our heavy parcel')} {AFTER}", True),
+        (f"{BEFORE} {LEAKED.replace('our parcel', 'our own big heavy parcel')} {AFTER}", False),
+        (f"{BEFORE} {LEAKED.replace('red', 'green')} {AFTER}", False),
+        (f"{BEFORE} The red garage is behind our parcel, and all night the quick courier left it there.", False),
+        (f"{BEFORE} I would like to cancel my order that was placed on Monday. {AFTER}", False),
+        (f"The quick courier left our parcel. {BEFORE} Behind the red garage, and it rained all night. {AFTER}", False),
+    ],
+)
+def test_a_row_inside_a_longer_text(text: str, found: bool) -> None:
+    held = {"test": ["Cancel my order", LEAKED], "validation": []}
+    texts = ["An unlike one that is long enough to be looked at.", text]
+    leaked = leaks(held, texts, likenesses(held, texts))
+    assert {place: match[:3] for place, match in leaked.items()} == ({1: ("test", 1, "inside")} if found else {})
+
+
+def test_rows_inside_longer_texts_are_those_of_all_comparisons() -> None:
+    source = random.Random(8)
+    known = [" ".join(source.choices(WORDS, k=source.randint(3, 8))) for _ in range(60)]
+    texts = [" ".join(source.choices(WORDS, k=source.randint(6, 12))) for _ in range(200)]
+    texts += [f"{source.choice(WORDS)} {source.choice(known)} {source.choice(WORDS)}" for _ in range(60)]
+
+    def stands(row: list[str], text: list[str]) -> bool:
+        room = len(row) // containment.ROOM
+        windows = (text[at : at + len(row) + room] for at in range(len(text)))
+        ways = ((window, ways) for window in windows for ways in combinations(window, len(row)))
+        return len(text) > len(row) and any(list(way) == row for _, way in ways)
+
+    wanted = {
+        place for place, text in enumerate(texts)
+        if any(stands(row.split(), text.split()) for row in known if len(row.split()) >= containment.LEAST_WORDS)
+    }  # fmt: skip
+    assert len(wanted) > 30
+    assert set(inside(known, texts)) == wanted
 
 
 def test_what_is_left_out_makes_no_other_text_a_copy() -> None:
