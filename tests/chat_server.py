@@ -16,7 +16,11 @@ FAULTS = ("server error", "rate limit", "cut", "no json", "no schema", "unauthor
 class ChatServer:
     """Answers with `write`; the faults of `plan` come first, one a request."""
 
-    def __init__(self, write: Write, plan: list[str] | None = None, *, usage: bool = True) -> None:
+    def __init__(
+        self, write: Write, plan: list[str] | None = None, *, usage: bool = True, refuses: tuple[str, ...] = ()
+    ) -> None:
+        self.refuses = refuses
+        """Parameters that make a request bad."""
         self.write, self.plan, self.usage = write, list(plan or []), usage
         self.requests: list[Request] = []
         """Every request that came, with its fault or "" as "fault"."""
@@ -57,6 +61,8 @@ class ChatServer:
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
             fault = self.plan.pop(0) if self.plan else ""
+            refused = next((name for name in self.refuses if name in request), "")
+            fault = f"refused {refused}" if refused and not fault else fault
             if fault == "no schema" and "response_format" not in request:
                 fault = ""
             self.requests.append({**request, "fault": fault})
@@ -75,9 +81,13 @@ class ChatServer:
             "no schema": (400, "response_format is not supported"),
             "unauthorised": (401, f"wrong key: {key}"),
         }
+        name = fault.removeprefix("refused ")
+        if name != fault:  # vendors name the parameter twice, others in words only
+            refusals[fault] = (400, f"Unsupported parameter: '{name}' is not supported with this model.")
         if fault in refusals:
             status, message = refusals[fault]
-            body = json.dumps({"error": {"message": message}}).encode()
+            said = {"message": message, **({"param": name} if name == "max_tokens" else {})}
+            body = json.dumps({"error": said}).encode()
             handler.send_response(status)
             handler.send_header("content-type", "application/json")
             if fault == "rate limit":
@@ -115,9 +125,11 @@ class ChatServer:
 
 
 @contextmanager
-def chat_server(write: Write, plan: list[str] | None = None, *, usage: bool = True) -> Iterator[ChatServer]:
+def chat_server(
+    write: Write, plan: list[str] | None = None, *, usage: bool = True, refuses: tuple[str, ...] = ()
+) -> Iterator[ChatServer]:
     """A running server."""
-    server = ChatServer(write, plan, usage=usage)
+    server = ChatServer(write, plan, usage=usage, refuses=refuses)
     try:
         yield server
     finally:

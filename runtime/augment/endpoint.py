@@ -2,14 +2,16 @@
 
 Answers are streamed, so that a connection that breaks is told from a text that ended. What went wrong on the way and
 may go right the next time (server errors, rate limits, cut streams) is tried again after a growing pause; what cannot
-(a wrong key, an unknown model) ends at once.
+(a wrong key, an unknown model) ends at once. A parameter that an endpoint refuses by name is left out from then on, or
+called as newer models call it.
 """
 
 import os
 import random
+import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -23,7 +25,10 @@ PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds before the second try, doubled each time, and the longest one."""
 TIMEOUT = 120.0
 """Seconds without a sign of life after which a stream counts as cut."""
+INSTEAD = {"max_tokens": "max_completion_tokens", "temperature": "", "seed": "", "stream_options": ""}
+"""Parameters that some models refuse -> what they are called there; empty: they are left out."""
 Say = Callable[[str], None]
+Request = dict[str, Any]
 
 
 @dataclass
@@ -97,6 +102,8 @@ class Endpoint:
         self._pace = Pace(self.per_minute, sleep=self.sleep)
         self._plain = False
         """Whether the endpoint has refused JSON Schemas."""
+        self._refused: frozenset[str] = frozenset()
+        """Parameters that it has refused."""
 
     def ask(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer | Trouble]]:
         """Ask them at the same time, as many as allowed; each answer as soon as it is whole."""
@@ -149,19 +156,33 @@ class Endpoint:
         return Trouble(kind=kind, message=f"{self.model}: {text}"[:500], tries=attempt)
 
     def _once(self, question: Question) -> Answer:
-        form = None if self._plain else question.form
-        try:
-            return self._streamed(question, form)
-        except self._openai.BadRequestError:
-            if form is None:
-                raise
-            answer = self._streamed(question, None)  # the endpoint knows no JSON Schema
-            self._plain = True
-            self.say(f"{self.model}: the endpoint takes no JSON Schema; plain answers are parsed")
-            return answer
+        refused, form = self._refused, None if self._plain else question.form
+        while True:
+            try:
+                answer = self._streamed(question, self._request(question, form, refused))
+            except self._openai.BadRequestError as error:
+                name = _named(error, INSTEAD.keys() - refused)
+                if name:
+                    refused |= {name}
+                elif form is not None:
+                    form = None
+                else:
+                    raise
+            else:
+                self._learn(refused, plain=form is None and question.form is not None)
+                return answer
 
-    def _streamed(self, question: Question, form: dict[str, Any] | None) -> Answer:
-        stream = self._client.chat.completions.create(**self._request(question, form))
+    def _learn(self, refused: frozenset[str], *, plain: bool) -> None:
+        """Remember what an endpoint does not take, now that it has answered without."""
+        for name in sorted(refused - self._refused):
+            instead = INSTEAD[name] and f": {INSTEAD[name]} is sent instead"
+            self.say(f"{self.model}: the endpoint does not take {name}{instead}")
+        if plain and not self._plain:
+            self.say(f"{self.model}: the endpoint takes no JSON Schema; plain answers are parsed")
+        self._refused, self._plain = self._refused | refused, self._plain or plain
+
+    def _streamed(self, question: Question, request: Request) -> Answer:
+        stream = self._client.chat.completions.create(**request)
         text, ended, usage, name = "", None, None, self.model
         try:
             for chunk in stream:
@@ -178,8 +199,8 @@ class Endpoint:
             raise _CutError(text)
         return self._answer(question, text, "length" if ended == "length" else "stop", usage, name)
 
-    def _request(self, question: Question, form: dict[str, Any] | None) -> dict[str, Any]:
-        request: dict[str, Any] = {
+    def _request(self, question: Question, form: dict[str, Any] | None, refused: frozenset[str]) -> Request:
+        request: Request = {
             "model": self.model, "temperature": question.temperature, "max_tokens": question.max_tokens,
             "seed": question.seed % 2**31, "stream": True, "stream_options": {"include_usage": True},
             "messages": [
@@ -189,6 +210,10 @@ class Endpoint:
         if form is not None:
             named = {"name": "answer", "schema": form, "strict": True}
             request["response_format"] = {"type": "json_schema", "json_schema": named}
+        for name in refused:
+            value = request.pop(name)
+            if INSTEAD[name]:
+                request[INSTEAD[name]] = value
         return request
 
     def _answer(self, question: Question, text: str, ended: Literal["stop", "length"], usage: Any, name: str) -> Answer:
@@ -199,6 +224,14 @@ class Endpoint:
         return Answer(
             text=text, model=name, prompt_tokens=asked, completion_tokens=said, cost=cost, counted=counted, ended=ended
         )
+
+
+def _named(error: Any, names: Collection[str]) -> str:
+    """The parameter that a refusal names, the first one in its words; empty: none of these."""
+    if error.param in names:
+        return str(error.param)
+    said = re.findall(r"\w+", str(error.message))
+    return next((word for word in said if word in names), "")
 
 
 def _asked_wait(error: Any) -> float | None:

@@ -140,6 +140,36 @@ def test_an_endpoint_without_schemas_is_asked_plainly() -> None:
     assert "no JSON Schema" in said[0]
 
 
+@pytest.mark.parametrize(
+    ("refuses", "sent"),
+    [
+        (("max_tokens",), {"max_completion_tokens", "temperature", "seed", "response_format"}),
+        (("temperature",), {"max_tokens", "seed", "response_format"}),
+        (("max_tokens", "temperature"), {"max_completion_tokens", "seed", "response_format"}),
+        (("response_format", "temperature"), {"max_tokens", "seed"}),
+    ],
+)
+def test_what_an_endpoint_refuses_by_name_is_not_sent_again(refuses: tuple[str, ...], sent: set[str]) -> None:
+    said: list[str] = []
+    optional = {"max_tokens", "max_completion_tokens", "temperature", "seed", "response_format"}
+    with chat_server(written, refuses=refuses) as server:
+        teacher = endpoint(server.url, say=said.append, concurrency=1)
+        found = dict(teacher.ask([question(0), question(1)]))
+        assert all(isinstance(answer, Answer) for answer in found.values())
+        assert [optional & request.keys() for request in server.requests[-2:]] == [sent, sent]
+        assert len(server.requests) == 2 + len(refuses)
+    assert len(said) == len(refuses)
+    assert any("max_completion_tokens" in line for line in said) is ("max_tokens" in refuses)
+
+
+def test_a_request_without_a_ceiling_does_not_go_out() -> None:
+    with chat_server(written, refuses=("max_tokens", "max_completion_tokens")) as server:
+        trouble = dict(endpoint(server.url).ask([question()]))[0]
+        assert isinstance(trouble, Trouble)
+        assert trouble.kind == "refused"
+        assert all(request.keys() & {"max_tokens", "max_completion_tokens"} for request in server.requests)
+
+
 def test_malformed_answers_are_kept_as_rejected(tmp_path: Path) -> None:
     with chat_server(written, ["", "no json", "", "no json"]) as server:
         made = synthesise(Recorded(endpoint(server.url, concurrency=1), Recording(tmp_path / "calls.jsonl")))
