@@ -234,21 +234,35 @@ class Application:
         return self.augmenting.due(self.done, self.kept, refits)
 
     def _augment(self, run: str) -> bool:
-        """Make the next synthetic data set that is due; whether one was."""
-        stage = next(self._due(), None)
-        if stage is None:
-            return False
+        """Make the next synthetic data set that is due; whether one was.
+
+        Where its teacher is in this machine's memory, all that are due are made before anything is trained on them.
+        """
+        made = False
+        try:
+            while not made or self.supply.holds_teacher:
+                stage = next(self._due(), None)
+                if stage is None:
+                    break
+                made = True
+                self._make(stage, run)
+        finally:
+            if made:
+                self.supply.release_teacher()
+        return made
+
+    def _make(self, stage: Stage, run: str) -> None:
+        """Make a synthetic data set, or give up what needs it."""
         if not self.supply.make(stage, run):
             for family in self.families.values():
                 if family.fit is not None and stage.id in family.fit.needs:
                     self.troubles.setdefault(family.id, Trouble()).given_up = True
-            return True
+            return
         self.done[stage.id] = True
         before = sum(map(self._rounds, self.families.values()))
         self._take_synthetic(stage)
         self._drop()
         self.jobs -= before - sum(map(self._rounds, self.families.values()))
-        return True
 
     def _say_slots(self, asked: int | None) -> None:
         """Where memory allows less than the operator asks for."""

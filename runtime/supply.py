@@ -48,6 +48,15 @@ class Supply:
             data_path(named, self.base) if named else None, self.device, self.say, self.watch,
         )  # fmt: skip
 
+    @property
+    def holds_teacher(self) -> bool:
+        """Whether a teacher of this machine is in memory."""
+        return bool(self.stages.loaded)
+
+    def release_teacher(self) -> None:
+        """Free its memory for what is trained."""
+        self.stages.loaded.release()
+
     def restore(self, stage: Stage) -> tuple[str, ...] | None:
         """Hand a stage's rows to the fits; the arms that go on after its gate, None where there is none."""
         event = self.store.history.augmented[stage.fingerprint]

@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from fewtune.runtime.augment.prompting import Brief
 from fewtune.runtime.augment.recording import Recording
 from fewtune.runtime.augment.synthesis import Synthesis, Synthetic
 from fewtune.runtime.augment.teacher import Prices, Teacher
-from fewtune.runtime.augment.teachers import TeacherRef, opened
+from fewtune.runtime.augment.teachers import Loaded, TeacherRef, opened
 from fewtune.runtime.augment.vectors import Encode, embedded_vectors
 from fewtune.runtime.job import Corpus, Row
 from fewtune.specs.augmentation import Augmentation
@@ -68,6 +68,8 @@ class AugmentMaker:
     say: Callable[[str], None] = lambda text: None
     watch: Callable[[], None] = lambda: None
     """Raises where the run has taken more than it may; asked between the batches of a teacher."""
+    loaded: Loaded = field(default_factory=Loaded)
+    """The teacher of this machine, while stages follow each other."""
 
     @property
     def asked(self) -> Augmentation:
@@ -163,7 +165,7 @@ class AugmentMaker:
         recording = Recording(self.replayed or self.workspace / FOLDER / f"{_file(teacher_of.model)}.jsonl")
         try:
             prices = Prices(prompt=teacher_of.prompt_price, completion=teacher_of.completion_price)
-            teacher = opened(_ref(teacher_of, prices), recording, device=self.device, say=self.say)
+            teacher = opened(_ref(teacher_of, prices), recording, device=self.device, say=self.say, loaded=self.loaded)
             level = made.level(sample.n)
             ledger = Ledger(level.max_tokens, level.max_cost, prices, watch=self.watch,
                             lost=lambda question: recording.lost_on(teacher_of.model, question))  # fmt: skip

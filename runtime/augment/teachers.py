@@ -1,5 +1,6 @@
 """Which teacher is meant: an endpoint, a model on this machine, or a recording of either."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,10 +34,44 @@ class TeacherRef(Frozen):
         return self.base_url is None and (self.model == EMBEDDED or Path(self.model).is_dir())
 
 
+class Loaded:
+    """The model of this machine that was loaded last, kept for who asks for it next."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Path, str, str] | None = None
+        self._model: LocalModel | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is one in memory."""
+        return self._model is not None
+
+    def model(self, folder: Path, name: str, device: str) -> LocalModel:
+        """The model; another one that was there goes first."""
+        key = (folder, name, device)
+        if self._model is None or self._key != key:
+            self.release()
+            self._key, self._model = key, LocalModel(folder, name, device=device)
+        return self._model
+
+    def release(self) -> None:
+        """Free its memory."""
+        if self._model is not None:
+            self._key = self._model = None
+            gc.collect()
+
+
 def opened(
-    ref: TeacherRef, recording: Recording, *, device: str = "cpu", say: Callable[[str], None] = lambda text: None
-) -> Teacher:
+    ref: TeacherRef, recording: Recording, *, device: str = "cpu", say: Callable[[str], None] = lambda text: None,
+    loaded: Loaded | None = None,
+) -> Teacher:  # fmt: skip
     """The teacher, behind its recording.
+
+    Args:
+        ref: where it is found.
+        recording: of its calls.
+        device: where a model of this machine computes.
+        say: is told what goes wrong on the way.
+        loaded: keeps a model of this machine; None: nothing is kept.
 
     Raises:
         RunError: E-teacher, E-training-missing.
@@ -45,7 +80,7 @@ def opened(
         return Replay(recording, ref.model, structured=not ref.is_local)
     if ref.is_local:
         folder = embedded_folder() if ref.model == EMBEDDED else Path(ref.model)
-        return Recorded(LocalModel(folder, ref.model, device=device), recording)
+        return Recorded((Loaded() if loaded is None else loaded).model(folder, ref.model, device), recording)
     endpoint = Endpoint(
         ref.model, ref.base_url, ref.key_variable, concurrency=ref.concurrency, per_minute=ref.per_minute,
         prices=ref.prices, say=say,

@@ -17,8 +17,10 @@ from tiny import tiny_model
 
 from fewtune.runtime.augment.local import LocalModel
 from fewtune.runtime.augment.pipeline import SyntheticPipeline
+from fewtune.runtime.augment.recording import Recorded, Recording
 from fewtune.runtime.augment.table import PROVENANCE
 from fewtune.runtime.augment.teacher import Answer, Question
+from fewtune.runtime.augment.teachers import Loaded, TeacherRef, opened
 from fewtune.runtime.augment.vectors import embedded_vectors
 from fewtune.runtime.minilm import encoder_is_ready
 from fewtune.specs.diagnostic import RunError
@@ -178,6 +180,21 @@ def test_a_model_of_this_machine_answers_the_same_again(tmp_path: Path) -> None:
     greedy = [dict(teacher.ask([question(0, 0.0).model_copy(update={"seed": seed})]))[0] for seed in (1, 2)]
     assert greedy[0] == greedy[1]
     assert "writes examples badly" in teacher.note
+
+
+def test_a_model_of_this_machine_is_kept_until_it_is_released(tmp_path: Path) -> None:
+    folder, loaded = tiny_model(tmp_path), Loaded()
+    ref = TeacherRef(model=str(folder))
+    first, again = (opened(ref, Recording(tmp_path / "calls.jsonl"), loaded=loaded) for _ in range(2))
+    assert isinstance(first, Recorded)
+    assert isinstance(again, Recorded)
+    assert first.teacher is again.teacher
+    assert loaded
+    loaded.release()
+    assert not loaded
+    third = opened(ref, Recording(tmp_path / "calls.jsonl"), loaded=loaded)
+    assert isinstance(third, Recorded)
+    assert third.teacher is not first.teacher
 
 
 def test_a_model_behind_a_server_is_driven_end_to_end(tmp_path: Path) -> None:
