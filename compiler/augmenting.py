@@ -27,7 +27,7 @@ from fewtune.specs.model import EMBEDDED
 if TYPE_CHECKING:
     from fewtune.compiler.resolve import ResolvedArm
 
-AUGMENT_VERSION = 1
+AUGMENT_VERSION = 2
 """Of generation and filters: what changes their results changes the names of what they made."""
 Source = Literal["teacher", "eda"]
 SAID: dict[Source, str] = {"teacher": "augmented", "eda": "EDA"}

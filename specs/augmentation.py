@@ -80,7 +80,8 @@ class Augmentation(Frozen):
     )
     """What is varied from question to question: name -> values."""
     label_plan: Literal["balanced", "proportional"] | dict[Label, Annotated[float, Field(ge=0)]] = "balanced"
-    """How many examples of each label: as many of each, as the sample has them, or by weights."""
+    """How many examples of each label. balanced: so that there are as many of each, the sample's own among them.
+    proportional: as the sample has them. Or by weights."""
     max_tokens: Annotated[int, Field(ge=1, strict=True)] | None = None
     """Tokens of the teacher for the whole run, questions and answers together, at most; each sample has a share of it
     by the questions that it should need."""

@@ -13,12 +13,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fewtune.runtime.augment.analysis import analyse
 from fewtune.runtime.augment.example import Seed
+from fewtune.runtime.augment.generation import generate
 from fewtune.runtime.augment.ledger import Ledger
 from fewtune.runtime.augment.prompting import Brief
-from fewtune.runtime.augment.recording import Recorded, Recording
-from fewtune.runtime.augment.synthesis import Synthesis
+from fewtune.runtime.augment.recording import Recorded, Recording, Replay
+from fewtune.runtime.augment.synthesis import Synthesis, Synthetic
 from fewtune.runtime.augment.teacher import Answer, Question, guessed_tokens
+from fewtune.runtime.augment.vectors import Encode
 
 ROOT = Path(__file__).resolve().parent
 FIXTURES = ROOT / "fixtures" / "bicycles"
@@ -150,6 +153,15 @@ def synthesis() -> Synthesis:
     counts = Counter(one.label for one in planted())
     plan = {LABELS[label]: float(count) for label, count in counts.items()}
     return Synthesis(BRIEF, target=counts.total(), label_plan=plan, evaluation={"test": held()})
+
+
+def replayed(encode: Encode | None = None) -> Synthetic:
+    """The recording, filtered; it was made without an encoder, which would have it ask other questions."""
+    made, ledger = synthesis(), Ledger()
+    analysis, teacher = analyse(seeds(), LABELS), Replay(Recording(RECORDING), MODEL)
+    written = generate(BRIEF, made.plan(seeds()), seeds(), analysis, teacher, ledger)
+    made.encode = encode
+    return made.filtered(seeds(), analysis, written.candidates, teacher.note, written.stopped, ledger)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fewtune.compiler.fingerprint import seed as seeded
-from fewtune.runtime.augment.analysis import Analysis
+from fewtune.runtime.augment.analysis import THIN, Analysis
 from fewtune.runtime.augment.example import Seed, joined
 from fewtune.runtime.augment.parsing import form_of
 from fewtune.runtime.augment.teacher import Question
@@ -18,9 +18,17 @@ TEMPERATURE = 0.9
 SHOWN, CONTRAST = 4, 2
 """Seeds of the label that are shown, and seeds of other labels."""
 LENGTHS = ("as short as the shortest of the examples", "as long as a usual one", "as long as the longest of them")
-"""A declared attribute that every brief has."""
-TOKENS_PER_WORD, LONGER = 2.0, 1.5
-"""Of an answer, JSON and rare words included; and what its texts may be longer by than usual seeds."""
+"""A declared attribute that every brief has; what fewer seeds have is asked for more often."""
+FORMS = {
+    "question": "a question", "exclamation": "with an exclamation mark", "number": "with a number in it",
+    "several sentences": "in several sentences", "small letters first": "begun with a small letter",
+}  # fmt: skip
+"""Form of the analysis -> how it is asked for, where few seeds have it."""
+SUBJECT = "near that of the first example, of which there are few"
+RARELY, OFTEN = 0.25, 0.5
+"""Shares of the questions that ask for a thin form, and for more of a thinly covered meaning."""
+AROUND = 60
+"""Tokens of an answer beside its texts; these have the tokens of usual seeds, guessed with half as many to spare."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +63,13 @@ def ask_for(
 ) -> Asked:
     """The question with this number: a label first, then the attributes and the seeds that are shown."""
     source = random.Random(seeded("augment", brief.seed, number))
-    choices = {**brief.attributes, "length": brief.attributes.get("length", LENGTHS)}
-    attributes = {name: source.choice(values) for name, values in choices.items()}
-    own = [seed for seed in seeds if seed.label == label]
+    own = [at for at, seed in enumerate(seeds) if seed.label == label]
     others = [seed for seed in seeds if seed.label != label]
-    shown = source.sample(own, min(SHOWN, len(own)))
+    thin = [at for at in own if at in analysis.thin]
+    attributes = _attributes(brief, analysis, source, has_thin=bool(thin))
+    first = [source.choice(thin)] if "subject" in attributes.keys() - brief.attributes.keys() else []
+    rest = [at for at in own if at not in first]
+    shown = [seeds[at] for at in [*first, *source.sample(rest, min(SHOWN - len(first), len(rest)))]]
     contrast = source.sample(others, min(CONTRAST, len(others)))
     parts = [
         f"Task: {brief.task}",
@@ -76,11 +86,24 @@ def ask_for(
         system=SYSTEM,
         user="\n\n".join(part for part in parts if part),
         form=form_of(brief.fields) if structured else None,
-        max_tokens=int(TOKENS_PER_WORD * LONGER * analysis.usual_words * brief.per_call) + 60,
+        max_tokens=analysis.tokens * brief.per_call + AROUND,
         temperature=brief.temperature,
         seed=seeded("augment-call", brief.seed, number) % 2**31,
     )
     return Asked(question, label, attributes)
+
+
+def _attributes(brief: Brief, analysis: Analysis, source: random.Random, *, has_thin: bool) -> dict[str, str]:
+    """What is asked of the texts beside their label: what was declared, and more of what the seeds lack."""
+    found = {name: source.choice(values) for name, values in brief.attributes.items()}
+    if "length" not in found:
+        (found["length"],) = source.choices(LENGTHS, [1 - share / 2 for share in analysis.lengths.values()])
+    forms = [FORMS[name] for name, share in analysis.formats.items() if 0 < share < THIN]
+    if forms and "form" not in found and source.random() < RARELY:
+        found["form"] = source.choice(forms)
+    if has_thin and "subject" not in found and source.random() < OFTEN:
+        found["subject"] = SUBJECT
+    return found
 
 
 def _wanted(brief: Brief, structured: bool) -> str:

@@ -12,7 +12,7 @@ from fewtune.runtime.augment.eda import eda, neighbours
 from fewtune.runtime.augment.example import Candidate, Kept, Rejected, Seed, texts
 from fewtune.runtime.augment.filter import Filter
 from fewtune.runtime.augment.generation import Plan, generate
-from fewtune.runtime.augment.leakage import likenesses
+from fewtune.runtime.augment.leakage import leaks, likenesses
 from fewtune.runtime.augment.ledger import Ledger
 from fewtune.runtime.augment.prompting import Brief
 from fewtune.runtime.augment.teacher import Teacher
@@ -68,7 +68,7 @@ class Synthesis:
     target: int
     """Readable examples that the teacher is to write."""
     label_plan: str | Mapping[str, float] = "balanced"
-    """balanced, proportional (to the seeds), or label -> weight."""
+    """balanced (with the seeds), proportional (to the seeds), or label -> weight."""
     quality_threshold: float = 0.85
     diversity_weight: float = 0.3
     want: int | None = None
@@ -92,10 +92,11 @@ class Synthesis:
     def plan(self, seeds: Sequence[Seed]) -> Plan:
         """Label -> how many examples are asked for."""
         names = self.brief.labels
-        weights = [1.0] * len(names)
-        if self.label_plan == "proportional":
-            weights = [float(sum(seed.label == label for seed in seeds)) for label in range(len(names))]
-        elif isinstance(self.label_plan, Mapping):
+        have = [sum(seed.label == label for seed in seeds) for label in range(len(names))]
+        if self.label_plan == "balanced":
+            return {label: count for label, count in enumerate(levelled(have, self.target)) if count}
+        weights = [float(count) for count in have]
+        if isinstance(self.label_plan, Mapping):
             weights = [float(self.label_plan.get(name, 0.0)) for name in names]
         shares = quotas([ceil(1e6 * weight / sum(weights)) for weight in weights], self.target)
         return {label: count for label, count in enumerate(shares) if count}
@@ -139,7 +140,7 @@ class Synthesis:
         """
         near = neighbours([*texts(seeds), *more], self.encode) if self.encode is not None else {}
         made = eda(seeds, copies, alpha, near, self.brief.seed)
-        bad = likenesses(self.evaluation, texts(made)).known(list(self.evaluation))
+        bad = leaks(self.evaluation, texts(made), likenesses(self.evaluation, texts(made)))
         kept = [Kept(candidate=one, quality=None, nearest_seed=1.0) for at, one in enumerate(made) if at not in bad]
         rejected = [
             Rejected(candidate=made[at], reason="leak", value=match.likeness,
@@ -155,3 +156,15 @@ class Synthesis:
     def seeded(self, seed: int) -> "Synthesis":
         """The same with another seed."""
         return replace(self, brief=replace(self.brief, seed=seed))
+
+
+def levelled(have: Sequence[int], more: int) -> list[int]:
+    """How many are added to each so that there are as many of each as can be, one after the other.
+
+    >>> levelled([3, 1, 1], 10)
+    [2, 4, 4]
+    """
+    found = list(have)
+    for _ in range(more):
+        found[min(range(len(found)), key=lambda at: (found[at], at))] += 1
+    return [now - before for now, before in zip(found, have, strict=True)]

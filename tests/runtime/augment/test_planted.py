@@ -4,10 +4,8 @@ from collections import Counter, defaultdict
 from functools import cache
 
 import pytest
-from planted import COPIES, EACH, LEAKS, MODEL, RECORDING, Planted, planted, seeds, synthesis
+from planted import COPIES, EACH, LEAKS, Planted, planted, replayed
 
-from fewtune.runtime.augment.ledger import Ledger
-from fewtune.runtime.augment.recording import Recording, Replay
 from fewtune.runtime.augment.synthesis import Synthetic
 from fewtune.runtime.augment.vectors import embedded_vectors
 from fewtune.runtime.minilm import encoder_is_ready
@@ -18,7 +16,7 @@ LIKE = ("leak", "near-seed", "near-synthetic")
 @cache
 def made() -> Synthetic:
     """The recording, replayed and filtered with words alone."""
-    return synthesis().run(seeds(), Replay(Recording(RECORDING), MODEL), Ledger())
+    return replayed()
 
 
 @cache
@@ -67,9 +65,7 @@ def test_broken_forms_are_caught_and_clean_ones_pass() -> None:
 @pytest.mark.model
 @pytest.mark.skipif(not encoder_is_ready(), reason="the encoder is not in the cache: make pull")
 def test_wrong_labels_are_caught_by_the_encoder() -> None:
-    with_encoder = synthesis()
-    with_encoder.encode = embedded_vectors()
-    found = with_encoder.run(seeds(), Replay(Recording(RECORDING), MODEL), Ledger())
+    found = replayed(embedded_vectors())
     fault = {(one.text, one.label): one.fault for one in planted()}
     doubted = Counter(
         fault[left.candidate.fields["message"], left.candidate.label]

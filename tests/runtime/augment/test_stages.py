@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from babble import babble
 from messages import LABELS, TASK, message, seeds
@@ -16,7 +17,7 @@ from fewtune.runtime.augment.generation import generate
 from fewtune.runtime.augment.labelling import examined, named
 from fewtune.runtime.augment.ledger import Ledger
 from fewtune.runtime.augment.parsing import parsed
-from fewtune.runtime.augment.prompting import Brief, ask_for
+from fewtune.runtime.augment.prompting import LENGTHS, Brief, ask_for
 from fewtune.runtime.augment.synthesis import Synthesis
 from fewtune.runtime.augment.teacher import Answer, Question
 
@@ -37,6 +38,30 @@ def test_analysis_says_what_is_there_and_what_lacks() -> None:
     assert found.formats["question"] == pytest.approx(8 / 15)
     assert found.nearest is None
     assert any("praise" in line for line in found.lines())
+
+
+def test_what_the_seeds_lack_is_asked_for_more_often() -> None:
+    texts = [f"The word {'abcdefghijk'[at]} stands in a text that is long enough." for at in range(11)]
+    texts[7] = "Why?"
+    people = [Seed(fields={"text": text}, label=0) for text in texts]
+    angles = dict(zip(texts, [0.0, 0.1, 0.2, 1.5, 0.0, 0.1, 0.1, 1.2, 0.0, 0.1, 0.2], strict=True))
+    found = analyse(people, ("one",), lambda every: np.array([(np.cos(angles[t]), np.sin(angles[t])) for t in every]))
+    assert found.thin == (3, 7)  # a quarter, those that point elsewhere
+    assert found.lengths == {"short": 1 / 11, "middling": 0, "long": 10 / 11}
+    assert found.under == ("texts with this form: question", "short texts (9% of the seeds)",
+                           "middling texts (0% of the seeds)")  # fmt: skip
+    brief = Brief(labels=("one",), fields=("text",), task=TASK)
+    asked = [ask_for(brief, found, people, 0, number, structured=True) for number in range(200)]
+    lengths = Counter(one.attributes["length"] for one in asked)
+    assert lengths[LENGTHS[2]] < min(lengths[LENGTHS[0]], lengths[LENGTHS[1]])
+    forms = Counter(one.attributes.get("form") for one in asked)
+    assert forms.keys() == {None, "a question"}
+    assert 30 < forms["a question"] < 70
+    near = [one for one in asked if "subject" in one.attributes]
+    assert 80 < len(near) < 120
+    assert {one.question.user.partition("'one':\n- ")[2].splitlines()[0] for one in near} == {texts[3], texts[7]}
+    plain = Brief(labels=("one",), fields=("text",), task=TASK, attributes={"subject": ("sport",), "form": ("verse",)})
+    assert ask_for(plain, found, people, 0, 1, structured=True).attributes["form"] == "verse"
 
 
 def test_a_question_says_label_constraints_and_attributes_and_shows_seeds() -> None:
@@ -125,7 +150,7 @@ def test_generation_stops(teacher: Scripted, ledger: Ledger, stopped: str) -> No
 
 @pytest.mark.parametrize(
     ("plan", "counts"),
-    [("balanced", {0: 4, 1: 3, 2: 3}), ("proportional", {0: 6, 1: 2, 2: 2}), ({"question": 1.0}, {2: 10})],
+    [("balanced", {0: 2, 1: 4, 2: 4}), ("proportional", {0: 6, 1: 2, 2: 2}), ({"question": 1.0}, {2: 10})],
 )
 def test_label_plans(plan: Any, counts: dict[int, int]) -> None:
     people = [Seed(fields={"text": str(place)}, label=label) for place, label in enumerate((0, 0, 0, 1, 2))]
