@@ -41,6 +41,7 @@ def test_the_recording_answers_for_a_sample_and_again(tmp_path: Path) -> None:
     once, again = (made.run(stage, twin, attempt, None) for attempt in ("a1", "a2"))
     assert once.artefact == again.artefact
     assert once.event.kept == len(rows_of(once.artefact.content))
+    assert "writes examples badly" in once.event.note
 
 
 @pytest.mark.full
@@ -57,7 +58,7 @@ def test_the_recording_answers_all_that_the_plan_asks(tmp_path: Path) -> None:
 def test_another_recording_does_not_answer_for_it(tmp_path: Path) -> None:
     other = tmp_path / "calls.jsonl"
     lines = RECORDING.read_text().splitlines(keepends=True)
-    other.write_text("".join(lines[1:]))
+    other.write_text("".join([lines[0], *lines[2:]]))  # the first line is the teacher's note
     made = maker(tmp_path, other)
     with pytest.raises(RunError, match="E-not-recorded"):
         [made.run(stage, twin_of(made), "a1", None) for stage in stages_of(made)]
