@@ -29,8 +29,8 @@ AUGMENTED_EXAMPLES = View(
         "reason": "Why it was left out: format, length, leak, near-seed, near-synthetic, label, not-selected. Null: it "
         "was not.",
         "detail": "What it is like, or what is wrong with it; null: it was kept.",
-        "quality": "Probability that its label is right, by models that never saw it, 0 to 1; 1 where nothing could be "
-        "told. Null: it was left out.",
+        "quality": "Probability that its label is right, by models that never saw it, were one label in a hundred "
+        "wrong, 0 to 1. Null: it was left out, or nothing could tell, as the data set's note says.",
         "nearest_seed": "Cosine with the most alike labelled example; null: it was left out.",
         "made_by": MADE_BY,
         "fingerprint": FINGERPRINT,
