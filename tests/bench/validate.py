@@ -100,6 +100,17 @@ def cold(count: int) -> Times:
     return found
 
 
+def yardstick() -> float:
+    """Milliseconds of the processor for a million additions: how fast Python is here."""
+
+    def work() -> None:
+        total = 0
+        for number in range(1_000_000):
+            total += number * number
+
+    return 1000 * min(timed(work)[1] for _ in range(5))
+
+
 def p95(values: Sequence[float]) -> float:
     """The 95th percentile."""
     return statistics.quantiles(values, n=20, method="inclusive")[-1] if len(values) > 1 else values[0]
@@ -124,7 +135,8 @@ def main() -> None:
             line("over MCP", over_mcp(options.faulty // 4), 150),
             line("cold command", cold(options.cold), 1000)]  # fmt: skip
     text = (
-        f"# Validate\n\n`python tests/bench/validate.py`, {machine()}; load of the machine before: {load:.1f}.\n\n"
+        f"# Validate\n\n`python tests/bench/validate.py`, {machine()}; load of the machine before: {load:.1f}; a "
+        f"million additions in Python take {yardstick():.0f} ms.\n\n"
         "Milliseconds on the clock and of the processor.\n\n"
         "| what | calls | median | p95 | processor: median | p95 | worst | wanted p95 |\n| " + "--- | " * 8 + "\n"
         + "\n".join(rows) + "\n"
