@@ -35,6 +35,7 @@ test = "test.csv"
 label_budget = 12
 [evaluation]
 data_seeds = 2
+validation = "fixed-schedule"
 [methods]
 exclude = ["in-context", "head+lora", "pattern+full"]
 pin = { steps = 8, batch_size = 4 }
