@@ -6,7 +6,7 @@ rule looks at the document as it is when the fault is made; what a later fault t
 """
 
 from collections.abc import Iterator
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -130,7 +130,7 @@ def takes(parts: Parts, value: Any) -> bool:
     if field is None:
         return True
     adapter = TypeAdapter[Any](field.rebuild_annotation())
-    forms = [value, int(value)] if isinstance(value, float) else [value]
+    forms = [value, int(value)] if isinstance(value, float) and isfinite(value) else [value]
     return any(_is_valid(adapter, form) or _is_valid(adapter, (form,)) for form in forms)
 
 
