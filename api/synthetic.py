@@ -66,7 +66,7 @@ def gate_of(one: Augmentation) -> str:
         return "not reached yet"
     if not one.gated:
         return "the spec leaves the gate open"
-    known = ""
+    known = ": the ceiling left no room to ask the teacher for labels" if one.teacher_accuracy is None else ""
     if one.teacher_accuracy is not None and one.student_accuracy is not None:
         known = (
             f": the teacher labels {one.teacher_accuracy:.0%} of the examples rightly, the student unasked "

@@ -30,7 +30,8 @@ MANY = 5
 def check_facts(s: Situation) -> list[Diagnostic]:
     """Everything that spec and facts alone show."""
     labelled = (
-        _missing, _labels, _pool, _budgets, _splits, _verbalizer, _constraints, _duplicates, _conflicts, _across,
+        _missing, _labels, _pool, _budgets, _splits, _verbalizer, _label_plan, _constraints, _duplicates, _conflicts,
+        _across,
         _balance, _sizes,
     )  # fmt: skip
     written: tuple[Check, ...] = (
@@ -196,6 +197,18 @@ def _splits(s: Situation) -> Iterator[Diagnostic]:
     if s.experiment.task.question is not None and written and written == s.experiment.task.own_patterns:
         message = "question has no effect: the patterns are given"
         yield finding("E-no-effect", message, "/task/question", remedy="remove it, or task.patterns")
+
+
+def _label_plan(s: Situation) -> Iterator[Diagnostic]:
+    asked = s.experiment.augmentation
+    weights = asked.label_plan if asked is not None and not isinstance(asked.label_plan, str) else {}
+    known = s.facts.data.labels
+    for label in sorted(weights.keys() - set(known)):
+        message, place = f"{label!r} is not a label of the data", f"/augmentation/label_plan/{label}"
+        yield finding("E-value", message, place, remedy=f"the labels are {', '.join(known[:8])}")
+    if weights and not any(weights.get(label) for label in known):
+        message, remedy = "no label of the data has a weight above 0", "give one of them a weight"
+        yield finding("E-value", message, "/augmentation/label_plan", remedy=remedy)
 
 
 def _verbalizer(s: Situation) -> Iterator[Diagnostic]:

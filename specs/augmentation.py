@@ -21,8 +21,9 @@ class Teacher(Frozen):
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     """The embedded model's name, or the name that an endpoint knows."""
-    base_url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$", max_length=300)] | None = None
-    """An OpenAI-compatible endpoint. Omitted: the model lies on this machine, or only a recording answers."""
+    base_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#@]+$", max_length=300)] | None = None
+    """An OpenAI-compatible endpoint, without a query: keys belong in the environment. Omitted: the model lies on this
+    machine, or only a recording answers."""
     key_variable: Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=80)] | None = None
     """Name of the environment variable that holds the endpoint's key, never the key. Omitted: it needs none."""
     recording: PathText | None = None
@@ -60,7 +61,8 @@ class Augmentation(Frozen):
     """Whether there are arms with changed copies of the examples (words replaced, put in, swapped, left out). Omitted:
     where there is no teacher."""
     target: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = None
-    """Examples that the teacher is to write for each sample, before the filter."""
+    """Examples that the teacher is to write for each sample, before the filter; a label's last question may bring up to
+    a question's worth more."""
     factor: Annotated[float, Field(gt=0, le=1000)] | None = None
     """The same as a multiple of the sample's training rows."""
     gate: StrictBool = True
@@ -100,6 +102,8 @@ class Augmentation(Frozen):
             self.teacher and (self.teacher.prompt_price or self.teacher.completion_price)
         ):
             raise PydanticCustomError("conflict", "a ceiling in money needs the teacher's prices", {})
+        if isinstance(self.label_plan, dict) and not any(self.label_plan.values()):
+            raise PydanticCustomError("conflict", "weights of labels need one above 0", {})
         if self.teacher is None and not self.with_eda:
             raise PydanticCustomError("conflict", "without a teacher and without eda there is nothing to do", {})
         return self

@@ -68,7 +68,8 @@ AUGMENTATIONS = View(
         "calls": "Answers of the teacher that were used, recorded ones among them.",
         "tokens": "Tokens of these answers and their questions.",
         "cost": "Money for them, at the given prices.",
-        "teacher_accuracy": "Share of the labelled examples that the teacher labels rightly; null: it was not asked.",
+        "teacher_accuracy": "Share of the labelled examples that the teacher labels rightly; null: it was not asked, "
+        "or a ceiling left no room for it.",
         "student_accuracy": "The same of the student unasked, or of the most frequent label; null: nothing was asked.",
         "opened": "Whether the teacher beat the student; else the arms are dropped and nothing was written.",
         "wrong_rate": "Estimated share of wrong labels among what was checked, 0 to 1; null: it could not be checked.",

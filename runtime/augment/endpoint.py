@@ -238,6 +238,7 @@ def _asked_wait(error: Any) -> float | None:
     """Seconds that the endpoint asks for."""
     response = getattr(error, "response", None)
     try:
-        return min(LONGEST_PAUSE, float(response.headers["retry-after"])) if response is not None else None
+        asked = float(response.headers["retry-after"]) if response is not None else None
+        return min(LONGEST_PAUSE, asked) if asked is not None and asked > 0 else None
     except (KeyError, ValueError):
         return None

@@ -27,7 +27,7 @@ class SyntheticPipeline:
     """A teacher, and what its texts must pass.
 
     Attributes:
-        result: what the last `filter` (or `generate` and `filter`) found: analysis, reasons, shares, cost.
+        result: what the last `filter` found: analysis, reasons, shares, cost.
         rejected: the examples that the last `filter` left out, each with its reason.
     """
 
@@ -57,7 +57,7 @@ class SyntheticPipeline:
             quality_threshold: least probability that a label is right.
             diversity_weight: 0 selects by quality alone, 1 by distance alone.
             base_url: of an OpenAI-compatible endpoint.
-            key_variable: name of the environment variable that holds its key.
+            key_variable: name of the environment variable that holds its key; without base_url, of the vendor's own.
             recording: file of the calls; what is in it is not asked again.
             replay: whether only the recording answers.
             prices: of the endpoint, for `most_cost`.
@@ -68,7 +68,13 @@ class SyntheticPipeline:
             seed: of what is drawn.
             encode: the sentence encoder; None: words alone.
             say: is told how far it is.
+
+        Raises:
+            RunError: E-usage for a share that is none.
         """
+        for name, share in (("quality_threshold", quality_threshold), ("diversity_weight", diversity_weight)):
+            if not 0 <= share <= 1:
+                raise _unusable(f"{name} is {share}", "give a share, 0 to 1")
         self.quality_threshold, self.diversity_weight, self.seed, self._say = (
             quality_threshold, diversity_weight, seed, say,
         )  # fmt: skip
@@ -119,14 +125,22 @@ class SyntheticPipeline:
             A `datasets.Dataset` with the columns of the seeds, and where each row comes from.
 
         Raises:
-            RunError: E-teacher, E-not-recorded, E-recording.
+            RunError: E-usage for arguments that say nothing; E-teacher, E-not-recorded, E-recording.
         """
+        if target_count < 1:
+            raise _unusable(f"target_count is {target_count}", "ask for one example or more")
+        named = attributes or {}
+        if isinstance(domain_constraints, str) or any(isinstance(values, str) for values in named.values()):
+            remedy = 'domain_constraints = ["..."], attributes = {"tone": ["...", "..."]}'
+            raise _unusable("a text stands where texts are listed", remedy)
+        if not len(seed_examples):
+            raise _unusable("seed_examples is empty", "give labelled rows")
         fields = (text,) if isinstance(text, str) else tuple(text)
         table = Table(fields, label, seed_examples)
         seeds = table.seeds(seed_examples)
         brief = Brief(
             labels=table.names, fields=fields, task=task_description, constraints=tuple(domain_constraints),
-            attributes={name: tuple(values) for name, values in (attributes or {}).items()}, seed=self.seed,
+            attributes={name: tuple(values) for name, values in named.items()}, seed=self.seed,
         )  # fmt: skip
         plan = self._synthesis(brief, target_count, label_plan).plan(seeds)
         analysis = analyse(seeds, table.names, self._encode)
@@ -182,6 +196,8 @@ class SyntheticPipeline:
             raise _unusable("seed_examples is empty", "give labelled rows")
         if dataset is None and self._written is None:
             raise _unusable("there is nothing to filter yet", "give a data set, or call generate first")
+        if (evaluation is not None and not isinstance(evaluation, Mapping)) or (want is not None and want < 0):
+            raise _unusable("evaluation names splits, and want is 0 or more", 'evaluation = {"test": rows}')
         rows = _dataset(table.dataset(self._written.candidates) if dataset is None and self._written else dataset)
         candidates = table.candidates(rows)
         held = {split: table.held(split_rows) for split, split_rows in (evaluation or {}).items()}

@@ -229,7 +229,7 @@ def _parsed(path: Path, content: bytes) -> Iterator[_Line]:
             line = json.loads(raw)
             right = line.pop("sum") == _sum(line) and line.pop("v") == RECORDING_VERSION
             found = _read(line)
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             right = False
         if not right:
             remedy = "restore the file from a copy, or remove the line: its question is then asked again"

@@ -37,12 +37,21 @@ class Gated:
     """How well teacher and student know the task."""
 
     teacher: float | None
+    """None: it was not asked, or the ceilings leave no room for it."""
     student: float | None
+    """None: there is no gate."""
 
     @property
     def opened(self) -> bool:
-        """Whether the teacher is better; unasked, it is believed."""
-        return self.teacher is None or self.student is None or self.teacher > self.student
+        """Whether the teacher is better; one that cannot be asked is not believed."""
+        return self.student is None or (self.teacher is not None and self.teacher > self.student)
+
+    @property
+    def because(self) -> str:
+        """Why it stays closed."""
+        if self.teacher is None:
+            return "the ceiling of tokens or money leaves no room to ask the teacher for the seeds' labels"
+        return f"the teacher labels {self.teacher:.0%} of the seeds rightly, the student unasked {self.student:.0%}"
 
 
 @dataclass(frozen=True)
@@ -185,9 +194,7 @@ class AugmentMaker:
     def _nothing(
         self, synthesis: Synthesis, seeds: list[Seed], gate: Gated, ledger: Ledger, teacher: Teacher
     ) -> Synthetic:
-        why = "no examples are asked for at this size"
-        if not gate.opened:
-            why = f"the teacher labels {gate.teacher:.0%} of the seeds rightly, the student unasked {gate.student:.0%}"
+        why = "no examples are asked for at this size" if gate.opened else gate.because
         return Synthetic(
             kept=(), rejected=(), analysis=analyse(seeds, synthesis.brief.labels, self.encode), stopped="",
             calls=ledger.calls, tokens=ledger.tokens, cost=ledger.cost, share=0.0,

@@ -17,6 +17,7 @@ from fewtune.runtime.augment.ledger import Ledger
 from fewtune.runtime.augment.prompting import Brief
 from fewtune.runtime.augment.teacher import Teacher
 from fewtune.runtime.augment.vectors import Encode
+from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.specs.frozen import Frozen
 
 CHECKED: dict[Judge, str] = {
@@ -90,8 +91,13 @@ class Synthesis:
         return self.filtered(seeds, analysis, written.candidates, teacher.note, written.stopped, written.ledger)
 
     def plan(self, seeds: Sequence[Seed]) -> Plan:
-        """Label -> how many examples are asked for."""
+        """Label -> how many examples are asked for.
+
+        Raises:
+            RunError: E-usage for a plan that names no label of the seeds, or another one.
+        """
         names = self.brief.labels
+        self._check(names)
         have = [sum(seed.label == label for seed in seeds) for label in range(len(names))]
         if self.label_plan == "balanced":
             return {label: count for label, count in enumerate(levelled(have, self.target)) if count}
@@ -100,6 +106,18 @@ class Synthesis:
             weights = [float(self.label_plan.get(name, 0.0)) for name in names]
         shares = quotas([ceil(1e6 * weight / sum(weights)) for weight in weights], self.target)
         return {label: count for label, count in enumerate(shares) if count}
+
+    def _check(self, names: Sequence[str]) -> None:
+        plan, message = self.label_plan, ""
+        if isinstance(plan, str):
+            message = "" if plan in ("balanced", "proportional") else f"{plan!r} is no label plan"
+        elif strange := [name for name in plan if name not in names]:
+            message = f"{strange[0]!r} is not a label of the seeds"
+        elif not any(plan.values()) or min(plan.values()) < 0:
+            message = "weights of labels are 0 or more, one of them above"
+        if message:
+            remedy = f"balanced, proportional, or weights of the labels {', '.join(names)}"
+            raise RunError(Diagnostic(code="E-usage", message=message, remedy=remedy), exit_status=2)
 
     def filtered(
         self, seeds: Sequence[Seed], analysis: Analysis, candidates: Sequence[Candidate], note: str,
@@ -116,7 +134,9 @@ class Synthesis:
             ledger: what they have cost.
         """
         found, spent = self.filter(seeds).run(candidates), ledger or Ledger()
-        note = "; ".join(part for part in (note, CHECKED[found.agreement.judge]) if part)
+        ended = f"the ceiling of {stopped} ended it" if stopped in ("tokens", "money") else ""
+        checked = CHECKED[found.agreement.judge] if candidates else "nothing was written"
+        note = "; ".join(part for part in (note, ended, checked) if part)
         self.say(note or "labels were checked by cross-fitting")
         return Synthetic(
             kept=found.kept, rejected=found.rejected, analysis=analysis, share=found.share, stopped=stopped, note=note,

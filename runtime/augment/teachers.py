@@ -9,6 +9,7 @@ from fewtune.runtime.augment.local import LocalModel
 from fewtune.runtime.augment.recording import Recorded, Recording, Replay
 from fewtune.runtime.augment.teacher import FREE, Prices, Teacher
 from fewtune.runtime.folders import embedded_folder
+from fewtune.specs.diagnostic import Diagnostic, RunError
 from fewtune.specs.frozen import Frozen
 from fewtune.specs.model import EMBEDDED
 
@@ -19,7 +20,7 @@ class TeacherRef(Frozen):
     model: str
     """The embedded model's name, a local folder, or the name that an endpoint knows."""
     base_url: str | None = None
-    """Of an endpoint; None: the model lies on this machine, or at the vendor's own address."""
+    """Of an endpoint; None: the model lies on this machine, or, where a key is named, at the vendor's own address."""
     key_variable: str | None = None
     """Name of the environment variable that holds the endpoint's key."""
     concurrency: int = 4
@@ -81,6 +82,10 @@ def opened(
     if ref.is_local:
         folder = embedded_folder() if ref.model == EMBEDDED else Path(ref.model)
         return Recorded((Loaded() if loaded is None else loaded).model(folder, ref.model, device), recording)
+    if ref.base_url is None and ref.key_variable is None:  # never to a vendor for a mistyped name
+        message = f"{ref.model!r} is neither the embedded model nor a folder, and no address is given"
+        remedy = 'base_url = "http://...", or key_variable = "OPENAI_API_KEY" for the vendor\'s own address'
+        raise RunError(Diagnostic(code="E-teacher", message=message, remedy=remedy))
     endpoint = Endpoint(
         ref.model, ref.base_url, ref.key_variable, concurrency=ref.concurrency, per_minute=ref.per_minute,
         prices=ref.prices, say=say,

@@ -387,3 +387,15 @@ def test_default_plans_have_nothing_of_it(project: Project) -> None:
     assert not [stage for stage in plan.stages if stage.kind == "augment"]
     assert not [arm for arm in plan.arms if arm.augmentation]
     assert plan.augmentation is None
+
+
+def test_a_ceiling_that_leaves_no_room_for_the_gate_keeps_it_closed(project: Project, server: ChatServer) -> None:
+    with_teacher(project, base_url=server.url)
+    project.spec["augmentation"] |= {"max_tokens": 400}
+    assert project.apply().state == "succeeded"
+    assert server.answered == 0
+    found = results(project.workspace).synthetic
+    assert found is not None
+    said = "stayed closed for all 2 samples, whose arms were dropped: the ceiling left no room to ask the teacher"
+    assert all(said in line for line in found.gates())
+    assert any("leaves no room" in note for note in found.notes())

@@ -90,6 +90,8 @@ BY_SPEC: list[tuple[str, tuple[Tables, Tables], tuple[Tables, Tables]]] = [
      ({"methods": {"pin": {"steps": 90}, "exclude": [name for name in METHODS if "lora" in name]}}, {})),
     ("E-missing", ({"task": {"verbalizer": {"billing": "bill"}}}, {}), ({"task": {"verbalizer": WORDS}}, {})),
     ("E-value", ({"task": {"verbalizer": {**WORDS, "refunds": "x"}}}, {}), ({"task": {"verbalizer": WORDS}}, {})),
+    ("E-value", ({"augmentation": {"eda": True, "label_plan": {"biling": 1.0}}}, {}),
+     ({"augmentation": {"eda": True, "label_plan": {"billing": 1.0}}}, {})),
     ("E-value", ({"methods": {"pin": {"targets": ["q_proj", "qproj"]}}}, {}),
      ({"methods": {"pin": {"targets": ["q_proj"]}}}, {})),
     ("E-verbalizer-tokens", ({"task": {"verbalizer": WORDS}}, {"words": {"post": [1, 2]}}),

@@ -229,3 +229,26 @@ def test_the_encoder_tells_meanings() -> None:
     assert likeness[0, 1] > likeness[0, 2] + 0.1
     assert likeness.diagonal() == pytest.approx([1, 1, 1], abs=1e-5)
     assert encode([]).shape[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("made", "asked", "said"),
+    [
+        ({"quality_threshold": 3.0}, {}, "quality_threshold is 3.0"),
+        ({}, {"target_count": 0}, "target_count is 0"),
+        ({}, {"domain_constraints": "British English"}, "where texts are listed"),
+        ({}, {"attributes": {"tone": "polite"}}, "where texts are listed"),
+        ({}, {"seed_examples": []}, "is empty"),
+        ({}, {"label_plan": {"zzz": 1.0}}, "'zzz' is not a label"),
+        ({}, {"label_plan": {LABELS[0]: 0.0}}, "one of them above"),
+        ({}, {"label_plan": "balancd"}, "no label plan"),
+        ({}, {}, "neither the embedded model nor a folder"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anybody_is_asked(
+    made: dict[str, Any], asked: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")  # a mistyped name goes to no vendor
+    arguments = {"seed_examples": rows(), "target_count": 4, "task_description": TASK, **asked}
+    with pytest.raises(RunError, match=said):
+        SyntheticPipeline("smollm2-135m", recording=tmp_path / "calls.jsonl", encode=None, **made).generate(**arguments)

@@ -128,3 +128,12 @@ def test_an_endpoint_may_serve_a_model_of_any_name(model: str, base_url: str | N
     """The embedded model behind a server is asked there, and not on this machine."""
     assert TeacherRef(model=model, base_url=base_url).is_local is local
     assert Asked(model=model, base_url=base_url).is_embedded is local
+
+
+@pytest.mark.parametrize("line", ["[1]", "5", "{}", "[" * 100_000, '"text"'])
+def test_a_line_of_something_else_is_damage(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    filled(path)
+    path.write_text(f"{line}\n" + path.read_text())
+    with pytest.raises(RunError, match="line 1 is damaged"):
+        Recording(path)
