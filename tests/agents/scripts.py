@@ -13,13 +13,22 @@ PAUSE = 0.05
 """Seconds between two looks: the fake engine needs no longer."""
 
 
-def novice(channel: Channel, data: str, seconds: float = 120) -> Answer:
-    """Read the brief, draft a spec for a file, do what `next` and fixes say, run it, read the answer with SQL."""
+def novice(channel: Channel, data: str, seconds: float = 120, wall_time: str | None = None) -> Answer:
+    """Read the brief, draft a spec for a file, do what `next` and fixes say, run it, read the answer with SQL.
+
+    Args:
+        channel: how it speaks.
+        data: the file.
+        seconds: that it waits for the run.
+        wall_time: what its user allows; None: what the draft says.
+    """
     page = channel.call("brief")["data"]["text"]
     assert len(page.encode()) <= 8000
     view = re.findall(r"^- (\w+): experiment, metric", page, re.MULTILINE)[0]
     drafted = channel.call("draft_spec", data=data)
-    spec = mended(channel, drafted["data"]["spec"])
+    text = drafted["data"]["spec"]
+    text = re.sub('wall_time = "[^"]+"', f'wall_time = "{wall_time}"', text) if wall_time else text
+    spec = mended(channel, text)
     handle = submitted(channel, spec)
     ended = followed(channel, handle, seconds)
     assert ended["state"] == "succeeded", ended
