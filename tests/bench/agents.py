@@ -170,10 +170,8 @@ def main() -> None:
         if asked.real:
             count, seconds, verdict = real_novice(scratch)
             said = f"{count.calls} calls, {count.read / 1000:.1f} kB, {seconds:.0f} s"
-            text += [
-                f"The novice on the real engine, 60 clauses of the quickstart's, five minutes allowed: {said}. {verdict}",
-                "",
-            ]
+            told = "The novice on the real engine, 60 clauses of the quickstart's, five minutes allowed"
+            text += [f"{told}: {said}. {verdict}", ""]
     asked.output.write_text("\n".join(text))
     print("\n".join(text))
 
