@@ -82,7 +82,7 @@ def examine(content: bytes, format: Format | None = None, stands: Stands = lambd
         return Examined(_clean(found), None, None, None, read.text)
     partial = Partial(read.document.tree)
     found += _hidden(partial)
-    found += _shapes(partial, read.unknown)
+    found += _shapes(partial, read.unknown, _promised(read.document.tree, found))
     experiment = partial.experiment() if partial.whole else None
     if experiment is not None:
         found += _senses(partial, experiment)
@@ -141,7 +141,16 @@ def _hidden(partial: Partial) -> list[Diagnostic]:
     return found
 
 
-def _shapes(partial: Partial, unknown: Iterable[str]) -> list[Diagnostic]:
+def _promised(tree: dict[str, Any], found: Iterable[Diagnostic]) -> Partial:
+    """The document as it is once the fixes that need no choice were applied: nothing is left out of it."""
+    promised = Partial(tree)
+    for finding in found:
+        if fix := first(finding.fixes):
+            promised.mend(fix)
+    return promised
+
+
+def _shapes(partial: Partial, unknown: Iterable[str], promised: Partial) -> list[Diagnostic]:
     """What the types see, round by round."""
     found, seen = list[Diagnostic](), set[tuple[str, str]]()
     for pointer in sorted(unknown, reverse=True):
@@ -154,13 +163,16 @@ def _shapes(partial: Partial, unknown: Iterable[str]) -> list[Diagnostic]:
         workshop = Workshop(partial.tree, faults, effort)
         offers = [(fault, workshop.offer(fault) if len(faults) <= MOST else fault.diagnostic) for fault in faults]
         effort = workshop.left
+        first_new = len(found)
         for fault, finding in _uncascaded(offers):
             place = partial.written(fault.place), finding.code
             told = finding.model_copy(update={"pointer": partial.written(finding.pointer)})
             if place in seen or len(found) >= MOST or (turn and partial.is_hearsay(finding, holders=False)):
                 continue
             seen.add(place)
+            told = _applicable(told, promised) if partial.dropped else told
             found.append(told if not turn or not partial.moved else _without_moved(told, partial))
+        promised = _promised(promised.tree, found[first_new:])
         _settle(partial, offers)
     partial.whole = partial.whole and not faults_of(partial.tree)
     return found
@@ -176,6 +188,12 @@ def _uncascaded(offers: list[tuple[Fault, Diagnostic]]) -> list[tuple[Fault, Dia
         return finding.code not in ("E-missing", "E-conflict") or not filled & brought
 
     return [(fault, finding) for fault, finding in offers if told(fault, finding)]
+
+
+def _applicable(finding: Diagnostic, promised: Partial) -> Diagnostic:
+    """Without the fixes that test what nobody wrote: what a table or list says without its faulty entries."""
+    fixes = tuple(fix for fix in finding.fixes if Partial(promised.tree).mend(fix))
+    return finding.model_copy(update={"fixes": fixes})
 
 
 def _without_moved(finding: Diagnostic, partial: Partial) -> Diagnostic:

@@ -4,6 +4,8 @@ What is found there is told in places of the document as it was written; what wa
 is no ground for another finding.
 """
 
+import re
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -108,4 +110,13 @@ class Partial:
         changed = self.replaced | self.dropped
         if any(place == one or place.startswith(f"{one}/") for one in changed):
             return True
+        below = [one for one in self.dropped if one.startswith(f"{place}/")]
+        if below and (finding.got in ("[]", "{}") or _names(finding, below)):
+            return True
         return holders and any(one.startswith(f"{place}/") for one in self.dropped)
+
+
+def _names(finding: Diagnostic, places: Iterable[str]) -> bool:
+    """Whether it is a contradiction that a key of one of these places is a part of."""
+    keys = {split(place)[1] for place in places}
+    return finding.code == "E-conflict" and any(re.search(rf"\b{re.escape(key)}\b", finding.message) for key in keys)

@@ -15,6 +15,7 @@ from fewtune.api.given import Given
 from fewtune.specs.diagnostic import CODES, Diagnostic
 from fewtune.specs.examine import examine
 from fewtune.specs.parse import Format
+from fewtune.specs.patch import apply_patches
 from fewtune.specs.recovery import recover
 from fewtune.specs.repairs.fixing import at
 from fewtune.specs.rewrite import rewritten
@@ -255,6 +256,26 @@ def test_what_is_meant_is_written(title: str, base: Path) -> None:
     assert checked.fixed is not None
     assert not [one for one in checked.left if one.severity == "error"]
     assert at(tomllib.loads(checked.fixed), place) == wanted
+
+
+WRITTEN: dict[str, tuple[str, str, list[str]]] = {
+    "a faulty key of a faulty value": ('attributes = { "to ne" = ["a"] }', "attributes", ["to ne/0", "to ne"]),
+    "the only value of a list": ('attributes = { tone = ["a"] }', "attributes", ["tone/0"]),
+    "an empty list": ("attributes = { tone = [] }", "attributes", ["tone"]),
+    "no scheme": ('teacher = { model = "gpt-4o", base_url = "example.org/v1" }', "teacher", ["base_url"]),
+}
+"""Title -> a line of a sound spec's augmentation, its table, and the places in it of all that is said."""
+
+
+@pytest.mark.parametrize("title", WRITTEN)
+def test_what_was_written_is_judged(title: str, base: Path) -> None:
+    """No finding and no fix is about what is left when a faulty item was left out."""
+    line, table, wanted = WRITTEN[title]
+    content = f"{SOUND}[augmentation]\n{line}\n"
+    errors = [one for one in findings(content.encode(), "toml", base) if one.severity == "error"]
+    assert [one.pointer for one in errors] == [f"/augmentation/{table}/{place}" for place in wanted]
+    for fix in (fix for one in errors for fix in one.fixes):
+        apply_patches(tomllib.loads(content), fix.patches)
 
 
 TWICE: dict[str, tuple[str, str, str]] = {
