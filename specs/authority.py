@@ -39,7 +39,7 @@ def widens(before: Tree, after: Tree, here: Collection[str] = ()) -> bool:
         any(_raised(before, after, name) for name in LIMITS)
         or any(_lifted(at(before, place), at(after, place)) for place in CEILINGS)
         or any(_fewer(before, after, name) for name in SEEDS)
-        or bool(_reached(after) - _reached(before) - set(_written(before)) - set(here))
+        or bool(_reached(after) - _reached(before) - set(_written(before)) - _schemed(before) - set(here))
         or bool(_outside(after) - _outside(before))
     )
 
@@ -90,6 +90,14 @@ def _written(tree: Any) -> Iterator[str]:
     items = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
     for item in items:
         yield from (item,) if isinstance(item, str) else _written(item)
+
+
+def _schemed(tree: Tree) -> set[str]:
+    """The teacher's address with a scheme, where it was written without one: nobody else is reached."""
+    written = at(tree, "/augmentation/teacher/base_url")
+    if not isinstance(written, str) or "://" in written:
+        return set()
+    return {f"{scheme}://{written.strip().removeprefix('//')}" for scheme in ("http", "https")}
 
 
 def _named(tree: Tree) -> Iterator[Any]:

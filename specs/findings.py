@@ -27,9 +27,20 @@ PLAIN = {
     "finite_number": "a finite number",
 }  # fmt: skip
 """pydantic's kinds of errors -> what was expected, in a reader's words."""
+PLACED = {
+    "/augmentation/teacher/base_url": "an address that begins with http:// or https://",
+    "/augmentation/teacher/key_variable": "the name of an environment variable in capitals, as API_KEY",
+}
+"""Place of a text of another form than `PLAIN` has -> what was expected."""
+REMEDIES = {
+    "/augmentation/teacher/key_variable": "name the environment variable that holds the endpoint's key, never the key",
+}
+"""Place -> what to do about a wrong value."""
 RANGES = {"greater_than_equal": "at least {ge}", "less_than_equal": "at most {le}",
           "greater_than": "more than {gt}", "less_than": "less than {lt}"}  # fmt: skip
 """pydantic's kinds of range errors -> what was expected."""
+OPENINGS = ("Input should be a valid ", "Input should be ", "String should have ", "String should ", "expected ")
+"""How pydantic's other sentences begin, before what was expected."""
 SHOWN = 60
 """Characters of a wrong value that are repeated in a message."""
 MOST = 50
@@ -139,7 +150,7 @@ def _wrong_value(place: str, several: list[ErrorDetails], allowed: tuple[str, ..
     # A list without its faulty entry counts as too short, too.
     several = [details for details in several if details["type"] != "too_short"] or several
     value = several[-1]["input"]
-    said = dict.fromkeys(_expectation(details) for details in several)
+    said = dict.fromkeys(_expectation(place, details) for details in several)
     later_one = _later_value(place, value)
     if later_one:
         return later_one
@@ -156,6 +167,7 @@ def _wrong_value(place: str, several: list[ErrorDetails], allowed: tuple[str, ..
         expected=" or ".join(said),
         got=_shown(value),
         nearest=near[0] if near else None,
+        remedy=REMEDIES.get(place),
     )
 
 
@@ -169,15 +181,23 @@ def _words(details: ErrorDetails) -> list[str]:
     return [word.strip("'") for word in str(details["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
 
 
-def _expectation(details: ErrorDetails) -> str:
+def _expectation(place: str, details: ErrorDetails) -> str:
     if details["type"] == "literal_error":
         return str(details["ctx"]["expected"])
+    if details["type"] == "string_pattern_mismatch" and place in PLACED:
+        return PLACED[place]
     if details["type"] in PLAIN:
         return PLAIN[details["type"]]
     if details["type"] in RANGES:
         return RANGES[details["type"]].format(**details["ctx"])
     said = details["msg"]
-    for opening in ("Input should be a valid ", "Input should be ", "String should ", "expected "):
+    for opening in (
+        "Input should be a valid ",
+        "Input should be ",
+        "String should have ",
+        "String should ",
+        "expected ",
+    ):
         if said.startswith(opening):
             return said.removeprefix(opening)
     return _sentence(said)

@@ -5,7 +5,7 @@ from typing import Any
 
 from fewtune.specs.authority import widens
 from fewtune.specs.diagnostic import Diagnostic, Fix
-from fewtune.specs.findings import Fault, faulty_places
+from fewtune.specs.findings import Fault, faults_of, faulty_places
 from fewtune.specs.patch import apply_patches
 from fewtune.specs.repairs.conflicts import agreements
 from fewtune.specs.repairs.fixing import at, first, has, remove, replace, split
@@ -70,8 +70,17 @@ class Workshop:
             return "helps"
         target = next((patch.path for patch in fix.patches if patch.op == "move"), None)
         under = target is not None and all(place == target or place.startswith(f"{target}/") for place in new)
+        if not new and self._is_taken(fault, fix, patched):
+            return "moves"
         gone = fault.place not in left and fault.diagnostic.code == "E-unknown-key"
         return "moves" if gone and (under or _revealed(new)) else "no"
+
+    def _is_taken(self, fault: Fault, fix: Fix, patched: dict[str, Any]) -> bool:
+        """Whether a lone value became the table that has to stand there, which now lacks something beside it."""
+        made = any(patch.op == "replace" and isinstance(patch.value, dict) for patch in fix.patches)
+        if not made or isinstance(at(self.tree, fault.place), dict):
+            return False
+        return {one.diagnostic.code for one in faults_of(patched) if one.place == fault.place} == {"E-conflict"}
 
 
 def _revealed(new: set[str]) -> bool:

@@ -23,7 +23,10 @@ FREE = ("/tags/", "/notes", "/title", "/task/question", "/task/instruction")
 """Texts of which a part may be cut."""
 UNREAD = ("/model/revision",)
 """A known text that may be left out where it is a token: it is none of what it should be, and the lock says which."""
-REMEDY = "take it out, and revoke it if the file was shared; the environment variable HF_TOKEN is where pull looks"
+TEACHER = "/augmentation/teacher"
+REMEDY = "take it out, and revoke it if the file was shared; "
+WHERE_PULL = "the environment variable HF_TOKEN is where pull looks"
+WHERE_TEACHER = "name in key_variable the environment variable that holds the endpoint's key"
 
 
 def scrubbed(text: str) -> str:
@@ -64,7 +67,8 @@ def _found(value: str, place: str, root: Any) -> Diagnostic:
     elif aside := _aside(place, root):
         fixes.insert(0, aside)
     return Diagnostic(code="E-secret", message=f"{scrubbed(key)}: this looks like an access token or a password",
-                      pointer=place, remedy=REMEDY, fixes=tuple(fixes))  # fmt: skip
+                      pointer=place, remedy=REMEDY + (WHERE_TEACHER if place.startswith(TEACHER) else WHERE_PULL),
+                      fixes=tuple(fixes))  # fmt: skip
 
 
 def _aside(place: str, root: Any) -> Fix | None:

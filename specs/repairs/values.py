@@ -12,7 +12,7 @@ from fewtune.specs.repairs.quantities import KINDS, quantity
 Candidate = tuple[Any, Applicability]
 MAIN_KEYS: Mapping[str, str] = {
     "/task": "type", "/data": "train", "/model": "name", "/methods": "include", "/evaluation": "metric",
-    "/constraints": "wall_time",
+    "/constraints": "wall_time", "/augmentation/teacher": "model",
 }  # fmt: skip
 """Table -> the key that a lone value most likely is."""
 WORDED: Mapping[str, str] = {"/evaluation": "validation", "/model": "precision"}
@@ -20,6 +20,9 @@ WORDED: Mapping[str, str] = {"/evaluation": "validation", "/model": "precision"}
 SOURCES = ("train", "validation", "test", "unlabelled", "replay", "path", "encoder_path")
 """Fields for which a number is no name of a file."""
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+BASE_URL = "/augmentation/teacher/base_url"
+LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/\S*)?", re.IGNORECASE)
+"""An address on this machine, without its scheme."""
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
@@ -80,6 +83,9 @@ def _of_number(value: float, bounds: Mapping[str, float]) -> Iterator[Candidate]
 
 
 def _of_text(place: str, value: str, allowed: Sequence[str]) -> Iterator[Candidate]:
+    if place == BASE_URL:
+        yield from _schemes(value.strip())
+        return
     yield from _words(value, allowed)
     text = value.strip().lower()
     if text in (*TRUE, *FALSE):
@@ -103,6 +109,16 @@ def _of_text(place: str, value: str, allowed: Sequence[str]) -> Iterator[Candida
         kept = re.sub(r"[^\w ,.:()+-]+", " ", value).strip()[:62]
         if kept and kept != value:
             yield kept, "likely"
+
+
+def _schemes(value: str) -> Iterator[Candidate]:
+    """The address with a scheme: an endpoint on this machine has no certificate, of others nobody knows."""
+    bare_address = value.removeprefix("//")
+    if LOCAL.fullmatch(bare_address):
+        yield f"http://{bare_address}", "likely"
+    elif "://" not in value:
+        yield f"https://{bare_address}", "choose"
+        yield f"http://{bare_address}", "choose"
 
 
 def _words(value: str, allowed: Sequence[str]) -> Iterator[Candidate]:

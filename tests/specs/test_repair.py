@@ -278,6 +278,41 @@ def test_what_was_written_is_judged(title: str, base: Path) -> None:
         apply_patches(tomllib.loads(content), fix.patches)
 
 
+ADDRESS = "an address that begins with http:// or https://"
+TEACHERS: dict[str, tuple[str, str, list[tuple[str, object]]]] = {
+    "an endpoint here": ('{ model = "m", base_url = "localhost:11434/v1" }', ADDRESS,
+                         [("likely", "http://localhost:11434/v1")]),
+    "here, in numbers": ('{ model = "m", base_url = "127.0.0.1/v1" }', ADDRESS, [("likely", "http://127.0.0.1/v1")]),
+    "here, in six": ('{ model = "m", base_url = "[::1]:80" }', ADDRESS, [("likely", "http://[::1]:80")]),
+    "one elsewhere": ('{ model = "m", base_url = "example.org/v1" }', ADDRESS,
+                      [("choose", "https://example.org/v1"), ("choose", "http://example.org/v1")]),
+    "one that begins alike": ('{ model = "m", base_url = "localhost.example.org" }', ADDRESS,
+                              [("choose", "https://localhost.example.org"), ("choose", "http://localhost.example.org")]),
+    "another scheme": ('{ model = "m", base_url = "ftp://example.org/v1" }', ADDRESS, []),
+    "a lone name": ('"gpt-4o"', "a table", [("likely", {"model": "gpt-4o"})]),
+    "a short line": ('{ model = "" }', "at least 1 character", []),
+}  # fmt: skip
+"""Title -> the teacher of a sound spec, what is expected instead, and what the fixes write."""
+
+
+@pytest.mark.parametrize("title", TEACHERS)
+def test_a_teacher_is_mended(title: str, base: Path) -> None:
+    teacher, expected, wanted = TEACHERS[title]
+    content = f"{SOUND}[augmentation]\nteacher = {teacher}\n".encode()
+    (error,) = [one for one in findings(content, "toml", base) if one.severity == "error"]
+    assert error.expected == expected
+    assert [(fix.applicability, fix.patches[-1].value) for fix in error.fixes] == wanted
+
+
+@pytest.mark.parametrize("key", ["sk-" + "ab1" * 10, "my-key"])
+def test_a_key_belongs_in_a_variable(key: str, base: Path) -> None:
+    teacher = f'{{ model = "m", base_url = "http://localhost/v1", key_variable = "{key}" }}'
+    content = f"{SOUND}[augmentation]\nteacher = {teacher}\n".encode()
+    (error,) = [one for one in findings(content, "toml", base) if one.severity == "error"]
+    assert "the environment variable that holds the endpoint's key" in str(error.remedy)
+    assert "HF_TOKEN" not in str(error.remedy)
+
+
 TWICE: dict[str, tuple[str, str, str]] = {
     "a version": ("spec_version = 1", "spec_version = 2.0", "first"),
     "a word": ('task.type = "classification"', 'task.type = "other"', "first"),
