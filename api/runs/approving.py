@@ -1,10 +1,12 @@
 """approve: the operator's word for one plan, at a terminal."""
 
 import getpass
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+from fewtune.api.runs.following import find
 from fewtune.api.runs.permission import admission, operators_policy
 from fewtune.api.runs.submitting import APPROVAL_DAYS, approve
 from fewtune.api.saved import plan_any, plan_file
@@ -12,9 +14,12 @@ from fewtune.api.session import Planned
 from fewtune.api.shows.console import clock, console, safe, size
 from fewtune.compiler.admission import Admission
 from fewtune.specs.diagnostic import Diagnostic, RunError
-from fewtune.store.submissions import Submissions
+from fewtune.store.submission import ENDED
+from fewtune.store.submissions import Submissions, Submitted
 from fewtune.store.workspace import Workspace
 
+HANDLE = re.compile(r"s-[0-9a-f]+(-\d+)?|r\d{4,}")
+"""Handles of submissions, and names of runs."""
 TYPED = 6
 """Characters of the plan's hash that the operator types at least."""
 
@@ -28,9 +33,13 @@ def approved(what: str, workspace: Path) -> dict[str, Any]:
 
     Raises:
         RunError: E-approval without a terminal or where the word is not given; E-policy for what no word allows.
-        FewtuneError: the plan's faults.
+        FewtuneError: the plan's faults; E-not-found for an unknown handle.
     """
-    waiting = Submissions(Workspace(workspace.absolute())).get(what)
+    waiting = _submitted(what, workspace)
+    if waiting is not None and waiting.state in ENDED:
+        handle = waiting.record.handle
+        text = f"{handle} is over ({waiting.state}): it needs no word"
+        return {"plan_hash": waiting.record.plan_hash, "approved": False, "handle": handle, "text": text}
     planned = plan_file(waiting.plan, workspace, waiting.folder) if waiting else plan_any(Path(what), workspace)
     found = admission(planned, workspace, operators_policy(), "terminal")
     if found.refused:
@@ -44,6 +53,18 @@ def approved(what: str, workspace: Path) -> dict[str, Any]:
     handle = started.record.handle if started else None
     text = f"approved for {APPROVAL_DAYS:g} days" + (f"; {handle} begins" if handle else "; apply it now")
     return {"plan_hash": planned.plan.hash, "approved": True, "handle": handle, "text": text}
+
+
+def _submitted(what: str, workspace: Path) -> Submitted | None:
+    """The submission of a handle or of a run's name; None: it names a file.
+
+    Raises:
+        StoreError: E-not-found.
+    """
+    if HANDLE.fullmatch(what) is None or Path(what).exists():
+        return Submissions(Workspace(workspace.absolute())).get(what)
+    found = find(workspace, what)
+    return found if isinstance(found, Submitted) else None
 
 
 def _ask(planned: Planned, found: Admission) -> None:

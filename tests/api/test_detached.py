@@ -68,6 +68,7 @@ def test_hand_in_follow_and_read_the_results(project: Project) -> None:
         (("status", "s-000000000000"), 7, "E-not-found"),
         (("watch", "s-000000000000"), 7, "E-not-found"),
         (("cancel", "r0007"), 7, "E-not-found"),
+        (("approve", "s-000000000000"), 7, "E-not-found"),
         (("apply", "spec.json", "--detach", "--cluster", "x"), 2, "E-usage"),
     ],
 )
@@ -93,6 +94,8 @@ def test_the_operators_word_counts_at_a_terminal_only(project: Project, tmp_path
     deadline = time.monotonic() + 60
     while said(project, "status", handle)["data"]["state"] != "succeeded":
         assert time.monotonic() < deadline
+    over = said(project, "approve", handle, policy=policy)["data"]
+    assert (over["approved"], over["text"]) == (False, f"{handle} is over (succeeded): it needs no word")
     said(project, "apply", "spec.json", "--in-process", policy=policy)
 
 
