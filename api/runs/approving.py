@@ -50,9 +50,9 @@ def approved(what: str, workspace: Path) -> dict[str, Any]:
         return {"plan_hash": planned.plan.hash, "approved": False, "handle": None, "text": text}
     _ask(planned, found)
     started = approve(planned.plan.hash, over, workspace, getpass.getuser())
-    handle = started.record.handle if started else None
-    text = f"approved for {APPROVAL_DAYS:g} days" + (f"; {handle} begins" if handle else "; apply it now")
-    return {"plan_hash": planned.plan.hash, "approved": True, "handle": handle, "text": text}
+    begun = started.record.handle if started else None
+    text = f"approved for {APPROVAL_DAYS:g} days" + (f"; {begun} begins" if begun else "; apply it now")
+    return {"plan_hash": planned.plan.hash, "approved": True, "handle": begun, "text": text}
 
 
 def _submitted(what: str, workspace: Path) -> Submitted | None:
