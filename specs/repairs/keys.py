@@ -53,7 +53,7 @@ def _targets(tree: Mapping[str, Any], place: str) -> Iterator[tuple[str, Applica
         yield f"{parent}/{field}", "likely", None
     for field in (name, *KEYS.get(name, ())):
         homes = _homes(field, parent, tree)
-        homes.sort(key=lambda table: value not in words_at(f"{table}/{field}"))
+        homes.sort(key=lambda table: not (isinstance(value, str) and value in words_at(f"{table}/{field}")))
         yield from ((f"{table}/{field}", "likely", None) for table in homes)
     for field in near:
         yield f"{parent}/{field}", "likely", None

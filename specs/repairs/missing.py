@@ -74,7 +74,7 @@ def _columns(task: TaskType) -> set[str]:
 def method_of(tree: Mapping[str, Any], arm: Any) -> str:
     """The method of an arm whose pins are known."""
     pins, task = arm if isinstance(arm, dict) else {}, at(tree, "/task/type")
-    task = task if task in FIELDS else task_of(tree)
+    task = task if isinstance(task, str) and task in FIELDS else task_of(tree)
     if "pair_iterations" in pins:
         return "setfit"
     if "demonstrations_by" in pins or ("demonstrations" in pins and "steps" not in pins and "objective" not in pins):

@@ -366,3 +366,9 @@ def test_a_huge_sweep_is_for_the_user_to_cut(base: Path) -> None:
     fixes = [fix for one in found if one.code == "E-too-many-trials" for fix in one.fixes]
     assert [fix.applicability for fix in fixes] == ["choose"]
     assert [patch.value for patch in fixes[0].patches if patch.op == "replace"] == [[20, 45, 69], [1, 26, 50]]
+
+
+def test_a_table_for_the_task_is_no_task_of_an_arm() -> None:
+    """Of 100,000 damaged texts two were like this one, and brought the reader down."""
+    text = '{"task": {"type": {"a": 1}}, "data": {"train": "a.csv"}, "methods": {"arms": [{"rank": 4}]}}'
+    assert "/task/type" in {one.pointer for one in examine(text.encode()).found}
