@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from fewtune.api.envelope import Envelope
 from fewtune.api.given import Given
-from fewtune.api.standing import standing
 from fewtune.specs.authority import SOURCES
-from fewtune.specs.diagnostic import Diagnostic, FewtuneError, Fix
+from fewtune.specs.diagnostic import OF_THE_WHOLE, Diagnostic, FewtuneError, Fix
 from fewtune.specs.examine import Examined, examine
 from fewtune.specs.meanings import COLUMNS
 from fewtune.specs.parse import Format
@@ -24,8 +23,6 @@ LOOKS = 5
 """How often data and plan are looked at, each time without what was found before."""
 ROUNDS = 3
 """Rounds of fixes."""
-OF_THE_WHOLE = ("E-budget", "E-memory", "E-too-many-trials", "E-too-few-rows", "E-validation-empty", "E-no-arm")
-"""Findings about everything together: not told where parts of it were left out."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +104,8 @@ def _errors(found: Iterable[Diagnostic]) -> int:
 
 def findings(content: bytes, format: Format | None, base: Path) -> tuple[Diagnostic, ...]:
     """Everything against a spec: its text, its types, what they mean, and what planning finds; errors first."""
+    from fewtune.api.standing import standing
+
     examined = examine(content, format, standing(base))
     found = list(examined.found)
     if examined.partial is not None:

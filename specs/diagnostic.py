@@ -105,6 +105,8 @@ CODES: dict[str, str] = {
     "W-overrun": "the run took longer than its limit",
 }
 """Every code, with its meaning; a test compares this table with the codes that the sources use."""
+OF_THE_WHOLE = ("E-budget", "E-memory", "E-too-many-trials", "E-too-few-rows", "E-validation-empty", "E-no-arm")
+"""Codes about everything together: not told where parts of a spec were left out."""
 
 
 class Patch(Frozen):

@@ -4,12 +4,11 @@ import json
 from collections import defaultdict
 from typing import Any
 
-from fewtune.api.checking import OF_THE_WHOLE
 from fewtune.api.envelope import EXIT, EXIT_OF_CODE, exit_codes
 from fewtune.api.pages.advice import ADVICE, GENERAL
 from fewtune.api.starting import example_folder
 from fewtune.compiler.evidence import ROWS
-from fewtune.specs.diagnostic import CODES, Diagnostic, RunError
+from fewtune.specs.diagnostic import CODES, OF_THE_WHOLE, Diagnostic, RunError
 from fewtune.specs.profiles import PROFILES, counts, violations
 from fewtune.specs.projection import CORE, core_schema, whole_schema
 from fewtune.store.views import PUBLIC
