@@ -31,8 +31,7 @@ def check_facts(s: Situation) -> list[Diagnostic]:
     """Everything that spec and facts alone show."""
     labelled = (
         _missing, _labels, _pool, _budgets, _splits, _verbalizer, _label_plan, _constraints, _duplicates, _conflicts,
-        _across,
-        _balance, _sizes,
+        _across, _balance, _sizes,
     )  # fmt: skip
     written: tuple[Check, ...] = (
         _missing, _targets, _pool_to_write, _budgets, _splits, _constraints, _duplicates, _across, _sizes,

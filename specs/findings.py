@@ -191,13 +191,7 @@ def _expectation(place: str, details: ErrorDetails) -> str:
     if details["type"] in RANGES:
         return RANGES[details["type"]].format(**details["ctx"])
     said = details["msg"]
-    for opening in (
-        "Input should be a valid ",
-        "Input should be ",
-        "String should have ",
-        "String should ",
-        "expected ",
-    ):
+    for opening in OPENINGS:
         if said.startswith(opening):
             return said.removeprefix(opening)
     return _sentence(said)
