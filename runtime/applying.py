@@ -12,16 +12,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from fewtune.compiler.cost import FINISH, START
-from fewtune.compiler.diff import Changes, KnownWork, diff, is_dropped
+from fewtune.compiler.diff import Changes
 from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.plan import Arm, Compiled, Gate, Plan, Precision, Stage
+from fewtune.runtime.agenda import Agenda
 from fewtune.runtime.augmenting import Augmenting
 from fewtune.runtime.batches import Batches, Work
 from fewtune.runtime.choosing import choose
 from fewtune.runtime.executor import Executor, Finished, Lost
-from fewtune.runtime.families import Family, JobMaker, families, pending
+from fewtune.runtime.families import Family, JobMaker
 from fewtune.runtime.job import Answer, Batch, Corpus, Fitted, Job, Progress, Scored
+from fewtune.runtime.pace import Pace
 from fewtune.runtime.recording import Recorder
 from fewtune.runtime.supply import Supply
 from fewtune.specs.diagnostic import Diagnostic, RunError
@@ -29,10 +30,6 @@ from fewtune.store import event as happened
 from fewtune.store.looks import looked_at, shown_by
 from fewtune.store.writer import Store
 
-MOST_ATTEMPTS = 3
-"""Times a job is given to a worker that dies under it."""
-MOST_HALVINGS = 3
-"""Times a micro-batch is halved after running out of memory."""
 WAIT = 1.0
 """Seconds between two looks at workers and publication."""
 
@@ -51,21 +48,6 @@ class Reporter(Protocol):
 
     def said(self, text: str) -> None:
         """Something worth a line."""
-
-
-@dataclass
-class Trouble:
-    """What went wrong with a family so far."""
-
-    lost: int = 0
-    halvings: int = 0
-    micro_batch: int | None = None
-    given_up: bool = False
-
-    @property
-    def alone(self) -> bool:
-        """Whether it is given to a worker by itself: it may be what went wrong."""
-        return self.lost > 0 or self.halvings > 0
 
 
 @dataclass(frozen=True)
@@ -96,10 +78,6 @@ class Application:
     """The spec's folder."""
     device: str = "cpu"
     """Where a teacher of this machine and the encoder compute."""
-    done: dict[str, bool] = field(default_factory=dict)
-    kept: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Halvings that are decided, by fingerprint -> the arms that go on."""
-    troubles: dict[str, Trouble] = field(default_factory=dict)
     held: dict[str, dict[str, Held]] = field(default_factory=dict)
     """Worker -> job -> what it holds."""
     bases: dict[str, tuple[Precision, bool]] = field(default_factory=dict)
@@ -108,21 +86,19 @@ class Application:
     cores: int = 0
     """Cores that the jobs at work share; 0: workers keep the threads that they were given."""
     jobs: int = 0
+    """Jobs at the beginning, those that were dropped since among them."""
     finished: int = 0
-    predicted_done: float = 0.0
-    """Predicted seconds of the jobs that are over, the tiny ones left out."""
-    taken: float = 0.0
-    """Seconds that the work in these jobs really took."""
 
     def __post_init__(self) -> None:
         """Read what is known and order the work."""
         self.maker = JobMaker(self.compiled, self.data)
         self.recorder = Recorder(self.plan, self.maker, self.corpus)
         self.augmenting = Augmenting(self.plan, self.maker, self.corpus)
-        self.families = families(self.plan)
-        self.gates = {gate.stage: gate for gate in self.plan.gates}
-        self.known = self.store.known({stage.fingerprint for stage in self.plan.stages})
-        self._note_known()
+        known = self.store.known({stage.fingerprint for stage in self.plan.stages})
+        self.agenda = Agenda(self.plan, known, self.store.history)
+        for stage in self.augmenting.stages:
+            if self.agenda.done[stage.id]:
+                self.supply.restore(stage)
 
     @property
     def plan(self) -> Plan:
@@ -131,43 +107,7 @@ class Application:
 
     def changes(self) -> Changes:
         """What is missing."""
-        return diff(self.plan, self.known.work(self.plan))
-
-    def _note_known(self) -> None:
-        tables: dict[str, object] = {
-            "train": self.known.fitted, "refit": self.known.fitted, "evaluate": self.known.evaluated,
-            "select": self.known.selected, "halve": self.known.kept, "augment": self.known.augmented,
-        }  # fmt: skip
-        for stage in self.plan.stages:
-            self.done[stage.id] = stage.kind == "sample" or stage.fingerprint in tables[stage.kind]  # type: ignore[operator]
-        for stage in self._decisions:
-            needs = (self.plan.stage_index[need] for need in stage.needs)
-            if not all(self.done[need.id] or is_dropped(need, self.plan, self.kept) for need in needs):
-                self.done[stage.id] = False  # decided while an arm had failed: once its scores are there, again
-            elif stage.fingerprint in self.known.kept:
-                self.kept[stage.fingerprint] = self.known.kept[stage.fingerprint]
-        for stage in self.augmenting.stages:
-            if self.done[stage.id]:
-                self._take_synthetic(stage)
-        self._drop()
-
-    def _take_synthetic(self, stage: Stage) -> None:
-        """Synthetic rows are there for the fits that need them, unless their gate stayed closed."""
-        kept = self.supply.restore(stage)
-        if kept is not None:
-            self.kept[stage.fingerprint] = kept
-
-    @property
-    def _decisions(self) -> Iterator[Stage]:
-        """What is decided while the plan is applied: halvings in their order, then the choice."""
-        stages = (self.plan.stage_index[gate.stage] for gate in self.plan.gates)
-        return (stage for stage in stages if stage.kind in ("halve", "select"))
-
-    def _drop(self) -> set[str]:
-        """Nothing is left to do for the trials that halvings dropped; returns their arms."""
-        stages = [stage for stage in self.plan.stages if is_dropped(stage, self.plan, self.kept)]
-        self.done.update({stage.id: True for stage in stages})
-        return {stage.arm for stage in stages if stage.arm}
+        return self.agenda.changes()
 
     def run(
         self, *, spec_folder: str, devices: tuple[str, ...], workers: int, engine: str, cores: int = 0,
@@ -196,9 +136,10 @@ class Application:
         )
         self.workers, self.cores = workers, cores
         self.batches = Batches(self.compiled, slots)
+        self.pace = Pace(self.compiled, workers, sharing=cores > 0)
         self._record_samples()
-        self.jobs = self._count()
-        self.reporter.began(run, self.jobs, self._expected(engine))
+        self.jobs = self.agenda.jobs()
+        self.reporter.began(run, self.jobs, self.pace.whole(self.changes(), engine))
         self._say_slots(slots)
         self._decide(run)
         due = any(self._due())
@@ -230,8 +171,7 @@ class Application:
 
     def _due(self) -> Iterator[Stage]:
         """Synthetic data sets that are not there and still needed."""
-        refits = [family.id for family in self.families.values() if family.trial is None and self._wanted(family)]
-        return self.augmenting.due(self.done, self.kept, refits)
+        return self.augmenting.due(self.agenda.done, self.agenda.kept, self.agenda.refits())
 
     def _augment(self, run: str) -> bool:
         """Make the next synthetic data set that is due; whether one was.
@@ -254,15 +194,12 @@ class Application:
     def _make(self, stage: Stage, run: str) -> None:
         """Make a synthetic data set, or give up what needs it."""
         if not self.supply.make(stage, run):
-            for family in self.families.values():
-                if family.fit is not None and stage.id in family.fit.needs:
-                    self.troubles.setdefault(family.id, Trouble()).given_up = True
+            self.agenda.give_up(stage)
             return
-        self.done[stage.id] = True
-        before = sum(map(self._rounds, self.families.values()))
-        self._take_synthetic(stage)
-        self._drop()
-        self.jobs -= before - sum(map(self._rounds, self.families.values()))
+        self.agenda.done[stage.id] = True
+        kept = self.supply.restore(stage)
+        if kept is not None:
+            self.agenda.keep(stage, kept)
 
     def _say_slots(self, asked: int | None) -> None:
         """Where memory allows less than the operator asks for."""
@@ -270,29 +207,10 @@ class Application:
             if asked is not None and 1 < group.fitting < asked:
                 self.reporter.said(f"{group.arms[0]}: {group.fitting} trainings share a step, {asked} do not fit")
 
-    def _expected(self, engine: str) -> float:
-        """Predicted seconds of what is missing; where nothing is known yet, those of the plan."""
-        missing = self.changes().stages
-        if len(missing) == len(diff(self.plan, KnownWork()).stages):
-            return self.compiled.estimate.seconds.mid
-        seconds = sum(self.compiled.estimate.stage_seconds.get(stage, 0.0) for stage in missing)
-        return START[engine] + (seconds if self.cores else seconds / self.workers) + FINISH
-
-    def _count(self) -> int:
-        """Jobs that are missing: a fit that is named twice is one, and one candidate will be trained on all labels."""
-        refits = [family for family in self.families.values() if family.fit and family.fit.kind == "refit"]
-        wanted = [family for family in self.families.values() if self._wanted(family) and family not in refits]
-        trained = {family.fit.fingerprint for family in wanted if family.fit}
-        decided = self.plan.stage_index["select"].fingerprint in self.store.history.selected
-        final = [family.fit for family in refits if family.fit and (not decided or self._is_open(family))]
-        return sum(map(self._rounds, wanted)) + any(
-            not self.done[fit.id] and fit.fingerprint not in trained for fit in final[:1]
-        )
-
     def _end(self) -> str:
         self._look()
-        failed = [family.id for family in self.families.values() if self._wanted(family)]
-        state = "succeeded" if not failed else "failed" if len(failed) == len(self.families) else "partial"
+        failed = self.agenda.unfinished()
+        state = "succeeded" if not failed else "failed" if len(failed) == len(self.agenda.families) else "partial"
         message = "" if not failed else f"{len(failed)} jobs did not finish: {', '.join(failed[:3])}"
         self.store.end_run(state, message)  # type: ignore[arg-type]
         self.store.publish(force=True)
@@ -328,90 +246,20 @@ class Application:
             )
         )  # fmt: skip
 
-    # What can be decided.
-
     def _decide(self, run: str) -> None:
         """Decide halvings, then the choice, as soon as all that they compare is there (or has failed)."""
-        for stage in self._decisions:
-            if not self.done[stage.id] and all(self._settled(need) for need in stage.needs):
-                gate = self.gates[stage.id]
-                selected = choose(
-                    self.plan, stage, gate, self.store.history, self.store.read, run, dropped=self._drop()
-                )
-                self.store.record(selected)
-                self.done[stage.id] = True
-                self._halve(stage.fingerprint, selected)
-                self.reporter.said(_decided(gate, selected))
-
-    def _halve(self, fingerprint: str, selected: happened.Selected) -> None:
-        """Leave out the jobs of the arms that do not go on."""
-        if selected.kept:
-            before = sum(map(self._rounds, self.families.values()))
-            self.kept[fingerprint] = selected.kept
-            self._drop()
-            self.jobs -= before - sum(map(self._rounds, self.families.values()))
-
-    def _settled(self, stage: str) -> bool:
-        if self.done[stage]:
-            return True
-        own = self.plan.stage_index[stage]
-        return any(
-            self.troubles.get(family.id, Trouble()).given_up
-            for family in self.families.values()
-            if own in family.scores
-        )
-
-    def _is_open(self, family: Family) -> bool:
-        """Whether the family's gate, if it has one, lets it run."""
-        gate = self.gates.get(family.id)
-        if gate is None or gate.kind != "is-chosen":
-            return True
-        select = self.plan.stage_index["select"]
-        selected = self.store.history.selected.get(select.fingerprint)
-        chosen = selected is not None and self.done[select.id] and selected.arm in gate.arms
-        return chosen and family.arm.seeded
-
-    # What is to be done.
-
-    def _wanted(self, family: Family) -> bool:
-        """Whether anything of the family is missing, now or once a gate opens."""
-        if family.fit is not None and family.fit.kind == "refit":
-            return self._is_open(family) and not self.done[family.id]
-        return not all(self.done[stage.id] for stage in family.scores)
-
-    def _rounds(self, family: Family) -> int:
-        """How many jobs a family still takes: what waits for the choice comes after the rest."""
-        if family.fit is not None and family.fit.kind == "refit":
-            return int(self._wanted(family))
-        chosen = self.done["select"]
-        return len({not chosen and "select" in stage.needs for stage in family.scores if not self.done[stage.id]})
+        for stage, gate in self.agenda.decidable():
+            dropped = self.agenda.drop()
+            selected = choose(self.plan, stage, gate, self.store.history, self.store.read, run, dropped=dropped)
+            self.store.record(selected)
+            self.agenda.done[stage.id] = True
+            if selected.kept:
+                self.agenda.keep(stage, selected.kept)
+            self.reporter.said(_decided(gate, selected))
 
     def _ready(self) -> Iterator[Work]:
-        """(family, evaluations, whether to fit) of everything that could run now, in the plan's order."""
-        busy = {held.family.id for jobs in self.held.values() for held in jobs.values()}
-        for family in self.families.values():
-            if family.id in busy or self.troubles.get(family.id, Trouble()).given_up:
-                continue
-            if family.fit is not None and family.fit.kind == "refit":
-                there = all(self.done[need] for need in family.fit.needs)
-                if there and self._wanted(family) and not self._comes_otherwise(family):
-                    yield family, (), True
-                continue
-            scores = pending(family, self.done)
-            if scores:
-                yield family, scores, family.fit is not None and not self._is_kept(family.fit)
-
-    def _is_kept(self, fit: Stage) -> bool:
-        """Whether a fitted state is there."""
-        return self.done[fit.id] and not self.plan.is_part(fit)
-
-    def _comes_otherwise(self, refit: Family) -> bool:
-        """Whether a trial is the same training, and is still to come or at work."""
-        return any(
-            refit.fit and other.fit and other.id != refit.id and other.fit.fingerprint == refit.fit.fingerprint
-            and self._wanted(other) and not self.troubles.get(other.id, Trouble()).given_up
-            for other in self.families.values()
-        )  # fmt: skip
+        """What could run now and is not at work."""
+        return self.agenda.ready({held.family.id for jobs in self.held.values() for held in jobs.values()})
 
     def _hand_out(self, run: str, executor: Executor) -> bool:
         """Give ready jobs to idle workers; whether any was given."""
@@ -421,7 +269,7 @@ class Application:
             if not ready:
                 break
             ready = self._in_order(ready, worker)
-            alone = {family.id for family, _, _ in ready if self.troubles.get(family.id, Trouble()).alone}
+            alone = {family.id for family, _, _ in ready if self.agenda.troubles[family.id].alone}
             chosen, slots = self.batches.first(ready, alone, workers=self.workers)
             self._submit(executor, worker, run, chosen, slots)
             given = True
@@ -432,14 +280,9 @@ class Application:
 
         def order(work: Work) -> tuple[bool, float]:
             loaded = self.bases.get(worker)
-            return loaded is not None and work[0].arm.base != loaded, -self._predicted(work)
+            return loaded is not None and work[0].arm.base != loaded, -self.pace.predicted(work)
 
         return sorted(ready, key=order)
-
-    def _predicted(self, work: Work) -> float:
-        family, scores, fit = work
-        stages = [stage.id for stage in scores] + ([family.id] if fit else [])
-        return sum(self.compiled.estimate.stage_seconds.get(stage, 0.0) for stage in stages)
 
     def _work(self, held: Held) -> Work:
         """What a job that was handed out is about."""
@@ -453,11 +296,10 @@ class Application:
         events, held = [], dict[str, Held]()
         names = self.store.attempt_names(len(chosen))
         for attempt, (family, scores, fit) in zip(names, chosen, strict=True):
-            trouble = self.troubles.setdefault(family.id, Trouble())
+            trouble = self.agenda.troubles[family.id]
             job = self.maker.job(
-                family, scores, fit=fit, micro_batch=trouble.micro_batch, attempt=trouble.lost + trouble.halvings + 1,
-                threads=threads,
-            )  # fmt: skip
+                family, scores, fit=fit, micro_batch=trouble.micro_batch, attempt=trouble.attempt, threads=threads
+            )
             stages = ([family.fit] if fit and family.fit else []) + list(scores)
             events.append(
                 happened.AttemptStarted(
@@ -507,35 +349,21 @@ class Application:
         )
         self.store.record(*events, ended, artefacts=artefacts)
         for found in answer.outcomes:
-            self._mark(found.fingerprint)
+            self.agenda.mark(found.fingerprint)
         self._after(held, answer)
 
-    def _mark(self, fingerprint: str) -> None:
-        """All stages of this name are done: the training on all labels may be one of the trials."""
-        self.done.update({stage.id: True for stage in self.plan.stages if stage.fingerprint == fingerprint})
-
     def _after(self, held: Held, answer: Answer) -> None:
-        trouble = self.troubles[held.family.id]
+        trouble = self.agenda.troubles[held.family.id]
         if answer.failure == "out_of_memory":
-            micro = held.job.recipe.micro_batch
-            trouble.halvings += 1
-            trouble.given_up = micro <= 1 or trouble.halvings > MOST_HALVINGS
-            trouble.micro_batch = max(1, (micro + 1) // 2)
+            trouble.ran_out(held.job.recipe.micro_batch)
             outcome = "out of memory" + ("" if trouble.given_up else f", again with micro-batch {trouble.micro_batch}")
         elif answer.failure is not None:
             trouble.given_up = True
             outcome = f"failed: {answer.message}"
         else:
             outcome = self._told(answer)
-            self._keep_pace(held, answer)
+            self.pace.keep(self._work(held), answer)
         self._report(held, outcome, over=answer.failure is None or trouble.given_up)
-
-    def _keep_pace(self, held: Held, answer: Answer) -> None:
-        """Compare the work's seconds (imports and loading apart) with the predicted ones, where they say something."""
-        predicted = self._predicted(self._work(held))
-        if predicted > 2.0:
-            self.predicted_done += predicted
-            self.taken += sum(outcome.seconds for outcome in answer.outcomes)
 
     def _lost(self, lost: Lost) -> None:
         """Give a dead worker's jobs to others; those that were at work may be why it died, and go alone from now on."""
@@ -543,15 +371,15 @@ class Application:
         seated = held[: held[0].slots]
         seconds = (time.monotonic() - held[0].since) / len(seated)
         for one in held:
-            trouble, began = self.troubles[one.family.id], one in seated
-            trouble.lost += began
-            trouble.given_up = trouble.lost >= MOST_ATTEMPTS
+            began = one in seated
+            if began:
+                self.agenda.troubles[one.family.id].lost_worker()
             ended = happened.AttemptEnded(
                 attempt=one.attempt, state="failed", failure="worker_lost",
                 message=lost.message if began else f"not begun: {lost.message}", seconds=seconds if began else 0.0,
             )  # fmt: skip
             self.store.record(ended)
-        over = [one for one in seated if self.troubles[one.family.id].given_up]
+        over = [one for one in seated if self.agenda.troubles[one.family.id].given_up]
         again, alone = len(held) - len(over), len(seated) - len(over)
         self.reporter.said(f"{lost.worker} lost ({lost.message}): {again} jobs go to another, {alone} of them alone")
         for one in over:
@@ -582,10 +410,8 @@ class Application:
         if over:
             self.finished += 1
         coming = [*self._ready(), *(self._work(one) for jobs in self.held.values() for one in jobs.values())]
-        left = sum(map(self._predicted, coming)) / max(1, self.workers)
-        sharing = self.workers if self.cores else 1.0  # jobs side by side on one processor take longer each
-        pace = self.taken / self.predicted_done if self.predicted_done else sharing
-        self.reporter.ended(held.family.id, outcome, self.finished, self.jobs, left * pace)
+        jobs = self.jobs - self.agenda.dropped_jobs
+        self.reporter.ended(held.family.id, outcome, self.finished, jobs, self.pace.left(coming))
 
 
 def _decided(gate: Gate, selected: happened.Selected) -> str:
