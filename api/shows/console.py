@@ -20,6 +20,8 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 WIDTH = 118
 """Columns where the output is no terminal."""
+GAP = 3
+"""Columns between two cells of a table."""
 
 
 def safe(text: object) -> str:
@@ -43,11 +45,35 @@ def heading(out: Console, text: str) -> None:
 def table(out: Console, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
     """A table without lines between rows; columns named in `right` hold numbers."""
     grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    whole = _narrowest(columns) <= out.width
     for column in columns:
-        grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        least = max(map(len, column.split()), default=0) if whole else None
+        grid.add_column(column, justify="right" if column in right else "left", overflow="fold", min_width=least)
     for row in rows:
         grid.add_row(*(Text(safe(cell)) for cell in row))
     out.print(grid)
+
+
+def answer(out: Console, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A query's rows: a table, or where its headings do not fit side by side, each row as lines of column and cell."""
+    if not rows:
+        out.print(f"no rows of {', '.join(map(safe, columns))}")
+    elif _narrowest(columns) <= out.width:
+        table(out, columns, rows)
+    else:
+        for number, row in enumerate(rows, 1):
+            heading(out, f"row {number}")
+            grid = Table(box=None, pad_edge=False, show_header=False)
+            grid.add_column(style="dim", no_wrap=True)
+            grid.add_column(overflow="fold")
+            for column, cell in zip(columns, row, strict=True):
+                grid.add_row(Text(safe(column)), Text(safe(cell)))
+            out.print(grid)
+
+
+def _narrowest(columns: Sequence[str]) -> int:
+    """The width of a table that breaks no word of its headings."""
+    return sum(max(map(len, column.split()), default=0) + GAP for column in columns)
 
 
 def diagnostics(out: Console, found: Iterable[Diagnostic], source: str = "") -> None:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fewtune.api.answers import Results
-from fewtune.api.shows.console import heading, safe, table
+from fewtune.api.shows.console import answer, heading, safe, table
 from fewtune.api.shows.synthetic import show_synthetic
 from fewtune.store.burdens import Burden
 from fewtune.store.query import Answer
@@ -69,10 +69,10 @@ def _burden(burden: Burden) -> tuple[str, ...]:
     return burden.arm, *("" if value is None else form.format(value * unit) for value, form, unit in values)
 
 
-def show_answer(out: Console, answer: Answer) -> None:
-    """Print a query's rows as a table."""
-    names = [column.name for column in answer.columns]
-    table(out, names, [["" if cell is None else _cell(cell) for cell in row] for row in answer.rows])
+def show_answer(out: Console, found: Answer) -> None:
+    """Print a query's rows."""
+    names = [column.name for column in found.columns]
+    answer(out, names, [["" if cell is None else _cell(cell) for cell in row] for row in found.rows])
 
 
 def _cell(cell: Any) -> str:

@@ -69,3 +69,21 @@ def test_an_answer_beside_a_writer_says_how_far_it_is_behind(tmp_path: Path, san
         _, envelope = ask(tmp_path, "SELECT 1", 10, sandbox=sandbox)
         assert envelope.data["behind_seconds"] > 0
         assert envelope.as_of is not None
+
+
+WIDE = ", ".join(f"{number} AS a_long_heading_{number}" for number in range(20))
+
+
+@pytest.mark.parametrize(
+    ("query", "lines"),
+    [
+        ("SELECT 1 AS one, 2.5 AS other", ["one   other", "─────", "1     2.5"]),
+        (f"SELECT {WIDE}", ["row 1", "a_long_heading_0   0", "a_long_heading_19  19"]),
+        ("SELECT 1 AS one, 2 AS other WHERE false", ["no rows of one, other"]),
+        (f"SELECT {'w' * 40!r} || repeat(' word', 90) AS text, 7 AS a_heading", ["  a_heading", "  7"]),
+    ],
+)
+def test_a_table_breaks_no_heading(query: str, lines: list[str], workspace: Path, sandbox: Sandbox, capsys) -> None:
+    write_answer(ask(workspace, query, 5, sandbox=sandbox)[0], "table")
+    shown = capsys.readouterr().out
+    assert [line for line in lines if line not in shown] == []
