@@ -80,6 +80,11 @@ def _names(tree: Tree, place: str) -> list[Fix | None]:
     return []
 
 
+def _nobody(tree: Tree, place: str) -> list[Fix | None]:
+    """Changed copies need no teacher; or nothing is to be made."""
+    return [replace(tree, f"{place}/eda", value=True, how="choose"), remove(tree, place)]
+
+
 def _excluded(tree: Tree, place: str) -> list[Fix | None]:
     """A method that is asked for and excluded."""
     arms = {arm.get("method") for arm in at(tree, f"{place}/arms") or ()}
@@ -103,6 +108,9 @@ WAYS: Mapping[str, Callable[[Tree, str], list[Fix | None]]] = {
     "either encoder or encoder_path": _one_of("encoder", "encoder_path"),
     "a revision belongs to a hub name": _aside("revision"),
     "expected steps or epochs": _one_of("steps", "epochs"),
+    "either target or factor": _one_of("target", "factor"),
+    "a key belongs to an endpoint": _aside("key_variable"),
+    "without a teacher and without eda": _nobody,
     "both included and excluded": _excluded,
     "which is excluded": _excluded,
     "two arms have the same name": _names,

@@ -14,6 +14,7 @@ from fewtune.api.checking import check, findings
 from fewtune.api.given import Given
 from fewtune.specs.diagnostic import CODES, Diagnostic
 from fewtune.specs.examine import examine
+from fewtune.specs.model import EMBEDDED
 from fewtune.specs.parse import Format
 from fewtune.specs.patch import apply_patches
 from fewtune.specs.recovery import recover
@@ -302,6 +303,24 @@ def test_a_teacher_is_mended(title: str, base: Path) -> None:
     (error,) = [one for one in findings(content, "toml", base) if one.severity == "error"]
     assert error.expected == expected
     assert [(fix.applicability, fix.patches[-1].value) for fix in error.fixes] == wanted
+
+
+AUGMENTED: dict[str, tuple[str, list[str]]] = {
+    "two amounts": (f'target = 9\nfactor = 2\nteacher.model = "{EMBEDDED}"', ["remove target", "remove factor"]),
+    "nobody": ("eda = false", ["write True", "remove augmentation"]),
+    "a key for nobody": (f'teacher = {{ model = "{EMBEDDED}", key_variable = "KEY" }}',
+                         ["set key_variable aside, in the notes"]),
+}  # fmt: skip
+"""Title -> a contradiction of a sound spec's augmentation, and the ways out."""
+
+
+@pytest.mark.parametrize("title", AUGMENTED)
+def test_a_contradiction_of_augmentation_has_ways_out(title: str, base: Path) -> None:
+    lines, wanted = AUGMENTED[title]
+    content = f"{SOUND}[augmentation]\n{lines}\n".encode()
+    (error,) = [one for one in findings(content, "toml", base) if one.severity == "error"]
+    assert (error.code, [fix.title for fix in error.fixes]) == ("E-conflict", wanted)
+    assert not {fix.applicability for fix in error.fixes} & {"safe"}
 
 
 @pytest.mark.parametrize("key", ["sk-" + "ab1" * 10, "my-key"])
