@@ -124,6 +124,16 @@ def test_an_unknown_argument_is_refused_by_every_tool(home: Path) -> None:
     talk(agent(home), work)
 
 
+NEXT = {
+    ("plan_spec", "E-missing"): "validate_spec with fix=true",
+    ("plan_spec", "E-usage"): "the call again, mended",
+    ("explain_plan", "E-not-found"): "plan_spec",
+    ("compare_arms", "E-not-found"): "show_results",
+    ("watch_run", "E-not-found"): "watch_run without a run",
+    ("query_results", "E-sql"): "query_results with sql=SHOW ALL TABLES, or describe with topic=sql",
+    ("submit_plan", "E-plan-stale"): "plan_spec",
+}
+"""Tool and code -> the first of what the answer proposes."""
 CASES: list[tuple[str, dict[str, Any], str]] = [
     ("plan", {}, "E-not-found"),
     ("plan_spec", {}, "E-usage"),
@@ -166,6 +176,8 @@ def test_every_fault_has_its_code_and_is_marked_an_error(home: Path) -> None:
             assert wrong, (name, arguments)
             assert code in codes, (name, arguments, codes)
             assert all(len(finding["message"]) <= 400 for finding in envelope["diagnostics"])
+            assert envelope["next"][0] == NEXT.get((name, code), envelope["next"][0])
+            assert envelope["next"][-1] == f"describe with topic=codes, name={codes[0]}"
 
     talk(agent(home), work)
 
