@@ -13,6 +13,7 @@ from fewtune.specs.diagnostic import OF_THE_WHOLE, Diagnostic, FewtuneError, Fix
 from fewtune.specs.examine import Examined, examine
 from fewtune.specs.meanings import COLUMNS
 from fewtune.specs.parse import Format
+from fewtune.specs.partial import Partial
 from fewtune.specs.repairs.fixing import add, at, first, has, replace
 from fewtune.specs.rewrite import rewritten
 
@@ -208,7 +209,9 @@ class _Look:
         """One fix to apply, and those to choose from; none that counts on a fix before it."""
         moved, best = tuple(self.partial.moved), first(fixes)
         kept = [best] if best else fixes
-        return tuple(fix for fix in kept if not moved or not any(patch.path.startswith(moved) for patch in fix.patches))
+        here = [fix for fix in kept if not moved or not any(patch.path.startswith(moved) for patch in fix.patches)]
+        document = self.examined.document
+        return tuple(fix for fix in here if document is None or Partial(document.tree).mend(fix))
 
     def _is_news(self, fault: Diagnostic) -> bool:
         place = self.partial.written(fault.pointer)
