@@ -7,7 +7,7 @@ from fewtune.compiler.adaptations import TRAITS
 from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.finding import finding
 from fewtune.compiler.noise import flips
-from fewtune.compiler.resolve import Resolution
+from fewtune.compiler.resolution import Resolution
 from fewtune.compiler.sample import transferable, untested
 from fewtune.specs.diagnostic import Diagnostic
 

@@ -9,13 +9,14 @@ scores.
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from math import ceil
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.finding import finding
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.compiler.notes import Notes
 from fewtune.compiler.plan import Arm, Augmented, AugmentedLevel, Level, Sample
+from fewtune.compiler.resolution import ResolvedArm
 from fewtune.compiler.rules.eda_alpha import eda_alpha
 from fewtune.compiler.rules.eda_copies import eda_copies
 from fewtune.compiler.rules.synthetic_target import synthetic_target
@@ -23,9 +24,6 @@ from fewtune.compiler.situation import ArmSituation, Choice, RecipeSituation, Si
 from fewtune.specs.augmentation import Augmentation
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.model import EMBEDDED
-
-if TYPE_CHECKING:
-    from fewtune.compiler.resolve import ResolvedArm
 
 AUGMENT_VERSION = 2
 """Of generation and filters: what changes their results changes the names of what they made."""
@@ -47,7 +45,7 @@ UNUSED = Choice(
 """Where the spec asks for what no arm can use."""
 
 
-def with_twins(s: Situation, arms: Sequence["ResolvedArm"], outer: Notes) -> tuple["ResolvedArm", ...]:
+def with_twins(s: Situation, arms: Sequence[ResolvedArm], outer: Notes) -> tuple[ResolvedArm, ...]:
     """The arms, then each that can use synthetic examples once more for each source."""
     asked = s.experiment.augmentation
     if asked is None:
@@ -59,7 +57,7 @@ def with_twins(s: Situation, arms: Sequence["ResolvedArm"], outer: Notes) -> tup
     return (*arms, *(_twin(s, one, source, asked, outer) for source in sources for one in learning))
 
 
-def amounts(arms: Sequence["ResolvedArm"], s: Situation) -> dict[str, float] | None:
+def amounts(arms: Sequence[ResolvedArm], s: Situation) -> dict[str, float] | None:
     """What the arms get at the largest data size: source -> examples for each labelled one; None: none get any."""
     level = s.levels[-1]
     made = {one.arm.augmentation.source: one.arm.augmentation.level(level.n) for one in arms if one.arm.augmentation}
@@ -84,7 +82,7 @@ def suits_augmentation(arm: Arm) -> bool:
     return fitted and arm.formulation in FORMULATIONS and arm.objective == "supervised" and arm.pattern_use == "each"
 
 
-def _twin(s: Situation, one: "ResolvedArm", source: Source, asked: Augmentation, outer: Notes) -> "ResolvedArm":
+def _twin(s: Situation, one: ResolvedArm, source: Source, asked: Augmentation, outer: Notes) -> ResolvedArm:
     notes = Notes()
     levels = tuple(_level(s, one, source, asked, place, level, notes) for place, level in enumerate(s.levels))
     if source == "teacher":
@@ -97,7 +95,7 @@ def _twin(s: Situation, one: "ResolvedArm", source: Source, asked: Augmentation,
 
 
 def _level(
-    s: Situation, one: "ResolvedArm", source: Source, asked: Augmentation, place: int, level: Level, notes: Notes
+    s: Situation, one: ResolvedArm, source: Source, asked: Augmentation, place: int, level: Level, notes: Notes
 ) -> AugmentedLevel:
     a = ArmSituation(**{field.name: getattr(s, field.name) for field in fields(s)}, arm=one.idea)
     r = RecipeSituation(**{field.name: getattr(a, field.name) for field in fields(a)}, level=level)

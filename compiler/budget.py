@@ -17,7 +17,8 @@ from fewtune.compiler.estimate import Costing
 from fewtune.compiler.finding import finding
 from fewtune.compiler.notes import LEFT_OUT, Noted
 from fewtune.compiler.plan import Arm
-from fewtune.compiler.resolve import Cuts, Resolution, resolve
+from fewtune.compiler.resolution import Cuts, Resolution
+from fewtune.compiler.resolve import resolve
 from fewtune.compiler.rules.data_seeds import FLOOR, PREFERRED
 from fewtune.compiler.rules.folds import USUAL
 from fewtune.compiler.rules.methods import SWEPT, UNASKED, applies, merged

@@ -24,7 +24,7 @@ from fewtune.compiler.halving import share, spans
 from fewtune.compiler.memory import HEADROOM, Load, element_bytes, limit_bytes, peak_bytes
 from fewtune.compiler.packing import Key, Shape, alone, key, packing, workers
 from fewtune.compiler.plan import PROBES, Arm, ArmCost, Augmented, Level, Packing, Range
-from fewtune.compiler.resolve import Resolution, ResolvedArm
+from fewtune.compiler.resolution import Resolution, ResolvedArm
 from fewtune.compiler.wording import CONTENT_FREE
 from fewtune.specs.methods import OWN_WEIGHTS
 

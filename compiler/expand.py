@@ -14,7 +14,7 @@ from fewtune.compiler.halving import Rung
 from fewtune.compiler.naming import free
 from fewtune.compiler.noise import noisy
 from fewtune.compiler.plan import REGRESSED, Arm, Gate, Level, Recipe, Sample, Stage, Trial
-from fewtune.compiler.resolve import Resolution
+from fewtune.compiler.resolution import Resolution
 from fewtune.compiler.sample import draw, ordered, parts, pretrained_on, sample_content, stratified, transferred
 from fewtune.specs.evaluation import LABEL_METRICS, Metric, metrics_of
 

@@ -14,7 +14,8 @@ from typing import Any, Literal
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.notes import Noted
 from fewtune.compiler.plan import Plan
-from fewtune.compiler.resolve import Resolution, resolve
+from fewtune.compiler.resolution import Resolution
+from fewtune.compiler.resolve import resolve
 from fewtune.compiler.situation import Choice, Situation
 from fewtune.specs.frozen import Frozen
 

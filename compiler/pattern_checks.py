@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from fewtune.compiler.finding import finding
-from fewtune.compiler.resolve import Resolution, ResolvedArm
+from fewtune.compiler.resolution import Resolution, ResolvedArm
 from fewtune.specs.diagnostic import Diagnostic
 
 

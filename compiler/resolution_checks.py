@@ -12,7 +12,7 @@ from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
 from fewtune.compiler.notes import LEFT_OUT
 from fewtune.compiler.pattern_checks import check_patterns
 from fewtune.compiler.plan import PROMPTED, REGRESSED, Arm
-from fewtune.compiler.resolve import Resolution, ResolvedArm
+from fewtune.compiler.resolution import Resolution, ResolvedArm
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import Situation
 from fewtune.specs.data import pointer_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rule_cases import CASES, KEYS, NAMES, Case
 
-from fewtune.compiler import adaptations, augmenting
+from fewtune.compiler import adaptations, augmenting, resolve_arm
 from fewtune.compiler import resolve as pipeline
 from fewtune.compiler.evidence import EVIDENCE, GIVEN
 
@@ -68,7 +68,9 @@ def test_the_four_lists_agree() -> None:
     """Files, their functions, the fixtures and what the pipeline runs: one name each."""
     files = {path.stem for path in RULES.glob("*.py")} - {"__init__"}
     functions = {name for name in files if callable(getattr(import_module(f"fewtune.compiler.rules.{name}"), name))}
-    trees = [ast.parse(Path(str(module.__file__)).read_text()) for module in (pipeline, adaptations, augmenting)]
+    trees = [
+        ast.parse(Path(str(module.__file__)).read_text()) for module in (pipeline, resolve_arm, adaptations, augmenting)
+    ]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     imported = {
