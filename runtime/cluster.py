@@ -15,6 +15,7 @@ from typing import Any
 from fewtune.runtime.executor import Finished, Lost, Notify, Setting
 from fewtune.runtime.guard import Guard
 from fewtune.runtime.job import Answer, Batch, Corpus, Job, ModelRef, Progress
+from fewtune.runtime.signals import handlers_kept
 from fewtune.runtime.train.engine import Engine
 
 OBJECT_STORE = 512 * 2**20
@@ -97,7 +98,8 @@ class RayCluster:
 
         self._ray = ray
         self._setting = setting
-        self._connect(address)
+        with handlers_kept():
+            self._connect(address)
         self._texts = (setting.model.model_dump_json(), setting.corpus.model_dump_json())
         self._actors: dict[str, Any] = {}
         self._running: dict[Any, str] = {}

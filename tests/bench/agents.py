@@ -82,7 +82,8 @@ def sessions(made: Path, scratch: Path, count: int, looks: int) -> tuple[int, in
     wins = 0
     for number in range(count):
         root = fresh(made, scratch / f"chaser{number}")
-        spec = {**SPEC, "data": {**SPEC["data"], "label_budget": 8 + number % 12}}
+        draws, budget = divmod(number, 17)  # of 24 rows: other plans, so other draws
+        spec = {**SPEC, "data": {**SPEC["data"], "label_budget": 8 + budget}, "evaluation": {"data_seeds": 2 + draws}}
         claims, _ = scripts.noise_chaser(tools(root, allowed(each={"looks": 100})), spec, looks)
         wins += claims > 0
         shutil.rmtree(root.parent)
@@ -161,7 +162,7 @@ def main() -> None:
         wins, total = sessions(made, scratch, asked.sessions, asked.looks)
         text = [
             f"# Scripted agents on the fake engine ({machine()})", "",
-            "`python tests/bench/agents.py --real`", "",
+            f"`python tests/bench/agents.py --sessions {asked.sessions}{' --real' * asked.real}`", "",
             "| agent | channel | calls | kB read | duplicates | overruns | escapes |",
             "|---|---|---:|---:|---:|---:|---:|", *lines, "",
             f"A chaser of noise ({asked.looks} looks at one test split, all arms alike): {wins} false wins in {total} "

@@ -96,7 +96,7 @@ def test_a_second_apply_is_told_who_is_busy_and_goes_on_after_an_interrupt(tmp_p
     rows = made.cli("sql", "SELECT count(*) FROM trials", "--json")
     assert rows.returncode == 0, rows.stderr
     first_result(made)  # also an instant at which results are being published
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)  # which Ray would take for itself
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 12
     assert json.loads(output)["diagnostics"][0]["code"] == "E-interrupted"
