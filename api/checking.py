@@ -1,7 +1,7 @@
 """validate: every fault of a spec, and of what it names, at once; and the spec with its fixes applied."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,26 +71,25 @@ def check(spec: Given, *, fix: bool) -> Checked:
         spec: as it was given.
         fix: apply the safe and likely fixes and return the mended text.
     """
-    found = findings(spec.content, spec.format, spec.base)
+    found = findings(spec.content, spec.format, spec.base, spec.roots)
     if not fix:
         return Checked(spec.name, found)
-    text, left = fixed(spec.content, spec.format, spec.base, found)
+    text, left = fixed(spec, found)
     return Checked(spec.name, found, text, left)
 
 
-def fixed(
-    content: bytes, format: Format | None, base: Path, found: tuple[Diagnostic, ...]
-) -> tuple[str | None, tuple[Diagnostic, ...]]:
+def fixed(spec: Given, found: tuple[Diagnostic, ...]) -> tuple[str | None, tuple[Diagnostic, ...]]:
     """(the text with its fixes, what is found in it then), round by round as long as it gets better.
 
     The text is None where nothing can be read of it.
     """
+    content, format = spec.content, spec.format
     best = examine(content, format).text or None
     for _ in range(ROUNDS):
         text = rewritten(content, format, found)
         if text is None or text == best:
             break
-        after = findings(text.encode(), format, base)
+        after = findings(text.encode(), format, spec.base, spec.roots)
         if _errors(after) > _errors(found) and not any(finding.code == "E-syntax" for finding in found):
             break
         content, best, found = text.encode(), text, after
@@ -103,14 +102,14 @@ def _errors(found: Iterable[Diagnostic]) -> int:
     return sum(finding.severity == "error" for finding in found)
 
 
-def findings(content: bytes, format: Format | None, base: Path) -> tuple[Diagnostic, ...]:
+def findings(content: bytes, format: Format | None, base: Path, roots: Sequence[Path] = ()) -> tuple[Diagnostic, ...]:
     """Everything against a spec: its text, its types, what they mean, and what planning finds; errors first."""
     from fewtune.api.standing import standing
 
     examined = examine(content, format, standing(base))
     found = list(examined.found)
     if examined.partial is not None:
-        look = _Look(examined, base)
+        look = _Look(examined, base, roots)
         found = look.completed(found)
         found += look.planned(sound=not found)
     return tuple(sorted(found, key=lambda finding: finding.severity != "error"))
@@ -119,8 +118,8 @@ def findings(content: bytes, format: Format | None, base: Path) -> tuple[Diagnos
 class _Look:
     """A look at data and plan through a scratch copy of the spec."""
 
-    def __init__(self, examined: Examined, base: Path) -> None:
-        self.examined, self.base = examined, base
+    def __init__(self, examined: Examined, base: Path, roots: Sequence[Path]) -> None:
+        self.examined, self.base, self.roots = examined, base, roots
         assert examined.partial is not None
         self.partial = examined.partial
         self.told: dict[tuple[str, str, str], Diagnostic] = {}
@@ -172,7 +171,7 @@ class _Look:
             experiment = self.partial.experiment()
             if experiment is None or not self.partial.whole:
                 break
-            facts, faults, warnings = _compiled(experiment, self.base)
+            facts, faults, warnings = _compiled(experiment, self.base, self.roots)
             if not self._note(faults, facts):
                 break
         found = list(self.told.values())
@@ -266,14 +265,16 @@ def _uncascaded(faults: list[Diagnostic]) -> list[Diagnostic]:
     return kept
 
 
-def _compiled(experiment: Any, base: Path) -> tuple["Facts | None", list[Diagnostic], list[Diagnostic]]:
+def _compiled(
+    experiment: Any, base: Path, roots: Sequence[Path]
+) -> tuple["Facts | None", list[Diagnostic], list[Diagnostic]]:
     """(facts, errors, warnings) of planning, without keeping the plan."""
     from fewtune.compiler.compilation import check_plan
     from fewtune.runtime.probe.probing import probe
 
     facts = None
     try:
-        facts = probe(experiment, base, base).facts
+        facts = probe(experiment, base, base, roots).facts
         warnings = check_plan(experiment, facts)
     except FewtuneError as error:
         return facts, [one for one in error.diagnostics if one.severity == "error"], []

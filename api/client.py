@@ -7,7 +7,7 @@ a spec says, only where there is none to read.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +95,10 @@ class Client:
         Raises:
             FewtuneError: E-file-missing, E-path, or E-policy for a folder outside the policy's roots.
         """
-        found = given(spec, self.root, self._roots() if self.channel == "agent" else ())
+        agents = self.channel == "agent"
+        found = given(spec, self.root, self._roots() if agents else ())
         check_place(found.base, self.rules)
-        return found
+        return replace(found, roots=tuple(self._roots())) if agents or self.rules.roots is not None else found
 
     def _file(self, path: str | Path) -> Path:
         """A file that may be used here; E-path, E-policy."""
@@ -151,7 +152,7 @@ class Client:
             return found.planned(self.folder, within=within)
         asked = [change if isinstance(change, str) else _json(change) for change in what_if]
         changed = with_changes(found.loaded(), asked)
-        return plan_loaded(changed, found.name, found.base, self.folder, within=within)
+        return plan_loaded(changed, found.name, found.base, self.folder, within=within, roots=found.roots)
 
     def admission(self, planned: Planned) -> Admission:
         """What the operator's policy says to a plan."""

@@ -36,6 +36,8 @@ class Given:
     format: Format | None
     path: Path | None = None
     """The file that it was read from."""
+    roots: tuple[Path, ...] = ()
+    """Folders that the folders of models must lie below; none: anywhere."""
 
     def loaded(self) -> Loaded:
         """The checked spec; SpecError with every fault."""
@@ -44,8 +46,8 @@ class Given:
     def planned(self, workspace: Path, *, within: str | None = None) -> Planned:
         """The plan; FewtuneError with every fault."""
         if self.path is not None and is_saved(self.path):
-            return plan_file(self.path, workspace)
-        return plan_loaded(self.loaded(), self.name, self.base, workspace, within=within)
+            return plan_file(self.path, workspace, roots=self.roots)
+        return plan_loaded(self.loaded(), self.name, self.base, workspace, within=within, roots=self.roots)
 
 
 def given(spec: SpecInput, root: Path, allowed: Sequence[Path] = ()) -> Given:

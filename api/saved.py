@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +31,25 @@ def is_saved(path: Path) -> bool:
         return b'"plan_hash"' in handle.read(20_000_000)
 
 
-def plan_file(path: Path, workspace: Path, where: Path = Path()) -> Planned:
+def plan_file(path: Path, workspace: Path, where: Path = Path(), roots: Sequence[Path] = ()) -> Planned:
     """Plan the spec that a saved plan holds, and refuse the file if the result is not the same.
 
     Args:
         path: the file.
         workspace: where results are kept.
         where: the folder from which the file names the spec's.
+        roots: folders that the spec's folder and those of models must lie below; none: anywhere.
 
     Raises:
-        PlanError: E-plan-edited where the file contradicts itself, E-plan-stale where facts or rules have changed.
+        PlanError: E-plan-edited where the file contradicts itself, E-plan-stale where facts or rules have changed,
+            E-path where it names a folder outside.
     """
     saved = _read_saved(path)
     spec = saved["plan"]["experiment"]
     base = (where / saved.get("base", ".")).resolve()
-    planned = _plan_experiment(spec, saved["plan"]["experiment_name"], base, workspace)
+    if roots and not any(base.is_relative_to(root.resolve()) for root in roots):
+        raise PlanError(Diagnostic(code="E-path", message="the plan's spec lies outside the folders that may be used"))
+    planned = _plan_experiment(spec, saved["plan"]["experiment_name"], base, workspace, roots)
     if saved["plan"] != planned.plan.model_dump(mode="json"):
         raise PlanError(_stale(saved, planned.compiled), exit_status=4)
     return planned
@@ -63,12 +68,12 @@ def _read_saved(path: Path) -> dict[str, Any]:
     return saved
 
 
-def _plan_experiment(spec: dict[str, Any], name: str, base: Path, workspace: Path) -> Planned:
+def _plan_experiment(spec: dict[str, Any], name: str, base: Path, workspace: Path, roots: Sequence[Path]) -> Planned:
     """Plan a spec that is given as values."""
     with tempfile.TemporaryDirectory() as scratch:
         written = Path(scratch) / f"{name}.json"
         written.write_text(json.dumps(spec))
-        return plan_spec(written, workspace, base=base)
+        return plan_spec(written, workspace, base=base, roots=roots)
 
 
 def _stale(saved: dict[str, Any], compiled: Compiled) -> Diagnostic:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -71,7 +72,9 @@ class Planned:
         return self.looks.get(self.split)
 
 
-def plan_spec(path: Path, workspace: Path, *, within: str | None = None, base: Path | None = None) -> Planned:
+def plan_spec(
+    path: Path, workspace: Path, *, within: str | None = None, base: Path | None = None, roots: Sequence[Path] = ()
+) -> Planned:
     """Load, probe, compile and compare with what is known.
 
     Args:
@@ -79,14 +82,18 @@ def plan_spec(path: Path, workspace: Path, *, within: str | None = None, base: P
         workspace: the workspace's folder.
         within: a limit on the clock that replaces the spec's.
         base: the folder that the spec's paths are relative to; omitted: the file's own.
+        roots: folders that the folders of models must lie below; none: anywhere.
 
     Raises:
         FewtuneError: with every fault, located in the spec's text.
     """
-    return plan_loaded(load_file(path), path.name, base or path.resolve().parent, workspace, within=within)
+    loaded, folder = load_file(path), base or path.resolve().parent
+    return plan_loaded(loaded, path.name, folder, workspace, within=within, roots=roots)
 
 
-def plan_loaded(loaded: Loaded, source: str, base: Path, workspace: Path, *, within: str | None = None) -> Planned:
+def plan_loaded(
+    loaded: Loaded, source: str, base: Path, workspace: Path, *, within: str | None = None, roots: Sequence[Path] = ()
+) -> Planned:
     """The same for a spec that was read.
 
     Raises:
@@ -95,7 +102,7 @@ def plan_loaded(loaded: Loaded, source: str, base: Path, workspace: Path, *, wit
     if within is not None:
         loaded = _limited(loaded, within)
     try:
-        probed = probe(loaded.experiment, base, workspace)
+        probed = probe(loaded.experiment, base, workspace, roots)
         compiled = compile_plan(loaded.experiment, probed.facts, loaded.stem)
     except FewtuneError as error:
         raise type(error)(loaded.located(error.diagnostics), exit_status=error.exit_status) from error

@@ -1,5 +1,6 @@
 """The verb that serves agents."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,9 @@ from fewtune.specs.diagnostic import Diagnostic
 
 
 def mcp(
-    root: Annotated[Path, typer.Option(help="The folder that specs and data lie in.")] = Path(),
+    root: Annotated[
+        Path, typer.Option(exists=True, file_okay=False, help="The folder that specs and data lie in.")
+    ] = Path(),
     name: Annotated[str, typer.Option(help="Who works through it, for the record.")] = "mcp",
     workspace: Workspace = None,
 ) -> None:
@@ -23,4 +26,5 @@ def mcp(
         fault = Diagnostic(code="E-usage", message=f"{error.name} is not installed", remedy="pip install fewtune[mcp]")
         show_error((fault,), "")()
         raise SystemExit(2) from None
-    serve(Client(root=root.absolute(), workspace=workspace, channel="agent", name=name))
+    os.chdir(root)  # data files may lie below the current folder: it is the root, wherever a client starts its servers
+    serve(Client(root=Path.cwd(), workspace=workspace, channel="agent", name=name))

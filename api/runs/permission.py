@@ -68,6 +68,9 @@ def admission(planned: Planned, workspace: Path, policy: Policy, channel: Channe
         PlanError: E-policy for a folder outside the roots.
     """
     check_place(planned.base, policy)
+    for named in (planned.plan.experiment.model.path, planned.plan.experiment.model.encoder_path):
+        if named is not None:
+            check_place(planned.base / named, policy)
     spent = Submissions(Workspace(workspace.absolute())).spent(policy.totals.window.seconds)
     looks = {split: look.number for split, look in planned.looks.items()}
     return admit(planned.compiled, policy, channel, spent, looks)

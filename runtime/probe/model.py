@@ -3,6 +3,7 @@
 import json
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,14 @@ HEADS = re.compile(
 POSITION_IDS = "position_ids"
 
 
-def model_folder(model: Model, base: Path, lock: Lock) -> Path | None:
+def model_folder(model: Model, base: Path, lock: Lock, roots: Sequence[Path] = ()) -> Path | None:
     """Where the model's files are; None for the embedded one, whose facts need no files.
+
+    Args:
+        model: what the spec names.
+        base: the spec's folder.
+        lock: where pulled models are.
+        roots: folders that a named folder must lie below; none: anywhere.
 
     Raises:
         PlanError: E-facts-missing for a hub model that was not pulled, E-path or E-model for a bad folder.
@@ -48,11 +55,11 @@ def model_folder(model: Model, base: Path, lock: Lock) -> Path | None:
     if model.is_embedded:
         return None
     if model.path is not None:
-        return _local_folder(model.path, base, "/model/path")
+        return _local_folder(model.path, base, "/model/path", roots)
     return _pulled_folder(f"the model {model.place}", model.place, lock, "/model/name")
 
 
-def encoder_to_tune(model: Model, base: Path, lock: Lock) -> Path | None:
+def encoder_to_tune(model: Model, base: Path, lock: Lock, roots: Sequence[Path] = ()) -> Path | None:
     """The same of the encoder that arms tune; None for the embedded one.
 
     Raises:
@@ -61,7 +68,7 @@ def encoder_to_tune(model: Model, base: Path, lock: Lock) -> Path | None:
     if model.embeds_encoder:
         return None
     if model.encoder_path is not None:
-        return _local_folder(model.encoder_path, base, "/model/encoder_path")
+        return _local_folder(model.encoder_path, base, "/model/encoder_path", roots)
     return _pulled_folder(f"the encoder {model.encoder_place}", model.encoder_place, lock, "/model/encoder")
 
 
@@ -75,8 +82,12 @@ def _pulled_folder(what: str, place: str, lock: Lock, pointer: str) -> Path:
     return Path(locked.folder)
 
 
-def _local_folder(text: str, base: Path, pointer: str) -> Path:
+def _local_folder(text: str, base: Path, pointer: str, roots: Sequence[Path]) -> Path:
     folder = (base / text).resolve()
+    if roots and not any(folder.is_relative_to(root.resolve()) for root in roots):
+        message = f"{text} leaves the folders that may be used here"
+        remedy = "a model below the spec's folder, a pulled one, or a root of the operator's policy"
+        raise PlanError(Diagnostic(code="E-path", message=message, pointer=pointer, remedy=remedy))
     if not folder.is_dir():
         message = f"there is no folder {text}"
         raise PlanError(Diagnostic(code="E-file-missing", message=message, pointer=pointer, remedy="check the path"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -63,13 +64,15 @@ class Probed:
         return found
 
 
-def probe(experiment: Experiment, base: Path, workspace: Path) -> Probed:
+def probe(experiment: Experiment, base: Path, workspace: Path, roots: Sequence[Path] = ()) -> Probed:
     """Measure data, model and device.
 
     Args:
         experiment: the checked spec.
         base: the spec's folder; its paths are relative to it.
         workspace: where the run would be kept.
+        roots: folders that the folders of models must lie below; none: anywhere. Data files lie below the spec's folder
+            or the current one.
 
     Raises:
         PlanError: with what is missing or unreadable.
@@ -77,10 +80,10 @@ def probe(experiment: Experiment, base: Path, workspace: Path) -> Probed:
     refuse_without_writers(experiment.augmentation)
     lock = read_lock(base)
     paths = files(experiment, base, lock)
-    folder = model_folder(experiment.model, base, lock)
+    folder = model_folder(experiment.model, base, lock, roots)
     contents = _contents(paths)
     data, model = _measured(experiment, paths, contents, folder, lock)
-    own = encoder_to_tune(experiment.model, base, lock)
+    own = encoder_to_tune(experiment.model, base, lock, roots)
     encoder = None if own is None else _encoder(experiment, own, lock)
     device = device_facts()
     device = device.model_copy(update={"pace": lock.evidence.pace(device.name)})

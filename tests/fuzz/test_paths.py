@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hostile import PATHS
 from mutations.seeds import SEEDS, write_files
+from tiny import tiny_model
 
 from fewtune.api.checking import check
 from fewtune.api.given import Given
@@ -113,6 +114,23 @@ def test_nothing_outside_is_opened(count: int, base: Path, monkeypatch: pytest.M
             assert not checked.valid, (field, path)
             opened |= {one for one in found if not allowed(one, base)}
     assert not opened
+
+
+@pytest.mark.parametrize("field", ["/model/path", "/model/encoder_path"])
+@pytest.mark.parametrize("path", ["../outside/model", "link/model", "{outside}/model"])
+def test_an_agents_models_lie_inside(path: str, field: str, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At a terminal a model may lie anywhere; who works through MCP reads none outside its roots."""
+    outside = base.parent / "outside"
+    if not (outside / "model").exists():
+        tiny_model(outside / "model")
+    content = spec_with(field, path.format(outside=outside))
+    free = check(Given(content, "spec.json", base, "json"), fix=False)
+    assert "E-path" not in {one.code for one in free.found}
+    monkeypatch.chdir(base)
+    with recorded() as found:
+        bound = check(Given(content, "spec.json", base, "json", roots=(base,)), fix=False)
+    assert {one.code for one in bound.found if one.severity == "error"} == {"E-path"}
+    assert not {one for one in found if not allowed(one, base)}
 
 
 @pytest.mark.parametrize("path", ["../out.csv", "link/secret.csv", "/etc/passwd", "~/x.csv", "file:///etc/passwd"])
