@@ -32,6 +32,16 @@ def unreadable(path: Path, reason: str) -> PlanError:
     return PlanError(Diagnostic(code="E-model", message=f"{path.name}: {reason}", pointer="/model", remedy=remedy))
 
 
+DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a model folder raises whose files are damaged, or say other things than a model's do."""
+
+
+def damaged(folder: Path, error: Exception) -> PlanError:
+    """The error for such a folder."""
+    said = f"no {error}" if isinstance(error, KeyError) else str(error)
+    return unreadable(folder, f"its files are damaged or incomplete ({said[:120]})")
+
+
 def tensors_of(folder: Path) -> dict[str, Tensor]:
     """Every tensor of a model folder.
 

@@ -10,7 +10,7 @@ from typing import Any
 from fewtune.compiler.facts import Linear, ModelFacts
 from fewtune.compiler.wording import candidate_patterns, candidate_words, fixed_text
 from fewtune.runtime.lock import Lock
-from fewtune.runtime.tensors import Tensor, tensors_of, unreadable, weights_hash
+from fewtune.runtime.tensors import DAMAGE, Tensor, damaged, tensors_of, unreadable, weights_hash
 from fewtune.runtime.tokens import counter, special_tokens, tokenizer_of, word_tokens
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
@@ -139,8 +139,15 @@ def shape_of(folder: Path) -> dict[str, Any]:
     """Shape, sizes and hash of a model folder.
 
     Raises:
-        PlanError: E-model for an architecture without linear blocks, remote code, or damaged weights.
+        PlanError: E-model for an architecture without linear blocks, remote code, or damaged files.
     """
+    try:
+        return _shape(folder)
+    except DAMAGE as error:
+        raise damaged(folder, error) from error
+
+
+def _shape(folder: Path) -> dict[str, Any]:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if "auto_map" in config:
         raise unreadable(folder, "its code is not part of transformers (auto_map); fewtune runs no remote code")
@@ -204,8 +211,15 @@ def encoder_facts(model: Model, folder: Path, lock: Lock) -> ModelFacts:
     """What the compiler asks about an encoder that is to be tuned.
 
     Raises:
-        PlanError: E-model for what is no encoder of a known architecture, or has damaged weights.
+        PlanError: E-model for what is no encoder of a known architecture, or has damaged files.
     """
+    try:
+        return _encoder_facts(model, folder, lock)
+    except DAMAGE as error:
+        raise damaged(folder, error) from error
+
+
+def _encoder_facts(model: Model, folder: Path, lock: Lock) -> ModelFacts:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     kind = str(config.get("model_type", "unknown"))
     pointer = "/model/encoder_path" if model.encoder_path else "/model/encoder"
@@ -255,7 +269,7 @@ def encoder_facts(model: Model, folder: Path, lock: Lock) -> ModelFacts:
 
 def _size_of(config: dict[str, Any], *names: str) -> int:
     """A size by the first of its names that a configuration has."""
-    return int(next(config[name] for name in names if name in config))
+    return int(config[next((name for name in names if name in config), names[0])])
 
 
 def linears_of(tensors: dict[str, Tensor], block: re.Pattern[str] = BLOCK) -> list[Linear]:
