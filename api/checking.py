@@ -14,7 +14,7 @@ from fewtune.specs.examine import Examined, examine
 from fewtune.specs.meanings import COLUMNS
 from fewtune.specs.parse import Format
 from fewtune.specs.partial import Partial
-from fewtune.specs.repairs.fixing import add, at, first, has, replace
+from fewtune.specs.repairs.fixing import add, at, first, has, noted, replace
 from fewtune.specs.rewrite import rewritten
 
 if TYPE_CHECKING:
@@ -210,7 +210,9 @@ class _Look:
         kept = [best] if best else fixes
         here = [fix for fix in kept if not moved or not any(patch.path.startswith(moved) for patch in fix.patches)]
         document = self.examined.document
-        return tuple(fix for fix in here if document is None or Partial(document.tree).mend(fix))
+        if document is None:
+            return tuple(here)
+        return tuple(noted(fix, document.tree) for fix in here if Partial(document.tree).mend(fix))
 
     def _is_news(self, fault: Diagnostic) -> bool:
         place = self.partial.written(fault.pointer)

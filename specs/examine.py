@@ -20,7 +20,7 @@ from fewtune.specs.patch import apply_patches
 from fewtune.specs.position import Positions
 from fewtune.specs.recovery import Mended, Recovered, recover
 from fewtune.specs.repair import EFFORT, Workshop, cost
-from fewtune.specs.repairs.fixing import first, has
+from fewtune.specs.repairs.fixing import first, has, noted
 from fewtune.specs.repairs.fixing import replace as write
 from fewtune.specs.repairs.senses import senses
 from fewtune.specs.repairs.twice import Stands, possible
@@ -87,8 +87,13 @@ def examine(content: bytes, format: Format | None = None, stands: Stands = lambd
     if experiment is not None:
         found += _senses(partial, experiment)
         experiment = partial.experiment()
-    located = [locate(read.document, finding) for finding in found]
+    located = [locate(read.document, _noted(finding, read.document.tree)) for finding in found]
     return Examined(_clean(located), read.document, experiment, partial, read.text)
+
+
+def _noted(finding: Diagnostic, tree: Any) -> Diagnostic:
+    """The finding with fixes that keep the notes as they are written."""
+    return finding.model_copy(update={"fixes": tuple(noted(fix, tree) for fix in finding.fixes)})
 
 
 def _decided(read: Recovered, stands: Stands) -> Recovered:

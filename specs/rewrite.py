@@ -16,7 +16,7 @@ from fewtune.specs.parse import Attempt, Format, attempt, attempt_text
 from fewtune.specs.patch import apply_patches, parts_of
 from fewtune.specs.position import Positions
 from fewtune.specs.recovery import changed
-from fewtune.specs.repairs.fixing import first
+from fewtune.specs.repairs.fixing import first, noted
 
 
 def rewritten(content: bytes, format: Format | None, found: Iterable[Diagnostic]) -> str | None:
@@ -44,11 +44,12 @@ def _edited(text: str, edits: Sequence[Edit]) -> str:
 def _patched(read: Attempt, fixes: Sequence[Fix]) -> str:
     tree, applied = read.tree, list[Patch]()
     for fix in fixes:
+        patches = noted(fix, tree).patches
         try:
-            tree = apply_patches(tree, fix.patches)
+            tree = apply_patches(tree, patches)
         except KeyError:
             continue
-        applied += fix.patches
+        applied += patches
     if not applied:
         return read.text
     if read.format == "json":

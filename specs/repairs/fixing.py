@@ -93,6 +93,22 @@ def set_aside(tree: Any, pointer: str) -> Fix | None:
     return Fix(title=f"set {split(pointer)[1]} aside, in the notes", applicability="likely", patches=patches)
 
 
+def noted(fix: Fix, tree: Any) -> Fix:
+    """The fix with what it sets aside written below the notes of this document, whatever stood in another's."""
+    if not any(patch.path == NOTES and patch.op == "add" for patch in fix.patches):
+        return fix
+    notes = at(tree, NOTES)
+
+    def below(patch: Patch) -> Patch:
+        if patch.path != NOTES or not isinstance(patch.value, str):
+            return patch
+        said = patch.value.rpartition("\n")[2]  # one line for each setting
+        text = f"{notes}\n{said}" if isinstance(notes, str) and notes else said
+        return patch.model_copy(update={"value": text})
+
+    return fix.model_copy(update={"patches": tuple(map(below, fix.patches))})
+
+
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -391,3 +391,16 @@ def test_a_table_for_the_task_is_no_task_of_an_arm() -> None:
     """Of 100,000 damaged texts two were like this one, and brought the reader down."""
     text = '{"task": {"type": {"a": 1}}, "data": {"train": "a.csv"}, "methods": {"arms": [{"rank": 4}]}}'
     assert "/task/type" in {one.pointer for one in examine(text.encode()).found}
+
+
+def test_all_that_is_set_aside_is_kept(base: Path) -> None:
+    """Each fix says what it alone sets aside; all together lose nothing."""
+    arms = "".join(f'[[methods.arms]]\nmethod = "head+lora"\nvirtual_tokens = {count}\n' for count in (20, 30))
+    content = f'notes = "mine"\n{SOUND}{arms}'.encode()
+    errors = [one for one in findings(content, "toml", base) if one.severity == "error"]
+    written = [next(patch.value for patch in one.fixes[0].patches if patch.op == "add") for one in errors]
+    assert [text.count("virtual_tokens") for text in written] == [1, 1]
+    assert all(text.startswith("mine\n") for text in written)
+    mended = rewritten(content, "toml", errors)
+    assert mended is not None
+    assert tomllib.loads(mended)["notes"].splitlines() == ["mine", *(text.splitlines()[-1] for text in written)]
