@@ -20,6 +20,9 @@ from fewtune.api.shows.results import show_results
 from fewtune.specs.diagnostic import Diagnostic, RunError, StoreError
 from fewtune.store.submission import Asked
 
+APPROVAL = 5
+"""Exit status of a plan that waits for the operator's word."""
+WAITS = "the plan is above a ceiling of the operator's policy: it was handed in, and waits for the operator's word"
 EXIT_OF_STATE = {"succeeded": 0, "partial": 10, "failed": 11}
 
 
@@ -65,14 +68,18 @@ def detached(
     asked = Asked(in_process=how.in_process, workers=how.workers, slots=how.slots)
     sent = submit(planned, workspace, operators_policy(), "terminal", asked=asked, again=again, client="fewtune apply")
     waits = sent.state == "awaiting_approval"
-    following = (f"fewtune {'approve' if waits else 'watch'} {sent.handle}", f"fewtune status {sent.handle}")
+    first = f"the operator, at a terminal: fewtune approve {sent.handle}" if waits else f"fewtune watch {sent.handle}"
+    following = (first, f"fewtune status {sent.handle}")
     data = {**status(workspace, sent.handle).model_dump(mode="json"), "changed": sent.changed}
+    if waits:
+        data["exit_status"] = APPROVAL
 
     def show() -> None:
         sys.stdout.write(f"{sent.handle}: {sent.state}{'' if sent.changed else ' (it was handed in before)'}\n")
-        console(talk=True).print(f"follow it: {following[0]}")
+        console(talk=True).print(f"it waits for {first}" if waits else f"follow it: {first}")
 
-    return Envelope(ok=True, verb="apply", data=data, next=following), show
+    found = (Diagnostic(code="E-approval", message=WAITS, remedy=first),) if waits else ()
+    return Envelope(ok=not waits, verb="apply", data=data, diagnostics=found, next=following), show
 
 
 def _operators(workspace: Path, how: How) -> Permit:

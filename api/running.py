@@ -209,6 +209,10 @@ def _sound(plan: Plan, workspace: Path) -> bool:
     return reader.known(refits, deep=True).fitted.keys() == reader.known(refits, deep=False).fitted.keys()
 
 
+_OPEN: list[list[int]] = []
+"""What was asked of each that is open: an inner one answers for those around it, too."""
+
+
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
     """Treat a request to terminate like Ctrl-C; the second one ends the process at once.
@@ -217,9 +221,11 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         A function that says whether there was one.
     """
     asked: list[int] = []
+    _OPEN.append(asked)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
+        for one in _OPEN:
+            one.append(number)
         signal.signal(signal.SIGINT, _at_once)
         signal.signal(signal.SIGTERM, _at_once)
         raise KeyboardInterrupt
@@ -230,6 +236,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        del _OPEN[-1]
 
 
 def _at_once(number: int, frame: FrameType | None) -> None:

@@ -43,6 +43,8 @@ OPENINGS = ("Input should be a valid ", "Input should be ", "String should have 
 """How pydantic's other sentences begin, before what was expected."""
 SHOWN = 60
 """Characters of a wrong value that are repeated in a message."""
+MANY = 16
+"""Allowed words that are all told."""
 MOST = 50
 """Faults that are named in one answer; where there are more, none has a fix."""
 
@@ -167,8 +169,14 @@ def _wrong_value(place: str, several: list[ErrorDetails], allowed: tuple[str, ..
         expected=" or ".join(said),
         got=_shown(value),
         nearest=near[0] if near else None,
-        remedy=REMEDIES.get(place),
+        remedy=REMEDIES.get(place) or (_page(place) if len(allowed) > MANY else None),
     )
+
+
+def _page(place: str) -> str:
+    """Where all words of a place are listed."""
+    listed = place.rpartition("/")[0] if place.rpartition("/")[2].isdigit() else place
+    return f"`fewtune describe spec {listed}` has them all"
 
 
 def _name(place: str) -> str:
@@ -183,7 +191,7 @@ def _words(details: ErrorDetails) -> list[str]:
 
 def _expectation(place: str, details: ErrorDetails) -> str:
     if details["type"] == "literal_error":
-        return str(details["ctx"]["expected"])
+        return _one_of(details)
     if details["type"] == "string_pattern_mismatch" and place in PLACED:
         return PLACED[place]
     if details["type"] in PLAIN:
@@ -195,6 +203,15 @@ def _expectation(place: str, details: ErrorDetails) -> str:
         if said.startswith(opening):
             return said.removeprefix(opening)
     return _sentence(said)
+
+
+def _one_of(details: ErrorDetails) -> str:
+    """The allowed words; of many, those that are most like the value."""
+    said, words, value = str(details["ctx"]["expected"]), _words(details), details["input"]
+    if len(words) <= MANY:
+        return said
+    near = get_close_matches(value, words, n=3, cutoff=0.4) if isinstance(value, str) else []
+    return f"one of {len(words)} words ({', '.join(near or words[:3])}, ...)"
 
 
 def _sentence(message: str) -> str:

@@ -106,7 +106,7 @@ def _pointing(finding: Diagnostic, fixes: tuple[Fix, ...], tree: Tree) -> Diagno
         near = split(target)[1] if split(target)[0] == split(finding.pointer)[0] else target
         belongs = f"; it belongs to {target}" if near == target else ""
         update |= {"nearest": near, "remedy": None, "message": finding.message + belongs}
-    if best is not None and finding.code == "E-value" and finding.nearest is None:
+    if best is not None and finding.code == "E-value":
         written = next((patch.value for patch in best.patches if patch.op == "replace"), None)
         update |= {"nearest": written} if isinstance(written, str) else {}
     return finding.model_copy(update=update)

@@ -12,6 +12,7 @@ from fewtune.api.pages.brief import brief
 from fewtune.api.pages.describing import described
 from fewtune.api.planning import explained_data, flips, plan_data
 from fewtune.api.tools.tool import Arguments, Tool
+from fewtune.compiler.admission import Admission
 
 SPEC: dict[str, Any] = {"description": "A spec: an object, a TOML or JSON text, or the path of a file."}
 DETAIL: dict[str, Any] = {"type": "string", "enum": ["brief", "full"], "description": "full: up to 32 kB."}
@@ -47,7 +48,8 @@ def _validate(client: Client, arguments: Arguments) -> Envelope:
     fixable = any(finding.fixes for finding in checked.found)
     mend = "apply the fixes" if fixable else "mend it as the remedies say"
     following = ("plan_spec",) if checked.valid else (f"{mend}, then validate_spec again",)
-    return Envelope(ok=True, verb="validate", data=data, diagnostics=checked.found, next=following)
+    envelope = Envelope(ok=True, verb="validate", data=data, diagnostics=checked.found, next=following)
+    return fit(envelope, FULL, "mend what is shown, then validate again")
 
 
 def _plan(client: Client, arguments: Arguments) -> Envelope:
@@ -57,7 +59,7 @@ def _plan(client: Client, arguments: Arguments) -> Envelope:
     data = concise(planned, admission)
     if arguments.get("detail") == "full":
         data = plan_data(planned) | {"admission": data["admission"]}
-    following = ("submit_plan with this plan_hash", "explain_plan")
+    following = (_way(client, admission), "explain_plan")
     missing = absent(planned)
     notes = [missing.model_copy(update={"severity": "warning"})] if missing else []
     if not admission.refused:  # whether a variable is set is told only of a teacher that the policy allows
@@ -66,6 +68,16 @@ def _plan(client: Client, arguments: Arguments) -> Envelope:
         ok=True, verb="plan", data=data, diagnostics=(*planned.warnings, *notes), next=following, limits=budget(client)
     )
     return fit(envelope, most(arguments), "explain_plan has single decisions; detail=full has up to 32 kB")
+
+
+def _way(client: Client, admission: Admission) -> str:
+    """How a plan is run."""
+    if not client.rules.agents_submit:
+        return "tell the operator: fewtune apply SPEC"
+    if admission.refused:
+        return "plan_spec with what the policy allows: describe with topic=policy"
+    waits = ", and it waits for the operator's word; or plan_spec with less" if admission.over else ""
+    return f"submit_plan with this plan_hash{waits}"
 
 
 def _explain(client: Client, arguments: Arguments) -> Envelope:

@@ -81,9 +81,9 @@ def test_the_operators_word_counts_at_a_terminal_only(project: Project, tmp_path
     policy.write_text("policy_version = 1\n[each]\ntrials = 1\n")
     refused = said(project, "apply", "spec.json", "--in-process", status=5, policy=policy)
     assert refused["diagnostics"][0]["code"] == "E-approval"
-    sent = said(project, "apply", "spec.json", "--detach", "--in-process", policy=policy)
+    sent = said(project, "apply", "spec.json", "--detach", "--in-process", status=5, policy=policy)
     handle = sent["data"]["handle"]
-    assert sent["data"]["state"] == "awaiting_approval"
+    assert (sent["data"]["state"], sent["diagnostics"][0]["code"]) == ("awaiting_approval", "E-approval")
     planned = said(project, "plan", "spec.json", policy=policy)
     assert ("E-approval", "warning") in [(one["code"], one["severity"]) for one in planned["diagnostics"]]
     plan_hash = planned["data"]["plan_hash"]
