@@ -13,7 +13,7 @@ import numpy as np
 from fewtune.runtime.augment.agreement import Agreement, agreement
 from fewtune.runtime.augment.example import Candidate, Kept, Reason, Rejected, Seed, texts
 from fewtune.runtime.augment.format import Form, forms
-from fewtune.runtime.augment.leakage import Match, leaks, likenesses
+from fewtune.runtime.augment.leakage import Match, leaks, likenesses, pieces
 from fewtune.runtime.augment.selection import nearest_of, select
 from fewtune.runtime.augment.vectors import Encode, hashed_words
 from fewtune.runtime.train.linear import Floats
@@ -86,10 +86,11 @@ class Filter:
     def _original(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Those that are like no row of an evaluation split, like no seed, and like no other that stays."""
         known = {f"split {split}": held for split, held in self.evaluation.items()}
-        like = likenesses({**known, "seed": texts(self.seeds)}, texts(candidates))
+        like = likenesses({**known, "seed": texts(self.seeds)}, texts(candidates), held=known)
         leaked = leaks(known, texts(candidates), like)
         bad = {place: _like(candidates[place], "leak", match) for place, match in leaked.items()}
-        for place, match in like.known(["seed"]).items():
+        parts = pieces("seed", texts(self.seeds), texts(candidates))
+        for place, match in {**parts, **like.known(["seed"])}.items():
             bad.setdefault(place, _like(candidates[place], "near-seed", match))
         for place, match in like.copies(list(bad)).items():
             bad[place] = _like(candidates[place], "near-synthetic", match)

@@ -160,7 +160,8 @@ class Synthesis:
         """
         near = neighbours([*texts(seeds), *more], self.encode) if self.encode is not None else {}
         made = eda(seeds, copies, alpha, near, self.brief.seed)
-        bad = leaks(self.evaluation, texts(made), likenesses(self.evaluation, texts(made)))
+        found = likenesses(self.evaluation, texts(made), held=self.evaluation)
+        bad = leaks(self.evaluation, texts(made), found)
         kept = [Kept(candidate=one, quality=None, nearest_seed=1.0) for at, one in enumerate(made) if at not in bad]
         rejected = [
             Rejected(candidate=made[at], reason="leak", value=match.likeness,
