@@ -55,6 +55,8 @@ class Filter:
     want: int | None = None
     """How many are to stay at most; None: all that pass."""
     encode: Encode | None = None
+    target: Mapping[int, int] | None = None
+    """Label -> how many were asked for: as many of all stay at most; None: nobody asked."""
     _rejected: list[Rejected] = field(default_factory=list)
 
     def run(self, candidates: Sequence[Candidate]) -> Filtered:
@@ -70,6 +72,11 @@ class Filter:
         }
         quality = np.delete(judged.quality, sorted(wrong))
         return Filtered(self._select(self._drop(passed, wrong), quality), tuple(self._rejected), judged)
+
+    def selected(self, candidates: Sequence[Candidate]) -> Filtered:
+        """The selection alone: nothing is tested."""
+        self._rejected, unknown = [], Agreement(np.full(len(candidates), np.nan))
+        return Filtered(self._select(candidates, unknown.quality), tuple(self._rejected), unknown)
 
     def by_rules(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Those whose form and length are like the seeds'."""
@@ -101,7 +108,7 @@ class Filter:
         vectors, seeds = encode(texts(candidates)), encode(texts(self.seeds))
         labels = [candidate.label for candidate in candidates]
         alike = np.nan_to_num(quality, nan=1.0)  # what is unknown is so of all
-        chosen = select(vectors, seeds, alike, labels, self.kinds, self.want, self.diversity_weight)
+        chosen = select(vectors, seeds, alike, labels, self.kinds, self.want, self.diversity_weight, self.target)
         left = set(range(len(candidates))) - set(chosen)
         chance = {
             place: Rejected(candidate=candidates[place], reason="not-selected", detail="others say more",

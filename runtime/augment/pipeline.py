@@ -6,6 +6,7 @@ kept = pipeline.filter(written, evaluation={"test": test})
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ class SyntheticPipeline:
 
     Attributes:
         result: what the last `filter` found: analysis, reasons, shares, cost.
-        rejected: the examples that the last `filter` left out, each with its reason.
+        rejected: the examples that the last `filter` left out, each with its reason; before it, what the teacher wrote
+            beyond the target of `generate`.
     """
 
     def __init__(
@@ -90,12 +92,13 @@ class SyntheticPipeline:
         self._table: Table | None = None
         self._note = ""
         self._written: Generated | None = None
+        self._beyond: tuple[Rejected, ...] = ()
         self.result: Synthetic | None = None
 
     @property
     def rejected(self) -> tuple[Rejected, ...]:
-        """What the last `filter` left out."""
-        return self.result.rejected if self.result else ()
+        """What the last `filter` left out, or `generate` after it."""
+        return self.result.rejected if self.result else self._beyond
 
     def generate(
         self,
@@ -113,7 +116,7 @@ class SyntheticPipeline:
 
         Args:
             seed_examples: a `datasets.Dataset` (or any sequence of mappings) with texts and labels.
-            target_count: readable examples that it is to write.
+            target_count: readable examples that it is to write; of more, those that say most are returned.
             task_description: what the labels say of a text.
             domain_constraints: what every text must keep to.
             attributes: what is varied: name -> values.
@@ -142,15 +145,18 @@ class SyntheticPipeline:
             labels=table.names, fields=fields, task=task_description, constraints=tuple(domain_constraints),
             attributes={name: tuple(values) for name, values in named.items()}, seed=self.seed,
         )  # fmt: skip
-        plan = self._synthesis(brief, target_count, label_plan).plan(seeds)
+        synthesis = self._synthesis(brief, target_count, label_plan)
+        plan = synthesis.plan(seeds)
         analysis = analyse(seeds, table.names, self._encode)
         recording = Recording(self._recording)
         try:
             teacher = self._teacher or opened(self._ref, recording, say=self._say)
-            self._written = generate(brief, plan, seeds, analysis, teacher, self._ledger(teacher, recording), self._say)
+            written = generate(brief, plan, seeds, analysis, teacher, self._ledger(teacher, recording), self._say)
             self._note = teacher.note
         finally:
             recording.close()
+        stay, self._beyond = synthesis.to_target(seeds, written.candidates)
+        self._written, self.result = replace(written, candidates=stay), None
         self._table, self._seeds = table, seeds
         return table.dataset(self._written.candidates)
 

@@ -25,7 +25,7 @@ from fewtune.specs.data import pointer_of
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
 
-MEASURES = 2
+MEASURES = 3
 """Rises when the same files are measured differently: it keeps facts of earlier versions from being recalled."""
 
 

@@ -47,10 +47,13 @@ def test_three_calls_on_data_sets(tmp_path: Path) -> None:
         pipeline = SyntheticPipeline(
             "writer", base_url=server.url, recording=tmp_path / "calls.jsonl", encode=None, quality_threshold=0.5
         )
-        made = pipeline.generate(people, 40, TASK, ["no names of people"])
+        made = pipeline.generate(people, 38, TASK, ["no names of people"])
+        beyond = pipeline.rejected
         test = Dataset.from_list([{"text": made[3]["text"].replace("the", "THE")}])
         kept = pipeline.filter(made, evaluation={"test": test})
-    assert made.num_rows >= 40
+    assert len([row for row in made if not row["fault"]]) == 38
+    assert {one.reason for one in beyond} == {"not-selected"}
+    assert {one.candidate.fields["text"] for one in beyond}.isdisjoint(made["text"])
     assert made.column_names == ["text", "label", *PROVENANCE]
     assert set(made["label"]) == set(LABELS)
     assert kept.num_rows + len(pipeline.rejected) == made.num_rows
