@@ -14,6 +14,13 @@ Line = Annotated[str, StringConstraints(min_length=3, max_length=300)]
 Name = Annotated[str, StringConstraints(pattern=r"^[\w-]+$", max_length=40)]
 AUGMENTED_TASKS = ("classification", "pair-classification")
 """Tasks whose examples can be written for a label."""
+OF_TEACHER = (
+    "target", "factor", "gate", "quality_threshold", "diversity_weight", "keep", "task_description",
+    "domain_constraints", "attributes", "label_plan", "max_tokens", "max_cost",
+)  # fmt: skip
+"""Settings that only a teacher's examples feel."""
+OF_EDA = ("eda_copies", "eda_alpha")
+"""Settings that only changed copies feel."""
 
 
 class Teacher(Frozen):
