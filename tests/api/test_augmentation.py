@@ -25,7 +25,8 @@ from fewtune.api.running import How, apply
 from fewtune.api.runs.permission import operators_notes
 from fewtune.api.session import Planned
 from fewtune.api.shows.results import show_results
-from fewtune.runtime.augment import stage
+from fewtune.runtime import choosing
+from fewtune.runtime.augment import stage, synthesis
 from fewtune.runtime.augment.stage import rows_of
 from fewtune.runtime.augment.vectors import hashed_words
 from fewtune.runtime.families import JobMaker, families
@@ -248,6 +249,33 @@ def test_changed_copies_need_no_teacher(project: Project, ask: Ask) -> None:
     assert {arm for (arm,) in ask(project, "SELECT DISTINCT arm FROM leaderboard")} >= {
         name for name in arms if name.endswith(", EDA")
     }
+
+
+def test_an_arm_without_any_synthetic_example_is_its_twin_and_is_not_chosen(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, count in (("train.csv", 60), ("test.csv", 40)):  # a word has no changed copy
+        words = [(f"{name[:2]}{label}{place}", label) for place in range(count // 3) for label in LABELS]
+        with (project.folder / name).open("w", newline="") as handle:
+            csv.writer(handle).writerows([("text", "label"), *words])
+    monkeypatch.setattr(synthesis, "neighbours", lambda texts, encode: {})
+    project.spec["augmentation"] = {"eda": True}
+    project.spec["data"]["label_budget"] = 30
+    project.spec["evaluation"]["validation"] = "held-out"
+    monkeypatch.setattr(choosing, "validation_scores", lambda plan, *more: {
+        arm.name: 0.9 if arm.augmentation else 0.5 for arm in plan.arms
+    })  # fmt: skip
+    assert project.apply().state == "succeeded"
+    found = results(project.workspace)
+    assert found.synthetic is not None
+    assert (
+        "n = 30, eda: no synthetic example stayed for 2 of 2 samples: the arm is its twin once more, and is not "
+        in (" ".join(found.synthetic.notes()))
+    )
+    (chosen,) = [event.arm for event in project.reader.history().selected.values()]
+    plan = project.plan().plan
+    assert any(gate for gate in plan.gates if any(plan.arm(name).augmentation for name in gate.arms))
+    assert plan.arm(chosen).augmentation is None
 
 
 def test_runs_share_a_data_set_and_it_is_counted_once(project: Project, ask: Ask) -> None:
