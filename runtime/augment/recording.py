@@ -34,13 +34,21 @@ class Recording:
             keep_questions: whether the questions are written beside their hashes.
 
         Raises:
-            RunError: E-recording where a line other than a torn last one is damaged.
+            RunError: E-recording where a line other than a cut last one is damaged.
         """
         self.path, self.keep_questions = path, keep_questions
         self._handle: int | None = None
         content = path.read_bytes() if path.exists() else b""
         self._sound = content.rfind(b"\n") + 1
-        """Bytes up to the last whole line: what follows was torn by a crash."""
+        """Bytes up to the last whole line."""
+        self._unended = _is_whole(content[self._sound :])
+        """Whether the last line lacks its end of a line only, as some editors leave it."""
+        self.note = ""
+        """What of it was not read; empty: nothing."""
+        if self._unended:
+            self._sound = len(content)
+        elif self._sound < len(content):
+            self.note = f"the last line of {path.name} is cut and was left out: its question has no answer there"
         self.answers: dict[str, Answer] = {}
         """Hash of a question -> its answer."""
         self.lost: dict[str, Trouble] = {}
@@ -116,6 +124,9 @@ class Recording:
             self._handle = durable.open_to_append(self.path)
             if os.fstat(self._handle).st_size > self._sound:
                 durable.truncate(self._handle, self.path, self._sound)
+            if self._unended:
+                durable.append(self._handle, self.path, b"\n")
+                self._unended = False
         return self._handle
 
 
@@ -124,7 +135,7 @@ class Recorded:
 
     def __init__(self, teacher: Teacher, recording: Recording) -> None:
         self.teacher, self.recording = teacher, recording
-        self.model, self.structured, self.note = teacher.model, teacher.structured, teacher.note
+        self.model, self.structured, self.note = teacher.model, teacher.structured, _both(teacher.note, recording.note)
         self.asked = 0
         """Questions that the teacher itself was asked."""
 
@@ -141,7 +152,7 @@ class Recorded:
         for at, answer in self.teacher.ask([questions[place] for place in missing]) if missing else ():
             question = questions[missing[at]]
             if isinstance(answer, Answer):
-                self.recording.say(self.model, self.note)
+                self.recording.say(self.model, self.teacher.note)
                 yield missing[at], self.recording.add(self.model, question, answer)
             else:
                 self.recording.lose(self.model, question, answer)
@@ -153,7 +164,7 @@ class Replay:
 
     def __init__(self, recording: Recording, model: str, *, structured: bool = True) -> None:
         self.recording, self.model, self.structured = recording, model, structured
-        self.note = recording.notes.get(model, "")
+        self.note = _both(recording.notes.get(model, ""), recording.note)
 
     def ask(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer | Trouble]]:
         """Each answer, in the order of the questions."""
@@ -203,6 +214,19 @@ class _Note(Frozen):
 
 _Line = _Answered | _Lost | _Note
 NOTHING = Trouble(kind="cut", message="")
+
+
+def _both(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line without an end is JSON all the same."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _sum(line: Mapping[str, Any]) -> str:
