@@ -77,7 +77,7 @@ def probe(experiment: Experiment, base: Path, workspace: Path, roots: Sequence[P
     Raises:
         PlanError: with what is missing or unreadable.
     """
-    refuse_without_writers(experiment.augmentation)
+    refuse_without_writers(experiment.augmentation, base)
     lock = read_lock(base)
     paths = files(experiment, base, lock)
     folder = model_folder(experiment.model, base, lock, roots)

@@ -19,6 +19,8 @@ from tiny import tiny_model
 from fewtune.api import absent
 from fewtune.api.absent import unready
 from fewtune.api.answers import results
+from fewtune.api.checking import check
+from fewtune.api.given import given
 from fewtune.api.report.findings import find
 from fewtune.api.report.page import page
 from fewtune.api.running import How, apply
@@ -366,6 +368,35 @@ def test_what_writes_and_compares_must_be_on_this_machine(project: Project, monk
         project.plan()
     monkeypatch.setattr(writers, "encoder_is_ready", lambda: True)
     assert project.plan()
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "says"),
+    [
+        (None, "E-file-missing", "there is no file calls.jsonl"),
+        ("{}\n", "E-recording", "line 1 is damaged"),
+        ("", "", ""),
+        ('{"key": "abc', "", ""),  # a crash may cut the last line: the stage's note says so
+    ],
+)
+def test_a_recording_is_looked_at_before_anything_is_planned(
+    project: Project, content: str | None, code: str, says: str
+) -> None:
+    if content is not None:
+        (project.folder / "calls.jsonl").write_text(content)
+    with_teacher(project, recording="calls.jsonl")
+    if not code:
+        assert project.plan()
+        return
+    with pytest.raises(PlanError) as error:
+        project.plan()
+    (found,) = error.value.diagnostics
+    assert (found.code, found.pointer) == (code, "/augmentation/teacher/recording")
+    assert found.line is not None
+    assert says in found.message
+    checked = check(given(project.path, project.folder), fix=False)
+    (said,) = [one for one in checked.found if one.severity == "error"]
+    assert (said.code, said.pointer) == (code, "/augmentation/teacher/recording")
 
 
 def test_what_an_endpoint_is_asked_with_is_missed_at_plan_time(
