@@ -136,7 +136,7 @@ class Synthesis:
         found, spent = self.filter(seeds).run(candidates), ledger or Ledger()
         ended = f"the ceiling of {stopped} ended it" if stopped in ("tokens", "money") else ""
         checked = CHECKED[found.agreement.judge] if candidates else "nothing was written"
-        note = "; ".join(part for part in (note, ended, checked) if part)
+        note = "; ".join(part for part in (note, ended, spent.note, checked) if part)
         self.say(note or "labels were checked by cross-fitting")
         return Synthetic(
             kept=found.kept, rejected=found.rejected, analysis=analysis, share=found.share, stopped=stopped, note=note,
