@@ -49,7 +49,8 @@ class Synthetic:
 
     def notes(self) -> tuple[str, ...]:
         """What a reader must know of the data sets, each once."""
-        return tuple(dict.fromkeys(note for one in self.made for note in one.notes))
+        said = [note for one in self.made for note in one.notes]
+        return tuple(dict.fromkeys([*(note for one in self.made if (note := nothing_of(one))), *said]))
 
 
 def synthetic(reader: Reader, plan: Plan, run: str) -> Synthetic | None:
@@ -76,6 +77,16 @@ def gate_of(one: Augmentation) -> str:
         return f"the gate opened for {_samples(one.gated)}{known}"
     shut = "all" if not one.opened else f"{one.gated - one.opened} of"
     return f"the gate stayed closed for {shut} {_samples(one.gated)}, whose arms were dropped{known}"
+
+
+def nothing_of(one: Augmentation) -> str:
+    """That no example stayed, in words; empty: some did."""
+    if not one.empty:
+        return ""
+    where = f"n = {one.n}, {one.source}: no synthetic example stayed for {one.empty} of {_samples(one.made)}"
+    if one.empty < one.made:
+        return f"{where}, where the arm learns what its twin learns"
+    return f"{where}: the arm is its twin once more, and is not chosen"
 
 
 def _samples(count: int) -> str:

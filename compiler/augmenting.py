@@ -25,7 +25,7 @@ from fewtune.specs.augmentation import Augmentation
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.model import EMBEDDED
 
-AUGMENT_VERSION = 2
+AUGMENT_VERSION = 3
 """Of generation and filters: what changes their results changes the names of what they made."""
 Source = Literal["teacher", "eda"]
 SAID: dict[Source, str] = {"teacher": "augmented", "eda": "EDA"}

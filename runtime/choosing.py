@@ -23,6 +23,8 @@ def choose(
 ) -> Selected:
     """Decide the gate: the best mean validation score, or the first arm of the rules' order; ties by that order.
 
+    An arm for which no synthetic example stayed is its twin once more, whose luck is no reason: it comes last.
+
     Args:
         plan: whose gate.
         stage: what the gate decides; its scores are compared.
@@ -34,7 +36,8 @@ def choose(
     """
     measured = {} if gate.kind == "rules-order" else validation_scores(plan, stage, history, read)
     scores = {arm: value for arm, value in measured.items() if arm not in dropped}
-    ranked = sorted(gate.arms, key=lambda arm: (arm in dropped, -scores.get(arm, NEVER), gate.arms.index(arm)))
+    last = {*dropped, *unaugmented(plan, history, gate.n)}
+    ranked = sorted(gate.arms, key=lambda arm: (arm in last, -scores.get(arm, NEVER), gate.arms.index(arm)))
     return Selected(
         run=run,
         fingerprint=stage.fingerprint,
@@ -45,6 +48,19 @@ def choose(
         n=gate.n,
         scores=tuple(ArmScore(arm=arm, value=scores.get(arm)) for arm in gate.arms),
     )
+
+
+def unaugmented(plan: Plan, history: History, n: int | None) -> frozenset[str]:
+    """Arms for which no synthetic example stayed, in any sample of this size; None: of any."""
+    samples = {sample.id for sample in plan.samples if n in (None, sample.n)}
+    kept: dict[str, int] = {}
+    for stage in plan.stages:
+        needs = (plan.stage_index[need] for need in stage.needs if stage.arm is not None)
+        for made in (need for need in needs if need.kind == "augment" and need.sample in samples):
+            found = history.augmented.get(made.fingerprint)
+            if found is not None and stage.arm is not None:
+                kept[stage.arm] = kept.get(stage.arm, 0) + found.kept
+    return frozenset(arm for arm, count in kept.items() if not count)
 
 
 def validation_scores(plan: Plan, stage: Stage, history: History, read: Read) -> dict[str, float]:

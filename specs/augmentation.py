@@ -14,6 +14,13 @@ Line = Annotated[str, StringConstraints(min_length=3, max_length=300)]
 Name = Annotated[str, StringConstraints(pattern=r"^[\w-]+$", max_length=40)]
 AUGMENTED_TASKS = ("classification", "pair-classification")
 """Tasks whose examples can be written for a label."""
+OF_TEACHER = (
+    "target", "factor", "gate", "quality_threshold", "diversity_weight", "keep", "task_description",
+    "domain_constraints", "attributes", "label_plan", "max_tokens", "max_cost",
+)  # fmt: skip
+"""Settings that only a teacher's examples feel."""
+OF_EDA = ("eda_copies", "eda_alpha")
+"""Settings that only changed copies feel."""
 
 
 class Teacher(Frozen):
@@ -61,8 +68,8 @@ class Augmentation(Frozen):
     """Whether there are arms with changed copies of the examples (words replaced, put in, swapped, left out). Omitted:
     where there is no teacher."""
     target: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = None
-    """Examples that the teacher is to write for each sample, before the filter; a label's last question may bring up to
-    a question's worth more."""
+    """Examples that the teacher is to write for each sample, before the filter, and the most that stay: where the last
+    questions bring more, the selection leaves out what says least."""
     factor: Annotated[float, Field(gt=0, le=1000)] | None = None
     """The same as a multiple of the sample's training rows."""
     gate: StrictBool = True

@@ -2,7 +2,7 @@
 
 import re
 
-from fewtune.specs.augmentation import AUGMENTED_TASKS
+from fewtune.specs.augmentation import AUGMENTED_TASKS, OF_EDA, OF_TEACHER, Augmentation
 from fewtune.specs.data import FIELD, WITHOUT_LABELS, PerClass, pointer_of
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.evaluation import metrics_of
@@ -162,9 +162,28 @@ def _augmentation(experiment: Experiment) -> list[Diagnostic]:
         faults.append(("an arm and its twin have the same data seeds, and halving takes some away",
                        "evaluation.halving or "))  # fmt: skip
     return [
-        Diagnostic(code="E-conflict", message=message, pointer="/augmentation", remedy=f"remove {other}augmentation")
-        for message, other in faults
+        *(
+            Diagnostic(
+                code="E-conflict", message=message, pointer="/augmentation", remedy=f"remove {other}augmentation"
+            )
+            for message, other in faults
+        ),
+        *_unfelt(experiment.augmentation),
     ]
+
+
+def _unfelt(asked: Augmentation) -> list[Diagnostic]:
+    """Settings of a teacher where there is none, and of changed copies where these are not; defaults are none."""
+    found, usual = [], Augmentation(eda=True)
+    for names, why, remedy in (
+        (OF_TEACHER if asked.teacher is None else (), "nobody writes examples", "remove it, or name a teacher"),
+        (() if asked.with_eda else OF_EDA, "there are no changed copies", "remove it, or eda = true"),
+    ):
+        for name in names:
+            if getattr(asked, name) != getattr(usual, name):
+                message, at = f"{name} has no effect: {why}", f"/augmentation/{name}"
+                found.append(Diagnostic(code="E-no-effect", message=message, pointer=at, remedy=remedy))
+    return found
 
 
 def _methods(experiment: Experiment) -> list[Diagnostic]:

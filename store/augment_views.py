@@ -64,7 +64,7 @@ AUGMENTATIONS = View(
         "written": "Examples that were made.",
         "kept": "Examples that train.",
         "passed_share": "Share that passed the tests, 0 to 1; Vereonix's page says 0.6 to 0.7.",
-        "stopped": "Why the teacher stopped: target, tokens, money, saturation, questions; null: there was none.",
+        "stopped": "Why it ended: target, tokens, money, saturation, questions, refusals; null: there was no teacher.",
         "calls": "Answers of the teacher that were used, recorded ones among them.",
         "tokens": "Tokens of these answers and their questions.",
         "cost": "Money for them, at the given prices.",

@@ -30,6 +30,8 @@ class Augmentation:
     """Examples that those were to have before the filter."""
     written: int
     kept: int
+    empty: int
+    """Data sets of which no example stayed, their gate being open."""
     passed_share: float | None
     """Of what was written, what passed the tests; None: nothing was written."""
     rejected: dict[str, int]
@@ -83,7 +85,7 @@ def _summed(reader: Reader, plan: Plan, source: str, n: int, stages: list[Stage]
     return Augmentation(
         source=source, n=n, model=next((one.model for one in found if one.model), None), planned=len(stages),
         made=len(found), asked=sum(amounts.target or amounts.copies * one.seeds for one in found), written=written,
-        kept=sum(one.kept for one in found),
+        kept=sum(one.kept for one in found), empty=sum(one.opened and not one.kept for one in found),
         passed_share=sum((one.passed_share or 0.0) * one.written for one in found) / written if written else None,
         rejected=_rejected(reader, found), calls=sum(one.calls for one in found),
         tokens=sum(one.tokens for one in found), cost=sum(one.cost for one in found),

@@ -5,8 +5,8 @@ straight lines in log n. The size at which this curve reaches the augmented arm'
 is the multiplier. Its interval comes from the score's: each data seed's distance of the augmented arm from the seed's
 own curve at that size, their mean by Student's distribution (a bootstrap of three seeds would cover 72 % where it says
 95), and what the curve says at the two ends. A score beyond the curve, of the arm or of an end of its interval, gives a
-bound instead of a value: at most the curve's start, or at least its end. Where the curve rises by less than its own
-spread nothing can be read.
+bound instead of a value: at most the curve's start, or at least its end. Where the curve does not rise, or not by more
+than the data seeds scatter, nothing can be read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 RISE = 2.0
-"""A curve that rises by less than so many standard errors of its ends' difference is flat."""
+"""Of a curve that rises by less than so many standard errors of its ends' difference nothing is read."""
 Bound = Literal["", "at most", "at least"]
 """Empty: the number is a value. Else it is the curve's start or end, and the value lies below or above."""
 Scores = Mapping[int, Mapping[int, float]]
@@ -63,8 +63,8 @@ def multiplier(n: int, own: Mapping[int, float], twin: Scores, level: float) -> 
     if len(seeds) < 2:
         return _saying(unknown, "cannot tell: one data seed has no spread")
     curve = np.array([[twin[size][seed] for size in sizes] for seed in seeds])
-    if _is_flat(curve):
-        return _saying(unknown, "cannot tell: the curve without synthetic examples is flat")
+    if unclear := _unclear(curve, sizes):
+        return _saying(unknown, f"cannot tell: without synthetic examples {unclear}")
     values = np.array([own[seed] for seed in seeds])
     found, bound = _reached(curve.mean(axis=0), sizes, float(values.mean()))
     (low, under), (high, over) = _interval(curve, values, sizes, found, level)
@@ -89,10 +89,22 @@ def _saying(unknown: Multiplier, says: str) -> Multiplier:
     return replace(unknown, says=says)
 
 
-def _is_flat(curve: Floats) -> bool:
-    """Whether the largest size is not clearly better than the smallest one, over (seeds, sizes)."""
+def _unclear(curve: Floats, sizes: Sequence[int]) -> str:
+    """Why the largest size is not clearly better than the smallest one, over (seeds, sizes); empty: it is.
+
+    >>> _unclear(np.array([[0.5, 0.52], [0.5, 0.7]]), (8, 64))
+    'the score rises by 0.11 from n = 8 to 64, and scatters by 0.09 (standard error over 2 data seeds)'
+    """
     steps = curve[:, -1] - curve[:, 0]
-    return bool(steps.mean() <= 0 or steps.mean() < RISE * steps.std(ddof=1) / len(steps) ** 0.5)
+    rise, error = float(steps.mean()), float(steps.std(ddof=1) / len(steps) ** 0.5)
+    if rise <= 0:
+        return (
+            f"the score does not rise from n = {sizes[0]} to {sizes[-1]} (by {rise:.2g} over {len(steps)} data seeds)"
+        )
+    if rise < RISE * error:
+        spread = f"scatters by {error:.2g} (standard error over {len(steps)} data seeds)"
+        return f"the score rises by {rise:.2g} from n = {sizes[0]} to {sizes[-1]}, and {spread}"
+    return ""
 
 
 def _reached(means: Floats, sizes: Sequence[int], score: float) -> tuple[float, Bound]:

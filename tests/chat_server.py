@@ -10,6 +10,8 @@ from typing import Any
 Request = dict[str, Any]
 Write = Callable[[Request], str]
 """A request -> the text of the answer."""
+Filters = Callable[[str], bool]
+"""A question -> whether it is refused."""
 FAULTS = ("server error", "rate limit", "cut", "no json", "no schema", "unauthorised", "no finish")
 
 
@@ -17,10 +19,11 @@ class ChatServer:
     """Answers with `write`; the faults of `plan` come first, one a request."""
 
     def __init__(
-        self, write: Write, plan: list[str] | None = None, *, usage: bool = True, refuses: tuple[str, ...] = ()
-    ) -> None:
-        self.refuses = refuses
-        """Parameters that make a request bad."""
+        self, write: Write, plan: list[str] | None = None, *, usage: bool = True, refuses: tuple[str, ...] = (),
+        filters: Filters = lambda text: False,
+    ) -> None:  # fmt: skip
+        self.refuses, self.filters = refuses, filters
+        """Parameters that make a request bad, and which texts do."""
         self.write, self.plan, self.usage = write, list(plan or []), usage
         self.requests: list[Request] = []
         """Every request that came, with its fault or "" as "fault"."""
@@ -63,6 +66,8 @@ class ChatServer:
             fault = self.plan.pop(0) if self.plan else ""
             refused = next((name for name in self.refuses if name in request), "")
             fault = f"refused {refused}" if refused and not fault else fault
+            if not fault and self.filters(request["messages"][-1]["content"]):
+                fault = "filtered"
             if fault == "no schema" and "response_format" not in request:
                 fault = ""
             self.requests.append({**request, "fault": fault})
@@ -79,6 +84,7 @@ class ChatServer:
             "server error": (503, "the model is being loaded"),
             "rate limit": (429, "slow down"),
             "no schema": (400, "response_format is not supported"),
+            "filtered": (400, "the content filter was triggered"),
             "unauthorised": (401, f"wrong key: {key}"),
         }
         name = fault.removeprefix("refused ")
@@ -126,10 +132,11 @@ class ChatServer:
 
 @contextmanager
 def chat_server(
-    write: Write, plan: list[str] | None = None, *, usage: bool = True, refuses: tuple[str, ...] = ()
-) -> Iterator[ChatServer]:
+    write: Write, plan: list[str] | None = None, *, usage: bool = True, refuses: tuple[str, ...] = (),
+    filters: Filters = lambda text: False,
+) -> Iterator[ChatServer]:  # fmt: skip
     """A running server."""
-    server = ChatServer(write, plan, usage=usage, refuses=refuses)
+    server = ChatServer(write, plan, usage=usage, refuses=refuses, filters=filters)
     try:
         yield server
     finally:

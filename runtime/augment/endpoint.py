@@ -2,8 +2,8 @@
 
 Answers are streamed, so that a connection that breaks is told from a text that ended. What went wrong on the way and
 may go right the next time (server errors, rate limits, cut streams) is tried again after a growing pause; what cannot
-(a wrong key, an unknown model) ends at once. A parameter that an endpoint refuses by name is left out from then on, or
-called as newer models call it.
+is not: a question that is refused, and all questions of who has a wrong key or asks for an unknown model. A parameter
+that an endpoint refuses by name is left out from then on, or called as newer models call it.
 """
 
 import os
@@ -23,6 +23,8 @@ TRIES = 5
 """Of one question."""
 PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds before the second try, doubled each time, and the longest one."""
+DENIED = (401, 402, 403, 404)
+"""Status of an answer that every question would have: a wrong key, an empty account, an unknown model."""
 TIMEOUT = 120.0
 """Seconds without a sign of life after which a stream counts as cut."""
 INSTEAD = {"max_tokens": "max_completion_tokens", "temperature": "", "seed": "", "stream_options": ""}
@@ -122,7 +124,7 @@ class Endpoint:
             except Exception as error:
                 cost, trouble, wait = self._judged(error, question, attempt)
                 wasted += cost
-                if trouble.kind == "refused" or attempt == self.tries:
+                if trouble.kind in ("refused", "denied") or attempt == self.tries:
                     return trouble.model_copy(update={"wasted_tokens": wasted, "cost": self._lost(wasted)})
                 self.say(f"{trouble.message}; try {attempt + 1} of {self.tries} in {wait:.1f} s")
                 self.sleep(wait)
@@ -144,7 +146,8 @@ class Endpoint:
         if isinstance(error, api.RateLimitError):
             return 0, self._trouble("rate-limit", "too many requests", attempt), _asked_wait(error) or wait
         if isinstance(error, api.APIStatusError) and error.status_code < 500 and error.status_code not in (408, 409):
-            return 0, self._trouble("refused", f"status {error.status_code}: {error.message}", attempt), wait
+            kind: TroubleKind = "denied" if error.status_code in DENIED else "refused"
+            return 0, self._trouble(kind, f"status {error.status_code}: {error.message}", attempt), wait
         if isinstance(error, api.APIError):
             return 0, self._trouble("server", str(error), attempt), _asked_wait(error) or wait
         if isinstance(error, (OSError, ValueError)):  # a stream that carries no JSON

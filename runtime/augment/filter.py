@@ -13,7 +13,7 @@ import numpy as np
 from fewtune.runtime.augment.agreement import Agreement, agreement
 from fewtune.runtime.augment.example import Candidate, Kept, Reason, Rejected, Seed, texts
 from fewtune.runtime.augment.format import Form, forms
-from fewtune.runtime.augment.leakage import Match, leaks, likenesses
+from fewtune.runtime.augment.leakage import Match, leaks, likenesses, pieces
 from fewtune.runtime.augment.selection import nearest_of, select
 from fewtune.runtime.augment.vectors import Encode, hashed_words
 from fewtune.runtime.train.linear import Floats
@@ -55,6 +55,8 @@ class Filter:
     want: int | None = None
     """How many are to stay at most; None: all that pass."""
     encode: Encode | None = None
+    target: Mapping[int, int] | None = None
+    """Label -> how many were asked for: as many of all stay at most; None: nobody asked."""
     _rejected: list[Rejected] = field(default_factory=list)
 
     def run(self, candidates: Sequence[Candidate]) -> Filtered:
@@ -71,6 +73,11 @@ class Filter:
         quality = np.delete(judged.quality, sorted(wrong))
         return Filtered(self._select(self._drop(passed, wrong), quality), tuple(self._rejected), judged)
 
+    def selected(self, candidates: Sequence[Candidate]) -> Filtered:
+        """The selection alone: nothing is tested."""
+        self._rejected, unknown = [], Agreement(np.full(len(candidates), np.nan))
+        return Filtered(self._select(candidates, unknown.quality), tuple(self._rejected), unknown)
+
     def by_rules(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Those whose form and length are like the seeds'."""
         like = forms([seed.fields for seed in self.seeds])
@@ -86,10 +93,11 @@ class Filter:
     def _original(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Those that are like no row of an evaluation split, like no seed, and like no other that stays."""
         known = {f"split {split}": held for split, held in self.evaluation.items()}
-        like = likenesses({**known, "seed": texts(self.seeds)}, texts(candidates))
+        like = likenesses({**known, "seed": texts(self.seeds)}, texts(candidates), held=known)
         leaked = leaks(known, texts(candidates), like)
         bad = {place: _like(candidates[place], "leak", match) for place, match in leaked.items()}
-        for place, match in like.known(["seed"]).items():
+        parts = pieces("seed", texts(self.seeds), texts(candidates))
+        for place, match in {**parts, **like.known(["seed"])}.items():
             bad.setdefault(place, _like(candidates[place], "near-seed", match))
         for place, match in like.copies(list(bad)).items():
             bad[place] = _like(candidates[place], "near-synthetic", match)
@@ -100,7 +108,7 @@ class Filter:
         vectors, seeds = encode(texts(candidates)), encode(texts(self.seeds))
         labels = [candidate.label for candidate in candidates]
         alike = np.nan_to_num(quality, nan=1.0)  # what is unknown is so of all
-        chosen = select(vectors, seeds, alike, labels, self.kinds, self.want, self.diversity_weight)
+        chosen = select(vectors, seeds, alike, labels, self.kinds, self.want, self.diversity_weight, self.target)
         left = set(range(len(candidates))) - set(chosen)
         chance = {
             place: Rejected(candidate=candidates[place], reason="not-selected", detail="others say more",

@@ -13,7 +13,7 @@ from typing import Literal
 from fewtune.runtime.augment.analysis import Analysis
 from fewtune.runtime.augment.example import Candidate, Seed, texts
 from fewtune.runtime.augment.leakage import likenesses
-from fewtune.runtime.augment.ledger import Ledger
+from fewtune.runtime.augment.ledger import MANY, Ledger
 from fewtune.runtime.augment.parsing import parsed
 from fewtune.runtime.augment.prompting import Asked, Brief, ask_for
 from fewtune.runtime.augment.teacher import Answer, Question, Teacher, Trouble, teacher_error
@@ -24,8 +24,8 @@ STALE = 0.2
 """A teacher that writes so few new texts in two rounds has no more to say."""
 PATIENCE = 4
 """Times as many questions as should be enough, after which a teacher is given up that writes what nobody can read."""
-Stop = Literal["target", "tokens", "money", "saturation", "questions"]
-"""Why generation ended: enough, a ceiling, nothing new, or too many questions."""
+Stop = Literal["target", "tokens", "money", "saturation", "questions", "refusals"]
+"""Why generation ended: enough, a ceiling, nothing new, too many questions, or too many that were refused."""
 Plan = dict[int, int]
 """Label -> how many examples."""
 
@@ -45,10 +45,11 @@ def generate(
     brief: Brief, plan: Plan, seeds: Sequence[Seed], analysis: Analysis, teacher: Teacher, ledger: Ledger,
     say: Callable[[str], None] = lambda text: None,
 ) -> Generated:  # fmt: skip
-    """Ask until the plan is met.
+    """Ask until the plan is met; a question that is refused is left, and the next one asked.
 
     Raises:
-        RunError: E-teacher, E-not-recorded; what the ledger's watch raises. What was answered before is recorded.
+        RunError: E-teacher, also where all are refused, E-not-recorded; what the ledger's watch raises. What was
+            answered before is recorded.
     """
     found: list[Candidate] = []
     novelty: list[float] = []
@@ -56,17 +57,21 @@ def generate(
     while True:
         asked = _round(brief, plan, seeds, analysis, found, number, teacher.structured)
         stop: Stop | None = "target" if not asked else "questions" if number >= most else None
+        if stop is None and ledger.in_a_row >= MANY:
+            stop = "refusals"
         if stop is None and _is_stale(novelty):
             stop = "saturation"
         if stop is None:
             count, ceiling = ledger.affordable([one.question for one in asked])
             whole, asked, stop = count == len(asked), asked[:count], None if count else ceiling
+        if stop is not None and not found and ledger.in_a_row:
+            raise ledger.refused_all()
         if stop is not None:
             return Generated(tuple(found), stop, ledger, tuple(novelty))
         ledger.watch()
         new = _answered(asked, brief, teacher, ledger)
         number += len(asked)
-        if whole:  # the few questions that a ceiling leaves say nothing of the teacher
+        if whole and new:  # the few questions that a ceiling leaves say nothing of the teacher
             novelty.append(_new_share(found, new, seeds))
         found.extend(new)
         say(f"{len(found)} examples from {ledger.calls} calls, {ledger.tokens} tokens")
@@ -93,25 +98,25 @@ def _answered(asked: Sequence[Asked], brief: Brief, teacher: Teacher, ledger: Le
     answers = ask_all(teacher, [one.question for one in asked], ledger)
     return [
         candidate
-        for one, answer in zip(asked, answers, strict=True)
+        for one, answer in zip(asked, answers, strict=True) if isinstance(answer, Answer)
         for candidate in parsed(answer, brief.fields, one.label, one.question.key(teacher.model), one.attributes,
                                 structured=teacher.structured)[: brief.per_call]
     ]  # fmt: skip
 
 
-def ask_all(teacher: Teacher, questions: Sequence[Question], ledger: Ledger) -> list[Answer]:
-    """All answers, in the order of the questions; the ledger has what they cost, and what brought none.
+def ask_all(teacher: Teacher, questions: Sequence[Question], ledger: Ledger) -> list[Answer | Trouble]:
+    """All answers and refusals, in the order of the questions; the ledger has what they cost, and what brought none.
 
     Raises:
-        RunError: where one has none, after all others are there (and recorded).
+        RunError: where one has neither, after all others are there (and recorded).
     """
     found = dict(teacher.ask(questions))
     ledger.settle(found[place] for place in sorted(found))  # in this order: sums of floats depend on it
-    troubles = [found[place] for place in sorted(found) if isinstance(found[place], Trouble)]
-    for trouble in troubles:
-        assert isinstance(trouble, Trouble)
-        raise teacher_error(trouble)
-    return [answer for place in range(len(questions)) if isinstance(answer := found[place], Answer)]
+    answers = [found[place] for place in range(len(questions))]
+    for trouble in answers:
+        if isinstance(trouble, Trouble) and trouble.kind != "refused":
+            raise teacher_error(trouble)
+    return answers
 
 
 def _new_share(found: Sequence[Candidate], new: Sequence[Candidate], seeds: Sequence[Seed]) -> float:

@@ -8,10 +8,10 @@ from fewtune.compiler.augmenting import LABELLED
 from fewtune.compiler.fingerprint import seed as seeded
 from fewtune.runtime.augment.example import Seed
 from fewtune.runtime.augment.generation import ROUND, ask_all
-from fewtune.runtime.augment.ledger import Ledger
+from fewtune.runtime.augment.ledger import MANY, Ledger
 from fewtune.runtime.augment.parsing import FENCE
 from fewtune.runtime.augment.prompting import Brief, line
-from fewtune.runtime.augment.teacher import Question, Teacher
+from fewtune.runtime.augment.teacher import Answer, Question, Teacher, Trouble
 
 THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 """What a reasoning model says to itself."""
@@ -21,18 +21,25 @@ SYSTEM = "You label texts. You answer with one of the given labels and nothing e
 def teacher_accuracy(brief: Brief, seeds: Sequence[Seed], teacher: Teacher, ledger: Ledger) -> tuple[float, int] | None:
     """(share of right labels, seeds that were asked for); None where the ceilings do not allow so many questions.
 
+    A seed whose question is refused is not labelled rightly.
+
     Raises:
-        RunError: E-teacher, E-not-recorded; what the ledger's watch raises.
+        RunError: E-teacher, also where many in a row are refused, E-not-recorded; what the ledger's watch raises.
     """
     asked = examined(seeds, len(brief.labels))
     questions = [_question(brief, seed, structured=teacher.structured) for seed in asked]
     if ledger.affordable(questions)[0] < len(questions):
         return None
-    answers = []
+    answers = list[Answer | Trouble]()
     for start in range(0, len(questions), ROUND):
         ledger.watch()
         answers += ask_all(teacher, questions[start : start + ROUND], ledger)
-    right = [named(answer.text, brief.labels) == seed.label for answer, seed in zip(answers, asked, strict=True)]
+        if ledger.in_a_row >= min(MANY, len(questions)):
+            raise ledger.refused_all()
+    right = [
+        isinstance(answer, Answer) and named(answer.text, brief.labels) == seed.label
+        for answer, seed in zip(answers, asked, strict=True)
+    ]
     return sum(right) / len(right), len(right)
 
 

@@ -4,19 +4,22 @@ A teacher may know a public test set by heart, and a seed's twin may lie in the 
 text would be asked what it was told. All texts are compared in one search: the known ones first, then the new ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, NamedTuple
 
 from fewtune.runtime.augment.containment import inside
-from fewtune.runtime.augment.likeness import edited, near
+from fewtune.runtime.augment.likeness import edited, is_copy, near
+from fewtune.runtime.augment.stretches import stretches
+from fewtune.runtime.augment.words import units
 from fewtune.runtime.probe.data import normalised
 from fewtune.runtime.probe.near import jaccard, shingles
 
-Form = Literal["same", "edited", "near", "inside"]
-"""same: but for case, punctuation and spacing. edited: the same words in another order, or but for one. near: most
-character 5-grams are shared. inside: it stands in a longer text."""
+Form = Literal["same", "edited", "near", "inside", "stretch"]
+"""same: but for case, punctuation, spacing and what is not shown. edited: the same words in another order, or but for
+one. near: most character 5-grams are shared. inside: it stands in a longer text. stretch: half of it does."""
 
 
 class Match(NamedTuple):
@@ -90,16 +93,17 @@ class _Search:
             own.append(Match("", first, form, likeness))
 
 
-def likenesses(known: Mapping[str, Sequence[str]], texts: Sequence[str]) -> Likenesses:
+def likenesses(known: Mapping[str, Sequence[str]], texts: Sequence[str], held: Collection[str] = ()) -> Likenesses:
     """Compare new texts with known ones, and with each other.
 
     Args:
         known: source -> its texts; no source is named "".
         texts: the new ones.
+        held: sources that are evaluation splits: of these shorter rows, too, are told from edited ones.
     """
     search = _Search()
-    for source, held in known.items():
-        search.add(source, held)
+    for source, own in known.items():
+        search.add(source, own)
     search.add("", texts)
     distinct, members = list(search.groups), list(search.groups.values())
     for group in members:
@@ -110,8 +114,11 @@ def likenesses(known: Mapping[str, Sequence[str]], texts: Sequence[str]) -> Like
     grams = cache(lambda place: shingles([distinct[place]]))
     for i, j in sorted(near_by.keys() | words):
         likeness = near_by[i, j] if (i, j) in near_by else jaccard(grams(i), grams(j))
+        others = members[i]
+        if (i, j) not in near_by and not is_copy(distinct[i], distinct[j]):
+            others = [member for member in others if member[0] in held]
         for member in members[j]:
-            search.note(members[i], member, "edited" if (i, j) in words else "near", likeness)
+            search.note(others, member, "edited" if (i, j) in words else "near", likeness)
     return Likenesses({text: own for text, own in search.found.items() if own})
 
 
@@ -124,11 +131,33 @@ def leaks(held: Mapping[str, Sequence[str]], texts: Sequence[str], found: Likene
         found: what they are like; the splits are among the known sources.
     """
     rows = [(source, place, text) for source, own in held.items() for place, text in enumerate(own)]
-    whole = {
-        text: Match(*rows[row][:2], "inside", jaccard(shingles([rows[row][2]]), shingles([texts[text]])))
-        for text, row in inside([text for _, _, text in rows], texts).items()
-    }
-    return {**whole, **found.known(list(held))}
+    every = [text for _, _, text in rows]
+    forms: tuple[tuple[Form, dict[int, int]], ...] = (
+        ("stretch", stretches(every, texts)), ("inside", inside(every, texts)),
+    )  # fmt: skip
+    parts = {
+        text: Match(*rows[row][:2], form, jaccard(shingles([every[row]]), shingles([texts[text]])))
+        for form, places in forms for text, row in places.items()
+    }  # fmt: skip
+    return {**parts, **found.known(list(held))}
+
+
+def pieces(source: str, known: Sequence[str], texts: Sequence[str]) -> dict[int, Match]:
+    """New text -> the known one that it is a long stretch of, without a word more.
+
+    A text that goes on from a seed's beginning in its own words is a new one, so this is less than what a leak is.
+
+    Args:
+        source: of the known texts.
+        known: in any form.
+        texts: the new ones.
+    """
+    found = {}
+    for text, other in stretches(known, texts).items():
+        own, whole = (Counter(units(normalised(each))) for each in (texts[text], known[other]))
+        if own <= whole:
+            found[text] = Match(source, other, "stretch", jaccard(shingles([known[other]]), shingles([texts[text]])))
+    return found
 
 
 def _order(match: Match) -> tuple[float, int]:

@@ -6,6 +6,7 @@ kept = pipeline.filter(written, evaluation={"test": test})
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ class SyntheticPipeline:
 
     Attributes:
         result: what the last `filter` found: analysis, reasons, shares, cost.
-        rejected: the examples that the last `filter` left out, each with its reason.
+        rejected: the examples that the last `filter` left out, each with its reason; before it, what the teacher wrote
+            beyond the target of `generate`.
     """
 
     def __init__(
@@ -90,12 +92,13 @@ class SyntheticPipeline:
         self._table: Table | None = None
         self._note = ""
         self._written: Generated | None = None
+        self._beyond: tuple[Rejected, ...] = ()
         self.result: Synthetic | None = None
 
     @property
     def rejected(self) -> tuple[Rejected, ...]:
-        """What the last `filter` left out."""
-        return self.result.rejected if self.result else ()
+        """What the last `filter` left out, or `generate` after it."""
+        return self.result.rejected if self.result else self._beyond
 
     def generate(
         self,
@@ -113,7 +116,7 @@ class SyntheticPipeline:
 
         Args:
             seed_examples: a `datasets.Dataset` (or any sequence of mappings) with texts and labels.
-            target_count: readable examples that it is to write.
+            target_count: readable examples that it is to write; of more, those that say most are returned.
             task_description: what the labels say of a text.
             domain_constraints: what every text must keep to.
             attributes: what is varied: name -> values.
@@ -122,7 +125,8 @@ class SyntheticPipeline:
             label: the column of the label.
 
         Returns:
-            A `datasets.Dataset` with the columns of the seeds, and where each row comes from.
+            A `datasets.Dataset` with the columns of the seeds, of the same types (a ClassLabel, too), and where each
+            row comes from.
 
         Raises:
             RunError: E-usage for arguments that say nothing; E-teacher, E-not-recorded, E-recording.
@@ -133,24 +137,23 @@ class SyntheticPipeline:
         if isinstance(domain_constraints, str) or any(isinstance(values, str) for values in named.values()):
             remedy = 'domain_constraints = ["..."], attributes = {"tone": ["...", "..."]}'
             raise _unusable("a text stands where texts are listed", remedy)
-        if not len(seed_examples):
-            raise _unusable("seed_examples is empty", "give labelled rows")
-        fields = (text,) if isinstance(text, str) else tuple(text)
-        table = Table(fields, label, seed_examples)
-        seeds = table.seeds(seed_examples)
+        table, seeds = _labelled(seed_examples, text, label)
         brief = Brief(
-            labels=table.names, fields=fields, task=task_description, constraints=tuple(domain_constraints),
+            labels=table.names, fields=table.fields, task=task_description, constraints=tuple(domain_constraints),
             attributes={name: tuple(values) for name, values in named.items()}, seed=self.seed,
         )  # fmt: skip
-        plan = self._synthesis(brief, target_count, label_plan).plan(seeds)
+        synthesis = self._synthesis(brief, target_count, label_plan)
+        plan = synthesis.plan(seeds)
         analysis = analyse(seeds, table.names, self._encode)
         recording = Recording(self._recording)
         try:
             teacher = self._teacher or opened(self._ref, recording, say=self._say)
-            self._written = generate(brief, plan, seeds, analysis, teacher, self._ledger(teacher, recording), self._say)
+            written = generate(brief, plan, seeds, analysis, teacher, self._ledger(teacher, recording), self._say)
             self._note = teacher.note
         finally:
             recording.close()
+        stay, self._beyond = synthesis.to_target(seeds, written.candidates)
+        self._written, self.result = replace(written, candidates=stay), None
         self._table, self._seeds = table, seeds
         return table.dataset(self._written.candidates)
 
@@ -179,21 +182,17 @@ class SyntheticPipeline:
             label: the column of the label; of `seed_examples` only.
 
         Returns:
-            The rows that stay, best first, with all their columns, `quality` (null: it could not be told) and their
-            provenance (null: nobody knows); `rejected` has the others.
+            The rows that stay, best first, with all their columns (texts and label as in the seeds, where these are a
+            `datasets.Dataset`), `quality` (null: it could not be told) and their provenance (null: nobody knows);
+            `rejected` has the others.
 
         Raises:
             RunError: E-usage where there is nothing to filter or to compare with, or a column is missing.
         """
-        if seed_examples is not None:
-            table = Table((text,) if isinstance(text, str) else text, label, seed_examples)
-            seeds = table.seeds(seed_examples)
-        elif self._table is not None:
+        if seed_examples is None and self._table is not None:
             table, seeds = self._table, self._seeds
         else:
-            raise _unusable("there are no seeds to compare with", "give them in seed_examples, or call generate first")
-        if not seeds:
-            raise _unusable("seed_examples is empty", "give labelled rows")
+            table, seeds = _labelled(seed_examples, text, label)
         if dataset is None and self._written is None:
             raise _unusable("there is nothing to filter yet", "give a data set, or call generate first")
         if (evaluation is not None and not isinstance(evaluation, Mapping)) or (want is not None and want < 0):
@@ -210,6 +209,7 @@ class SyntheticPipeline:
         )  # fmt: skip
         places = {id(candidate): place for place, candidate in enumerate(candidates)}
         kept = rows.select([places[id(one.candidate)] for one in self.result.kept])
+        kept = table.like_seeds(kept, [one.candidate for one in self.result.kept])
         kept = kept.remove_columns([name for name in ("quality",) if name in kept.column_names])
         unknown = {name: [None] * len(kept) for name in PROVENANCE if name not in kept.column_names}
         return with_columns(kept, {**unknown, "quality": [one.quality for one in self.result.kept]})
@@ -222,6 +222,20 @@ class SyntheticPipeline:
     def _synthesis(self, brief: Brief, target: int, label_plan: str | Mapping[str, float] = "balanced") -> Synthesis:
         return Synthesis(brief, target, label_plan, self.quality_threshold, self.diversity_weight, encode=self._encode,
                          say=self._say)  # fmt: skip
+
+
+def _labelled(rows: Any, text: str | Sequence[str], label: str) -> tuple[Table, list[Seed]]:
+    """(which columns hold what, the seeds).
+
+    Raises:
+        RunError: E-usage where there are none, or a column is missing.
+    """
+    if rows is None or not len(rows):
+        raise _unusable(
+            "there are no seeds", "give labelled rows in seed_examples; filter also takes those of generate"
+        )
+    table = Table((text,) if isinstance(text, str) else text, label, rows)
+    return table, table.seeds(rows)
 
 
 def _dataset(rows: Any) -> Any:

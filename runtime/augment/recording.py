@@ -1,7 +1,8 @@
 """Every call of a teacher, in an append-only file of JSON lines: what was paid for is never asked for again.
 
-A line holds the question's hash, the answer, its model, tokens and cost, and a checksum. Two more kinds of lines hold
-what a reader must know of a teacher's texts, and what was lost on a question before its answer came. Keys of accounts
+A line holds the question's hash, the answer, its model, tokens and cost, and a checksum. Three more kinds of lines hold
+what a reader must know of a teacher's texts, what was lost on a question before its answer came, and that it was
+refused: a replay leaves it, too, and a command that asks the teacher asks it again. Keys of accounts
 are in no question, so in no line. The question itself is there only where that is asked for: it contains rows of the
 user's data.
 """
@@ -34,17 +35,27 @@ class Recording:
             keep_questions: whether the questions are written beside their hashes.
 
         Raises:
-            RunError: E-recording where a line other than a torn last one is damaged.
+            RunError: E-recording where a line other than a cut last one is damaged.
         """
         self.path, self.keep_questions = path, keep_questions
         self._handle: int | None = None
         content = path.read_bytes() if path.exists() else b""
         self._sound = content.rfind(b"\n") + 1
-        """Bytes up to the last whole line: what follows was torn by a crash."""
+        """Bytes up to the last whole line."""
+        self._unended = _is_whole(content[self._sound :])
+        """Whether the last line lacks its end of a line only, as some editors leave it."""
+        self.note = ""
+        """What of it was not read; empty: nothing."""
+        if self._unended:
+            self._sound = len(content)
+        elif self._sound < len(content):
+            self.note = f"the last line of {path.name} is cut and was left out: its question has no answer there"
         self.answers: dict[str, Answer] = {}
         """Hash of a question -> its answer."""
         self.lost: dict[str, Trouble] = {}
         """Hash of a question -> what all its tries that brought nothing have cost."""
+        self.refused: dict[str, str] = {}
+        """Hash of a question without an answer -> what was said instead."""
         self.notes: dict[str, str] = {}
         """Model -> what a reader of its texts must know."""
         for one in _parsed(path, content[: self._sound]):
@@ -79,9 +90,12 @@ class Recording:
         return answer
 
     def lose(self, model: str, question: Question, trouble: Trouble) -> None:
-        """Write down what a question has cost that has no answer; nothing where it cost nothing."""
+        """Write down that a question was refused, and what one without an answer has cost."""
+        key = question.key(model)
         if trouble.wasted_tokens:
-            self._write(_Lost(key=question.key(model), lost=trouble))
+            self._write(_Lost(key=key, lost=trouble))
+        if trouble.kind == "refused" and self.refused.get(key) != trouble.message:
+            self._write(_Refused(key=key, refused=trouble.message))
 
     def say(self, model: str, note: str) -> None:
         """Write down what a reader of a model's texts must know; once."""
@@ -97,6 +111,9 @@ class Recording:
         match one:
             case _Answered():
                 self.answers[one.key] = one.answer
+                self.refused.pop(one.key, None)
+            case _Refused():
+                self.refused[one.key] = one.refused
             case _Note():
                 self.notes[one.teacher] = one.note
             case _Lost():
@@ -116,6 +133,9 @@ class Recording:
             self._handle = durable.open_to_append(self.path)
             if os.fstat(self._handle).st_size > self._sound:
                 durable.truncate(self._handle, self.path, self._sound)
+            if self._unended:
+                durable.append(self._handle, self.path, b"\n")
+                self._unended = False
         return self._handle
 
 
@@ -124,7 +144,7 @@ class Recorded:
 
     def __init__(self, teacher: Teacher, recording: Recording) -> None:
         self.teacher, self.recording = teacher, recording
-        self.model, self.structured, self.note = teacher.model, teacher.structured, teacher.note
+        self.model, self.structured, self.note = teacher.model, teacher.structured, _both(teacher.note, recording.note)
         self.asked = 0
         """Questions that the teacher itself was asked."""
 
@@ -141,7 +161,7 @@ class Recorded:
         for at, answer in self.teacher.ask([questions[place] for place in missing]) if missing else ():
             question = questions[missing[at]]
             if isinstance(answer, Answer):
-                self.recording.say(self.model, self.note)
+                self.recording.say(self.model, self.teacher.note)
                 yield missing[at], self.recording.add(self.model, question, answer)
             else:
                 self.recording.lose(self.model, question, answer)
@@ -153,12 +173,17 @@ class Replay:
 
     def __init__(self, recording: Recording, model: str, *, structured: bool = True) -> None:
         self.recording, self.model, self.structured = recording, model, structured
-        self.note = recording.notes.get(model, "")
+        self.note = _both(recording.notes.get(model, ""), recording.note)
 
     def ask(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer | Trouble]]:
         """Each answer, in the order of the questions."""
         for place, question in enumerate(questions):
-            known = self.recording.find(self.model, question)
+            key, known = question.key(self.model), self.recording.find(self.model, question)
+            if known is None and key in self.recording.refused:
+                lost = self.recording.lost.get(key, NOTHING)
+                said = {"kind": "refused", "message": self.recording.refused[key]}
+                yield place, lost.model_copy(update=said)
+                continue
             missing = f"{self.recording.path.name} has no answer of {self.model} to {question.key(self.model)[:12]}"
             yield place, known or Trouble(kind="not-recorded", message=missing)
 
@@ -191,6 +216,16 @@ class _Lost(Frozen):
         return self.model_dump(mode="json")
 
 
+class _Refused(Frozen):
+    """A line with a question that was refused."""
+
+    key: str
+    refused: str
+
+    def written(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+
 class _Note(Frozen):
     """A line on a teacher."""
 
@@ -201,8 +236,21 @@ class _Note(Frozen):
         return self.model_dump(mode="json")
 
 
-_Line = _Answered | _Lost | _Note
+_Line = _Answered | _Lost | _Refused | _Note
 NOTHING = Trouble(kind="cut", message="")
+
+
+def _both(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line without an end is JSON all the same."""
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _sum(line: Mapping[str, Any]) -> str:
@@ -219,6 +267,8 @@ def _read(line: dict[str, Any]) -> _Line:
         return _Note.model_validate(line)
     if "lost" in line:
         return _Lost.model_validate(line)
+    if "refused" in line:
+        return _Refused.model_validate(line)
     line.pop("question", None)
     return _Answered(key=line.pop("key"), answer=Answer.model_validate(line))
 

@@ -198,7 +198,7 @@ class AugmentMaker:
         return Synthetic(
             kept=(), rejected=(), analysis=analyse(seeds, synthesis.brief.labels, self.encode), stopped="",
             calls=ledger.calls, tokens=ledger.tokens, cost=ledger.cost, share=0.0,
-            note="; ".join(part for part in (why, teacher.note) if part),
+            note="; ".join(part for part in (why, ledger.note, teacher.note) if part),
         )  # fmt: skip
 
 

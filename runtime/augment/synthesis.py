@@ -67,7 +67,7 @@ class Synthesis:
 
     brief: Brief
     target: int
-    """Readable examples that the teacher is to write."""
+    """Readable examples that the teacher is to write, and the most that stay; 0: there is no target."""
     label_plan: str | Mapping[str, float] = "balanced"
     """balanced (with the seeds), proportional (to the seeds), or label -> weight."""
     quality_threshold: float = 0.85
@@ -136,7 +136,7 @@ class Synthesis:
         found, spent = self.filter(seeds).run(candidates), ledger or Ledger()
         ended = f"the ceiling of {stopped} ended it" if stopped in ("tokens", "money") else ""
         checked = CHECKED[found.agreement.judge] if candidates else "nothing was written"
-        note = "; ".join(part for part in (note, ended, checked) if part)
+        note = "; ".join(part for part in (note, ended, spent.note, checked) if part)
         self.say(note or "labels were checked by cross-fitting")
         return Synthetic(
             kept=found.kept, rejected=found.rejected, analysis=analysis, share=found.share, stopped=stopped, note=note,
@@ -144,10 +144,19 @@ class Synthesis:
             cost=spent.cost,
         )  # fmt: skip
 
+    def to_target(
+        self, seeds: Sequence[Seed], written: Sequence[Candidate]
+    ) -> tuple[tuple[Candidate, ...], tuple[Rejected, ...]]:
+        """(what a teacher wrote, of readable texts as many as were asked for; those beyond, which say less)."""
+        readable = [one for one in written if not one.fault]
+        rejected = self.filter(seeds).selected(readable).rejected if len(readable) > self.target else ()
+        gone = {id(one.candidate) for one in rejected}
+        return tuple(one for one in written if id(one) not in gone), rejected
+
     def filter(self, seeds: Sequence[Seed]) -> Filter:
         """The tests."""
         return Filter(seeds, len(self.brief.labels), self.evaluation, self.quality_threshold, self.diversity_weight,
-                      self.want, self.encode)  # fmt: skip
+                      self.want, self.encode, self.plan(seeds) if self.target else None)  # fmt: skip
 
     def changed(self, seeds: Sequence[Seed], copies: int, alpha: float, more: Sequence[str] = ()) -> Synthetic:
         """Changed copies of the seeds instead; only what an evaluation split has is left out.
@@ -160,7 +169,8 @@ class Synthesis:
         """
         near = neighbours([*texts(seeds), *more], self.encode) if self.encode is not None else {}
         made = eda(seeds, copies, alpha, near, self.brief.seed)
-        bad = leaks(self.evaluation, texts(made), likenesses(self.evaluation, texts(made)))
+        found = likenesses(self.evaluation, texts(made), held=self.evaluation)
+        bad = leaks(self.evaluation, texts(made), found)
         kept = [Kept(candidate=one, quality=None, nearest_seed=1.0) for at, one in enumerate(made) if at not in bad]
         rejected = [
             Rejected(candidate=made[at], reason="leak", value=match.likeness,

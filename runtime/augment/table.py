@@ -14,7 +14,7 @@ class Table:
     """Which columns hold what, and what the labels are called."""
 
     def __init__(self, fields: Sequence[str], label: str, seeds: Any) -> None:
-        """Read the labels' names off the seeds: in the order of their feature, or sorted.
+        """Read the labels' names off the seeds, in the order of their feature or sorted, and the types of the columns.
 
         Args:
             fields: the columns of the texts.
@@ -27,8 +27,17 @@ class Table:
         self.fields, self.label = tuple(fields), label
         _check(seeds, (*self.fields, label))
         named = _named(seeds, label)
-        self.names: tuple[str, ...] = named or tuple(sorted({str(row[label]) for row in seeds}))
+        values = {str(row[label]): row[label] for row in seeds}
+        self.names: tuple[str, ...] = named or tuple(sorted(values))
         self._numbered = bool(named)
+        self._values = list(range(len(named))) if named else [values[name] for name in self.names]
+        """How the seeds write each label."""
+        features = getattr(seeds, "features", None) or {}
+        self._features = {
+            name: kind for name, kind in features.items()
+            if name == label or (name in self.fields and "string" in getattr(kind, "dtype", ""))
+        }  # fmt: skip
+        """Column -> its type, where the seeds are a data set; what is no text there is one here."""
 
     def seeds(self, rows: Any) -> list[Seed]:
         """Rows that people labelled.
@@ -64,12 +73,26 @@ class Table:
         from datasets import Dataset
 
         columns: dict[str, list[Any]] = {name: [one.fields.get(name, "") for one in candidates] for name in self.fields}
-        columns[self.label] = [self.names[one.label] for one in candidates]
+        columns[self.label] = [self._values[one.label] for one in candidates]
         columns["attributes"] = ["; ".join(f"{k}: {v}" for k, v in one.attributes.items()) for one in candidates]
         columns |= {name: [getattr(one, name) or None for one in candidates] for name in ("origin", "call", "fault")}
         columns["place"] = [one.place for one in candidates]
         rows = Dataset.from_dict({name: columns[name] for name in (*self.fields, self.label)})
-        return with_columns(rows, {name: columns[name] for name in PROVENANCE})
+        return with_columns(self.like_seeds(rows, candidates), {name: columns[name] for name in PROVENANCE})
+
+    def like_seeds(self, rows: Any, candidates: Sequence[Candidate]) -> Any:
+        """Rows whose labels and columns are written as the seeds' are, where these are a data set.
+
+        Args:
+            rows: a `datasets.Dataset`.
+            candidates: what each row was read as; all of them have a label.
+        """
+        if not self._features:
+            return rows
+        from datasets import Dataset, Features
+
+        values = {**rows.to_dict(), self.label: [self._values[one.label] for one in candidates]}
+        return Dataset.from_dict(values, features=Features({**rows.features, **self._features}))
 
     def _labelled(self, rows: Any) -> list[tuple[Mapping[str, Any], int]]:
         """Each row, and its label's place among the names; -1: it is none of them."""

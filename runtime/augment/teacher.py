@@ -17,7 +17,8 @@ from fewtune.specs.frozen import Frozen
 LETTERS_PER_TOKEN = 2
 """Letters from A to Z and spaces of a token, a cautious guess: English text has four, odd names two and a half."""
 PLAIN = re.compile(r"[A-Za-z\s]+")
-TroubleKind = Literal["server", "rate-limit", "cut", "refused", "not-recorded"]
+TroubleKind = Literal["server", "rate-limit", "cut", "refused", "denied", "not-recorded"]
+"""refused: this question, whoever asks it. denied: whoever asks, a wrong key or an unknown model."""
 
 
 class Question(Frozen):

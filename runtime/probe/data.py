@@ -24,6 +24,12 @@ from fewtune.specs.experiment import Experiment
 from fewtune.specs.task import Marks
 
 T = TypeVar("T")
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""Characters that are not shown: zero-width ones, soft hyphens, variation selectors (Unicode's property
+Default_Ignorable_Code_Point)."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +150,9 @@ def _sorted_labels(values: Iterable[str]) -> list[str]:
 
 
 def normalised(text: str) -> str:
-    """The text without case, punctuation, symbols and spacing: what makes two rows duplicates."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.findall(r"\w+", folded))
+    """The text without case, punctuation, symbols, spacing and what is not shown: what makes two rows duplicates."""
+    folded = text if text.isascii() else unicodedata.normalize("NFKC", INVISIBLE.sub("", text))
+    return " ".join(re.findall(r"\w+", folded.casefold()))
 
 
 def _hash(text: str) -> str:

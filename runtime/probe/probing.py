@@ -25,7 +25,7 @@ from fewtune.specs.data import pointer_of
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
 
-MEASURES = 2
+MEASURES = 3
 """Rises when the same files are measured differently: it keeps facts of earlier versions from being recalled."""
 
 
@@ -77,7 +77,7 @@ def probe(experiment: Experiment, base: Path, workspace: Path, roots: Sequence[P
     Raises:
         PlanError: with what is missing or unreadable.
     """
-    refuse_without_writers(experiment.augmentation)
+    refuse_without_writers(experiment.augmentation, base)
     lock = read_lock(base)
     paths = files(experiment, base, lock)
     folder = model_folder(experiment.model, base, lock, roots)

@@ -19,13 +19,16 @@ from tiny import tiny_model
 from fewtune.api import absent
 from fewtune.api.absent import unready
 from fewtune.api.answers import results
+from fewtune.api.checking import check
+from fewtune.api.given import given
 from fewtune.api.report.findings import find
 from fewtune.api.report.page import page
 from fewtune.api.running import How, apply
 from fewtune.api.runs.permission import operators_notes
 from fewtune.api.session import Planned
 from fewtune.api.shows.results import show_results
-from fewtune.runtime.augment import stage
+from fewtune.runtime import choosing
+from fewtune.runtime.augment import stage, synthesis
 from fewtune.runtime.augment.stage import rows_of
 from fewtune.runtime.augment.vectors import hashed_words
 from fewtune.runtime.families import JobMaker, families
@@ -250,6 +253,33 @@ def test_changed_copies_need_no_teacher(project: Project, ask: Ask) -> None:
     }
 
 
+def test_an_arm_without_any_synthetic_example_is_its_twin_and_is_not_chosen(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, count in (("train.csv", 60), ("test.csv", 40)):  # a word has no changed copy
+        words = [(f"{name[:2]}{label}{place}", label) for place in range(count // 3) for label in LABELS]
+        with (project.folder / name).open("w", newline="") as handle:
+            csv.writer(handle).writerows([("text", "label"), *words])
+    monkeypatch.setattr(synthesis, "neighbours", lambda texts, encode: {})
+    project.spec["augmentation"] = {"eda": True}
+    project.spec["data"]["label_budget"] = 30
+    project.spec["evaluation"]["validation"] = "held-out"
+    monkeypatch.setattr(choosing, "validation_scores", lambda plan, *more: {
+        arm.name: 0.9 if arm.augmentation else 0.5 for arm in plan.arms
+    })  # fmt: skip
+    assert project.apply().state == "succeeded"
+    found = results(project.workspace)
+    assert found.synthetic is not None
+    assert (
+        "n = 30, eda: no synthetic example stayed for 2 of 2 samples: the arm is its twin once more, and is not "
+        in (" ".join(found.synthetic.notes()))
+    )
+    (chosen,) = [event.arm for event in project.reader.history().selected.values()]
+    plan = project.plan().plan
+    assert any(gate for gate in plan.gates if any(plan.arm(name).augmentation for name in gate.arms))
+    assert plan.arm(chosen).augmentation is None
+
+
 def test_runs_share_a_data_set_and_it_is_counted_once(project: Project, ask: Ask) -> None:
     """Two runs of one experiment, and another experiment that has the same stage."""
     every = "SELECT experiment, data_seed, made_by, fingerprint FROM augmentations ORDER BY ALL"
@@ -338,6 +368,35 @@ def test_what_writes_and_compares_must_be_on_this_machine(project: Project, monk
         project.plan()
     monkeypatch.setattr(writers, "encoder_is_ready", lambda: True)
     assert project.plan()
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "says"),
+    [
+        (None, "E-file-missing", "there is no file calls.jsonl"),
+        ("{}\n", "E-recording", "line 1 is damaged"),
+        ("", "", ""),
+        ('{"key": "abc', "", ""),  # a crash may cut the last line: the stage's note says so
+    ],
+)
+def test_a_recording_is_looked_at_before_anything_is_planned(
+    project: Project, content: str | None, code: str, says: str
+) -> None:
+    if content is not None:
+        (project.folder / "calls.jsonl").write_text(content)
+    with_teacher(project, recording="calls.jsonl")
+    if not code:
+        assert project.plan()
+        return
+    with pytest.raises(PlanError) as error:
+        project.plan()
+    (found,) = error.value.diagnostics
+    assert (found.code, found.pointer) == (code, "/augmentation/teacher/recording")
+    assert found.line is not None
+    assert says in found.message
+    checked = check(given(project.path, project.folder), fix=False)
+    (said,) = [one for one in checked.found if one.severity == "error"]
+    assert (said.code, said.pointer) == (code, "/augmentation/teacher/recording")
 
 
 def test_what_an_endpoint_is_asked_with_is_missed_at_plan_time(

@@ -3,7 +3,8 @@
     PYTHONPATH=tests python tests/bench/synthetic.py --data ../shared/data > tests/bench/synthetic.md
 
 Turned labels: rows of people stand for synthetic ones, a share of them with another label, drawn at random. Some are AG
-News (--data; left out without), whose own labels are not all right; the others the messages of tests/fixtures/bicycles.
+News (--data; left out without), whose own labels are not all right; others the messages of tests/fixtures/bicycles.
+What the judges presume was chosen on these two; SICK's pairs (--data) were looked at afterwards only.
 """
 
 import argparse
@@ -83,7 +84,8 @@ def main() -> None:
     print("|---|---:|---:|---:|---:|---:|")
     for name, view in VIEWS.items():
         curve(name, view(), found, truth)
-    turned({"messages": bicycles(), **({"AG News": agnews(given.data)} if given.data else {})}, encode)
+    others = {"AG News": agnews(given.data), "SICK": sick(given.data)} if given.data else {}
+    turned({"messages": bicycles(), **others}, encode)
 
 
 def bicycles() -> Labelled:
@@ -99,15 +101,30 @@ def agnews(data: Path) -> Labelled:
     return [(row["text"], names.index(row["label"])) for row in found]
 
 
+def sick(data: Path) -> Labelled:
+    """The first pairs of the training file, the two sentences below each other."""
+    lines = (data / "sick" / "train.jsonl").read_text(encoding="utf-8").splitlines()[:MOST]
+    found = [json.loads(line) for line in lines]
+    names = sorted({row["label"] for row in found})
+    return [(f"{row['premise']}\n{row['hypothesis']}", names.index(row["label"])) for row in found]
+
+
+def fields(text: str) -> dict[str, str]:
+    """The fields of an example: of a pair two."""
+    return {f"text {number}": part for number, part in enumerate(text.split("\n"), 1)}
+
+
 def turned(data: dict[str, Labelled], encode: Encode) -> None:
     """What the judges say of turned labels."""
     print("\n## Turned labels\n\nRows of people stand for synthetic ones; a share of their labels is turned to "
           f"another one at random. {DRAWS} draws of each setting ({3 * DRAWS} where the seeds alone judge, fewer than "
           f"20 rows), {len(SIZES)} sizes ({', '.join(f'{a} seeds and {b} rows' for a, b in SIZES)}). What is told of "
-          "AG News with nothing turned are its own labels, some of which are wrong or may be doubted.\n")  # fmt: skip
+          "AG News with nothing turned are its own labels, some of which are wrong or may be doubted. What the judges "
+          "presume was chosen on the messages and on AG News; SICK was looked at afterwards only.\n")  # fmt: skip
     every: dict[tuple[str, int, int, float], Judged] = {}
     for name, pool in data.items():
-        vectors = dict(zip((text for text, _ in pool), encode([text for text, _ in pool]), strict=True))
+        parts = list(dict.fromkeys(part for text, _ in pool for part in fields(text).values()))
+        vectors = dict(zip(parts, encode(parts), strict=True))
 
         def known(texts: Sequence[str], vectors: dict[str, np.ndarray] = vectors) -> np.ndarray:  # type: ignore[type-arg]
             return np.array([vectors[text] for text in texts])
@@ -151,8 +168,8 @@ def drawn(pool: Labelled, few: int, count: int, share: float, draw: int, encode:
         source.choice([other for other in range(kinds) if other != label]) if at in wrong else label
         for at, (_, label) in enumerate(made)
     ]
-    candidates = [Candidate(fields={"text": text}, label=label) for (text, _), label in zip(made, labels, strict=True)]
-    seeds_ = [Seed(fields={"text": text}, label=label) for text, label in people]
+    candidates = [Candidate(fields=fields(text), label=label) for (text, _), label in zip(made, labels, strict=True)]
+    seeds_ = [Seed(fields=fields(text), label=label) for text, label in people]
     quality = agreement(seeds_, candidates, kinds, encode).quality.tolist()
     return [(value, at in wrong) for at, value in enumerate(quality)]
 

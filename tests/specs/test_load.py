@@ -303,6 +303,33 @@ def test_what_only_the_other_kind_of_answer_feels(task: str, key: str) -> None:
     assert (one.code, one.pointer) == ("E-no-effect", f"/task/{key.split()[0]}")
 
 
+NAMED = "teacher = {model = 'm', base_url = 'http://localhost'}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "unfelt"),
+    [
+        ("eda = true\nkeep = 5\ntarget = 20", ["keep", "target"]),
+        ("task_description = 'abc'\ndomain_constraints = ['abc']\nlabel_plan = 'proportional'",
+         ["domain_constraints", "label_plan", "task_description"]),
+        ("gate = false\nmax_tokens = 1000\nquality_threshold = 0.8", ["gate", "max_tokens", "quality_threshold"]),
+        ("attributes.tone = ['abc']\nfactor = 2\ndiversity_weight = 0.1", ["attributes", "diversity_weight", "factor"]),
+        ("eda = true\neda_copies = 4\ndomain_constraints = []\nquality_threshold = 0.85", []),
+        (f"{NAMED}\neda_alpha = 0.1\nkeep = 5", ["eda_alpha"]),
+        (f"{NAMED}\neda = true\neda_alpha = 0.1\nkeep = 5", []),
+    ],
+)  # fmt: skip
+def test_what_only_a_teacher_or_only_changed_copies_feel(lines: str, unfelt: list[str]) -> None:
+    text = f"{MINIMAL}\n[augmentation]\n{lines}\n".encode()
+    if not unfelt:
+        load(text)
+        return
+    found = refused(text)
+    assert sorted((one.code, one.pointer) for one in found) == [
+        ("E-no-effect", f"/augmentation/{name}") for name in unfelt
+    ]
+
+
 def test_patterns_of_answers() -> None:
     answers = MINIMAL.replace('"classification"', '"question-answering"')
     for pattern in ("{context} {question}", "{question}"):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from chat_server import chat_server
@@ -11,6 +12,7 @@ from tokenizers import Tokenizer
 
 from fewtune.runtime.augment.endpoint import Endpoint, Pace
 from fewtune.runtime.augment.generation import ask_all
+from fewtune.runtime.augment.labelling import teacher_accuracy
 from fewtune.runtime.augment.ledger import Ledger
 from fewtune.runtime.augment.prompting import Brief
 from fewtune.runtime.augment.recording import Recorded, Recording, Replay
@@ -121,13 +123,71 @@ def test_a_wrong_key_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None
     with chat_server(written, ["unauthorised"]) as server:
         trouble = dict(endpoint(server.url, key_variable="WRITER_KEY").ask([question()]))[0]
         assert isinstance(trouble, Trouble)
-        assert trouble.kind == "refused"
+        assert trouble.kind == "denied"
         assert len(server.requests) == 1
     assert "401" in trouble.message
     assert KEY not in trouble.message
     monkeypatch.delenv("WRITER_KEY")
     with pytest.raises(RunError, match="WRITER_KEY is not set"):
         endpoint(server.url, key_variable="WRITER_KEY")
+
+
+def test_a_question_that_is_refused_is_left_and_the_next_one_asked(tmp_path: Path) -> None:
+    path, refused = tmp_path / "calls.jsonl", set[str]()
+
+    def filters(text: str) -> bool:
+        if crc32(text.encode()) % 4 == 0:
+            refused.add(text)
+        return text in refused
+
+    with chat_server(written, filters=filters) as server:
+        made = synthesise(Recorded(endpoint(server.url), Recording(path)))
+        answered = server.answered
+        again = synthesise(Recorded(endpoint(server.url), Recording(path)))
+        assert server.answered == answered  # what was refused is asked again, what was answered is not
+    assert made.stopped == "target"
+    assert len(refused) > 1
+    assert f"{len(refused)} questions were refused (writer: status 400: " in made.note
+    assert "content filter" in made.note
+    assert len(Recording(path).refused) == len(refused)
+    replayed = synthesise(Replay(Recording(path), "writer"))
+    assert replayed == made == again
+    with chat_server(written) as server:  # the filter is gone
+        made = synthesise(Recorded(endpoint(server.url), Recording(path)))
+    assert "refused" not in made.note
+    assert Recording(path).refused == {}
+    assert synthesise(Replay(Recording(path), "writer")) == made
+
+
+def test_many_refusals_in_a_row_end_it_with_what_there_is(tmp_path: Path) -> None:
+    with chat_server(written, filters=lambda text: "new examples of the label 'praise'" in text) as server:
+        made = synthesise(Recorded(endpoint(server.url), Recording(tmp_path / "calls.jsonl")))
+    assert made.stopped == "refusals"
+    assert {LABELS[one.candidate.label] for one in made.kept} == set(LABELS) - {"praise"}
+    assert "questions were refused, the last 9 of them in a row, which ended it (writer: status 400" in made.note
+    assert synthesise(Replay(Recording(tmp_path / "calls.jsonl"), "writer")) == made
+
+
+@pytest.mark.parametrize("target", [4, 40])
+def test_a_teacher_that_refuses_everything_is_an_error(target: int, tmp_path: Path) -> None:
+    with (
+        chat_server(written, filters=lambda text: True) as server,
+        pytest.raises(RunError, match=r"nothing was answered, \d+ questions in a row were refused; the last: writer: "),
+    ):
+        synthesise(Recorded(endpoint(server.url), Recording(tmp_path / "calls.jsonl")), target=target)
+
+
+def test_labels_that_are_refused_are_not_known(tmp_path: Path) -> None:
+    first = seeds()[0].fields["text"]
+    with chat_server(lambda request: "nothing", filters=lambda text: first in text) as server:
+        teacher = Recorded(endpoint(server.url), Recording(tmp_path / "calls.jsonl"))
+        ledger = Ledger()
+        assert teacher_accuracy(BRIEF, seeds()[:4], teacher, ledger) == (0.0, 4)
+    assert (ledger.refused, ledger.calls) == (1, 3)
+    with chat_server(lambda request: "nothing", filters=lambda text: True) as server:
+        teacher = Recorded(endpoint(server.url), Recording(tmp_path / "others.jsonl"))
+        with pytest.raises(RunError, match="4 questions in a row"):
+            teacher_accuracy(BRIEF, seeds()[:4], teacher, Ledger())
 
 
 def test_an_endpoint_without_schemas_is_asked_plainly() -> None:

@@ -125,6 +125,36 @@ def test_selection_takes_turns_between_quality_and_distance() -> None:
     assert sorted(select(vectors, none, quality, [0, 0, 0, 0, 1], 2, 2, weight=0.0)) == [0, 4]
 
 
+def test_selection_keeps_to_the_target_and_to_its_labels_first() -> None:
+    vectors, none = np.eye(9), np.zeros((0, 9))
+    labels, quality = [0, 0, 0, 0, 1, 1, 1, 2, 2], np.linspace(0.9, 0.8, 9)
+
+    def chosen(target: dict[int, int], want: int | None = None) -> list[int]:
+        return sorted(select(vectors, none, quality, labels, 3, want, 0.3, target))
+
+    assert chosen({0: 2, 1: 2, 2: 2}) == [0, 1, 4, 5, 7, 8]
+    assert chosen({0: 1, 1: 1, 2: 4}) == [
+        0,
+        1,
+        4,
+        5,
+        7,
+        8,
+    ]  # of the label 2 there are two, and of others more than asked
+    assert chosen({0: 20, 1: 20, 2: 20}) == list(range(9))
+    assert chosen({0: 2, 1: 2, 2: 2}, want=3) == [0, 4, 7]
+    assert chosen({0: 1}) == [0]
+
+
+def test_what_passes_beyond_the_target_is_not_selected() -> None:
+    good = candidates(40, seed=4)
+    made = Filter(seeds(), 3, {}, target={0: 4, 1: 4, 2: 4}).run(good)
+    assert len(made.kept) == 12
+    passed = Filter(seeds(), 3, {}).run(good)
+    assert made.share == passed.share
+    assert made.reasons["not-selected"] == len(passed.kept) - 12
+
+
 def test_pairs_of_texts_are_compared_as_wholes() -> None:
     people = [Seed(fields={"premise": "It rains a lot.", "hypothesis": "It is wet out."}, label=0)]
     one = Candidate(fields={"premise": "It snows a lot.", "hypothesis": "It is cold out."}, label=0)

@@ -1,32 +1,43 @@
 """Which texts are alike: both searches against all comparisons, and planted copies among very many texts."""
 
 import random
-from collections import Counter
 from itertools import combinations
+from math import ceil
 
 import pytest
 from babble import babble, copied
 
-from fewtune.runtime.augment import containment, likeness
+from fewtune.runtime.augment import containment, likeness, stretches
 from fewtune.runtime.augment.containment import inside
-from fewtune.runtime.augment.leakage import leaks, likenesses
-from fewtune.runtime.augment.likeness import LEAST_WORDS, edited, near
+from fewtune.runtime.augment.leakage import leaks, likenesses, pieces
+from fewtune.runtime.augment.likeness import LEAST_HELD, edited, near
+from fewtune.runtime.augment.words import WORD, sixths, units
+from fewtune.runtime.probe.data import normalised
 from fewtune.runtime.probe.near import alike, shingles
 
 WORDS = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot"]
+CHARACTERS = "東京都大ขคงจ"
 
 
 def differ_by_a_word(one: str, other: str) -> bool:
-    a, b = Counter(one.split()), Counter(other.split())
-    out, into = sum((a - b).values()), sum((b - a).values())
-    long_enough = all(sum(bag.values()) >= LEAST_WORDS for bag, lost in ((a, out), (b, into)) if lost)
-    return (out, into) == (0, 0) or (max(out, into) == 1 and long_enough)
+    whole = [without(units(text)) for text in (one, other)]
+    return units(one) == units(other) or bool(whole[0] & whole[1])
+
+
+def without(parts: list[str]) -> set[tuple[str, ...]]:
+    """All bags that come out of leaving out nothing, or, of a long text, a word or neighbouring characters."""
+    able = sum(sixths(parts)) >= LEAST_HELD * WORD
+    runs = [(at, end) for at in range(len(parts)) for end in range(at + 1, len(parts) + 1) if able]
+    cut = [parts[:at] + parts[end:] for at, end in runs if sum(sixths(parts[at:end])) <= WORD]
+    return {tuple(sorted(bag)) for bag in [parts, *cut]}
 
 
 @pytest.mark.parametrize("first", [0, 40])
 def test_edited_pairs_are_those_of_all_comparisons(first: int) -> None:
     source = random.Random(first)
-    texts = [" ".join(source.choices(WORDS, k=source.randint(4, 8))) for _ in range(90)]
+    texts = [" ".join(source.choices(WORDS, k=source.randint(2, 8))) for _ in range(90)]
+    texts += [" ".join(source.choices([*WORDS[:1], *CHARACTERS], k=source.randint(4, 14))) for _ in range(60)]
+    texts += ["".join(source.choices(CHARACTERS[4 * (place % 2) :][:4], k=12)) for place in range(60)]
     wanted = {
         (i, j) for i, j in combinations(range(len(texts)), 2) if j >= first and differ_by_a_word(texts[i], texts[j])
     }
@@ -86,20 +97,129 @@ AFTER = "What will you do about it now, and when may I expect to hear from someb
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        (f"{BEFORE} {LEAKED.upper()} {AFTER}", True),
-        (f"{BEFORE} {LEAKED.replace('our parcel', 'our heavy parcel')} {AFTER}", True),
-        (f"{BEFORE} {LEAKED.replace('our parcel', 'our own big heavy parcel')} {AFTER}", False),
-        (f"{BEFORE} {LEAKED.replace('red', 'green')} {AFTER}", False),
-        (f"{BEFORE} The red garage is behind our parcel, and all night the quick courier left it there.", False),
-        (f"{BEFORE} I would like to cancel my order that was placed on Monday. {AFTER}", False),
-        (f"The quick courier left our parcel. {BEFORE} Behind the red garage, and it rained all night. {AFTER}", False),
+        (f"{BEFORE} {LEAKED.upper()} {AFTER}", "inside"),
+        (f"{BEFORE} {LEAKED.replace('our parcel', 'our heavy parcel')} {AFTER}", "inside"),
+        (f"{BEFORE} {LEAKED.replace('our parcel', 'our own big heavy parcel')} {AFTER}", "stretch"),
+        (f"{BEFORE} {LEAKED.replace('red', 'green')} {AFTER}", "stretch"),
+        (f"{BEFORE} {LEAKED.replace('red', 'green').replace('rained', 'snowed')} {AFTER}", "stretch"),
+        (f"{BEFORE} {LEAKED.replace('left', 'laid').replace('red', 'green').replace('all', 'one')}", None),
+        (f"{BEFORE} The red garage is behind our parcel, and all night the quick courier left it there.", None),
+        (f"{BEFORE} I would like to cancel my order that was placed on Monday. {AFTER}", None),
+        (f"Behind the red garage, and it rained. {BEFORE} The quick courier left our parcel. {AFTER}", "stretch"),
+        ("The quick courier left our parcel behind the", "stretch"),
+        ("The quick courier left our parcel behind", None),  # seven words
+        ("He said that the quick courier left our parcel behind the blue car again.", "stretch"),
+        ("Behind the red garage, and it rained all", "stretch"),
     ],
 )
-def test_a_row_inside_a_longer_text(text: str, found: bool) -> None:
+def test_a_row_or_a_long_stretch_of_it_inside_a_text(text: str, found: str | None) -> None:
     held = {"test": ["Cancel my order", LEAKED], "validation": []}
     texts = ["An unlike one that is long enough to be looked at.", text]
     leaked = leaks(held, texts, likenesses(held, texts))
-    assert {place: match[:3] for place, match in leaked.items()} == ({1: ("test", 1, "inside")} if found else {})
+    assert {place: match[:3] for place, match in leaked.items()} == ({1: ("test", 1, found)} if found else {})
+
+
+def test_a_stretch_is_half_of_a_row_at_least() -> None:
+    row = f"{BEFORE} {AFTER}"
+    words = row.split()
+    half = len(words) / 2
+    for count, found in ((ceil(half) - 1, False), (ceil(half), True)):
+        for part in (words[:count], words[-count:], words[7 : 7 + count]):
+            assert bool(stretches.stretches([row], [" ".join([*part, "so", "they", "say"])])) == found
+
+
+def test_what_many_rows_share_is_a_frame() -> None:
+    frame = "if you would like to know more about this please ask for"
+    rows = [f"{frame} the {colour} leaflet" for colour in ("red", "green", "blue", "white")]
+    text = f"{frame} another thing that nobody here has heard of so far"
+    assert stretches.stretches(rows[:3], [text]) == {0: 0}
+    assert stretches.stretches(rows, [text]) == {}
+    assert stretches.stretches([*rows[:3], *rows[:3]], [text]) == {0: 0}  # copies are one row
+
+
+def test_stretches_are_those_of_all_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stretches, "TOGETHER", 70)
+    monkeypatch.setattr(stretches, "SHARED", 1000)
+    source = random.Random(3)
+    known, texts = [], []
+    for place in range(60):
+        alphabet = [*WORDS[:4], *CHARACTERS] if place % 2 else WORDS
+        known.append(" ".join(source.choices(alphabet, k=source.randint(4, 30))))
+    for _ in range(200):
+        row, around = source.choice(known).split(), [source.choices(WORDS, k=source.randint(0, 5)) for _ in range(2)]
+        at = source.randrange(len(row))
+        part = row[at : source.randint(at, len(row))]
+        texts.append(" ".join([*around[0], *part, *around[1], *row[:at]]))
+
+    def runs(parts: list[str]) -> dict[tuple[str, ...], list[int]]:
+        found: dict[tuple[str, ...], list[int]] = {}
+        for count in (6, 12, 18):
+            for at in range(len(parts) - count + 1):
+                run = tuple(parts[at : at + count])
+                if sum(sixths(run)) >= stretches.RUN * WORD:
+                    found.setdefault(run, []).append(at)
+        return found
+
+    def holds(text: list[str], row: list[str]) -> bool:
+        shared = runs(text).keys()
+        covered = {at + more for run, places in runs(row).items() if run in shared for at in places
+                   for more in range(len(run))}  # fmt: skip
+        return sum(sixths([row[at] for at in covered])) >= max(stretches.LEAST * WORD, sum(sixths(row)) / 2)
+
+    wanted = {
+        place: next(at for at, row in enumerate(known) if holds(text.split(), row.split()))
+        for place, text in enumerate(texts) if any(holds(text.split(), row.split()) for row in known)
+    }  # fmt: skip
+    assert len(wanted) > 60
+    assert stretches.stretches(known, texts) == wanted
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "leak", "copy"),
+    [
+        ("Where is my parcel?", "Whe\u200bre is my par\u00adcel?", True, True),
+        ("great movie", "gre\ufeffat mov\ufe0fie", True, True),
+        ("cancel my subscription please", "pause my subscription please", True, True),  # most 5-grams, too
+        ("The box contained gold", "The crate contained gold", True, False),
+        ("The box had gold", "The box had much gold", True, False),
+        ("The box had old gold", "The box had new gold", True, False),
+        ("great movie", "bad movie", False, False),
+        ("great old movie", "great new movie", False, False),
+        ("这部电影非常好看", "这部电影非常难看", True, False),  # one character of eight
+        ("我想取消我的订单谢谢", "我想查询我的订单谢谢", True, False),  # a word of two characters
+        ("很好看", "很难看", False, False),
+        ("昨日買った靴のサイズが合わないので交換したい", "昨日買った靴のサイズが合わないので返品したい", True, True),
+        ("อาหารที่นี่อร่อยมาก", "อาหารที่นี่อร่อยมาค", True, True),
+        ("靴のサイズ", "靴の色", False, False),
+    ],
+)
+def test_small_changes_of_short_rows(row: str, text: str, leak: bool, copy: bool) -> None:
+    held = {"test": ["Something else.", row]}
+    assert (1 in leaks(held, ["Unlike all.", text], likenesses(held, ["Unlike all.", text], held=held))) == leak
+    assert bool(likenesses({"seed": [row]}, [text]).known(["seed"])) == copy
+    assert bool(likenesses({}, [row, text]).copies()) == copy
+
+
+def test_a_row_inside_a_longer_text_without_spaces() -> None:
+    row, around = (
+        "昨日買った靴のサイズが合わないので交換したい",
+        "先週からずっとこの店の返事を待っていますが誰も電話に出ません",
+    )
+    text = f"{around}{row.replace('靴', '服')}{around}"
+    assert {place: match.form for place, match in leaks({"test": [row]}, [text], likenesses({}, [text])).items()} == {
+        0: "stretch"
+    }
+
+
+def test_a_piece_of_a_seed_is_a_copy_and_what_goes_on_from_it_is_none() -> None:
+    beginning = "The quick courier left our parcel behind the"
+    texts = [beginning, f"{beginning} blue car again.", "Unlike all that there is here to be seen by you."]
+    assert {place: match[:3] for place, match in pieces("seed", [LEAKED], texts).items()} == {0: ("seed", 0, "stretch")}
+
+
+def test_what_is_not_shown_makes_no_other_text() -> None:
+    assert normalised("Well\u200b-known,  a so\u00adft HYPHEN\ufe0f") == "well known a soft hyphen"
+    assert normalised("می\u200cخواهم") == normalised("میخواهم")
 
 
 def test_rows_inside_longer_texts_are_those_of_all_comparisons() -> None:

@@ -47,10 +47,13 @@ def test_three_calls_on_data_sets(tmp_path: Path) -> None:
         pipeline = SyntheticPipeline(
             "writer", base_url=server.url, recording=tmp_path / "calls.jsonl", encode=None, quality_threshold=0.5
         )
-        made = pipeline.generate(people, 40, TASK, ["no names of people"])
+        made = pipeline.generate(people, 38, TASK, ["no names of people"])
+        beyond = pipeline.rejected
         test = Dataset.from_list([{"text": made[3]["text"].replace("the", "THE")}])
         kept = pipeline.filter(made, evaluation={"test": test})
-    assert made.num_rows >= 40
+    assert len([row for row in made if not row["fault"]]) == 38
+    assert {one.reason for one in beyond} == {"not-selected"}
+    assert {one.candidate.fields["text"] for one in beyond}.isdisjoint(made["text"])
     assert made.column_names == ["text", "label", *PROVENANCE]
     assert set(made["label"]) == set(LABELS)
     assert kept.num_rows + len(pipeline.rejected) == made.num_rows
@@ -118,12 +121,47 @@ def test_labels_of_rows_and_seeds_meet_by_name() -> None:
     assert pipeline.result.kept[0].candidate.label == sorted(LABELS).index("praise")
 
 
+CLASSES = Features({"text": Value("string"), "label": ClassLabel(names=list(reversed(LABELS)))})
+
+
+@pytest.mark.parametrize("label", [CLASSES["label"], Value("string")])
+def test_what_is_made_has_the_types_of_the_seeds(tmp_path: Path, label: Any) -> None:
+    features = Features({"text": Value("large_string"), "label": label})
+    numbers = {name: place for place, name in enumerate(reversed(LABELS))}
+    people = Dataset.from_list(
+        [{**row, "label": row["label"] if label.dtype == "string" else numbers[row["label"]]} for row in rows()],
+        features=features,
+    )
+    with chat_server(written) as server:
+        pipeline = SyntheticPipeline("writer", base_url=server.url, recording=tmp_path / "calls.jsonl", encode=None)
+        made = pipeline.generate(people, 9, TASK)
+        kept = pipeline.filter()
+    for found in (made, kept, pipeline.filter(made.select([])), pipeline.filter(made.to_list())):
+        assert {name: found.features[name] for name in features} == features
+    assert set(made["label"]) == set(people["label"])
+    text_of = dict(zip(made["text"], made["label"], strict=True))
+    assert len(kept)
+    assert all(text_of[row["text"]] == row["label"] for row in kept)
+
+
+def test_rows_of_other_types_get_those_of_the_seeds() -> None:
+    people = Dataset.from_list([{**row, "label": CLASSES["label"].str2int(row["label"])} for row in rows()],
+                               features=CLASSES)  # fmt: skip
+    by_hand = [{"text": "I am glad that the shop repaired my old kettle.", "label": "praise", "author": "A"}]
+    kept = fresh().filter(by_hand, seed_examples=people)
+    assert (kept["label"], kept["author"]) == ([CLASSES["label"].str2int("praise")], ["A"])
+    assert kept.features["label"] == CLASSES["label"]
+    plain = people.cast_column("label", Value("int64"))
+    kept = fresh().filter([{**by_hand[0], "label": "0"}], seed_examples=plain)
+    assert (kept["label"], kept.features["label"]) == ([0], Value("int64"))
+
+
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: fresh().filter(rows()), "no seeds to compare with"),
+        (lambda: fresh().filter(rows()), "there are no seeds"),
         (lambda: fresh().filter(seed_examples=rows()), "nothing to filter yet"),
-        (lambda: fresh().filter(rows(), seed_examples=[]), "seed_examples is empty"),
+        (lambda: fresh().filter(rows(), seed_examples=[]), "there are no seeds"),
         (lambda: fresh().filter([{"message": "a", "label": "praise"}], seed_examples=rows()), "no column 'text'"),
         (lambda: fresh().filter(rows(), seed_examples=rows(), label="topic"), "no column 'topic'"),
         (
@@ -136,17 +174,6 @@ def test_what_cannot_be_filtered(call: Callable[[], object], says: str) -> None:
     with pytest.raises(RunError, match="E-usage") as found:
         call()
     assert says in str(found.value)
-
-
-def test_labels_may_be_numbers_with_names(tmp_path: Path) -> None:
-    features = Features({"text": Value("string"), "label": ClassLabel(names=list(LABELS))})
-    people = Dataset.from_list(
-        [{"text": seed.fields["text"], "label": seed.label} for seed in seeds()], features=features
-    )
-    with chat_server(written) as server:
-        pipeline = SyntheticPipeline("writer", base_url=server.url, recording=tmp_path / "calls.jsonl", encode=None)
-        made = pipeline.generate(people, 5, TASK)
-    assert set(made["label"]) <= set(LABELS)
 
 
 @pytest.mark.full
@@ -238,7 +265,7 @@ def test_the_encoder_tells_meanings() -> None:
         ({}, {"target_count": 0}, "target_count is 0"),
         ({}, {"domain_constraints": "British English"}, "where texts are listed"),
         ({}, {"attributes": {"tone": "polite"}}, "where texts are listed"),
-        ({}, {"seed_examples": []}, "is empty"),
+        ({}, {"seed_examples": []}, "there are no seeds"),
         ({}, {"label_plan": {"zzz": 1.0}}, "'zzz' is not a label"),
         ({}, {"label_plan": {LABELS[0]: 0.0}}, "one of them above"),
         ({}, {"label_plan": "balancd"}, "no label plan"),

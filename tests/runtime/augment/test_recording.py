@@ -44,13 +44,26 @@ def test_the_fingerprint_follows_the_answers_not_their_order(tmp_path: Path) -> 
     assert one.fingerprint != other.fingerprint
 
 
-@pytest.mark.parametrize("cut", [1, 20, 60])
+def test_a_last_line_without_its_end_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    whole = filled(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    recording = Recording(path)
+    assert (recording.fingerprint, recording.note) == (whole.fingerprint, "")
+    for number in (3, 4):
+        recording.add("m", question(number), answer(number))
+    assert Recording(path).fingerprint == filled(tmp_path / "five", 5).fingerprint
+
+
+@pytest.mark.parametrize("cut", [2, 20, 60])
 def test_a_torn_line_is_asked_again_and_written_over(cut: int, tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     filled(path)
     path.write_bytes(path.read_bytes()[:-cut])
     recording = Recording(path)
     assert len(recording.answers) == 2
+    said = "the last line of calls.jsonl is cut and was left out: its question has no answer there"
+    assert Replay(recording, "m").note == Recorded(Counting(), recording).note == said
     recording.add("m", question(2), answer(2))
     assert Recording(path).fingerprint == filled(tmp_path / "whole").fingerprint
 
@@ -128,6 +141,14 @@ def test_an_endpoint_may_serve_a_model_of_any_name(model: str, base_url: str | N
     """The embedded model behind a server is asked there, and not on this machine."""
     assert TeacherRef(model=model, base_url=base_url).is_local is local
     assert Asked(model=model, base_url=base_url).is_embedded is local
+
+
+def test_a_changed_last_line_without_its_end_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    filled(path)
+    path.write_bytes(path.read_bytes()[:-1].replace(b"text 2", b"text 7"))
+    with pytest.raises(RunError, match="line 3 is damaged"):
+        Recording(path)
 
 
 @pytest.mark.parametrize("line", ["[1]", "5", "{}", "[" * 100_000, '"text"'])
