@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import preloaded
 from fake_engine import launch
 from mcp import Client as McpClient
 
@@ -99,12 +98,11 @@ class Commands:
 
     def run(self, command: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run the command in the root."""
-        env = {**os.environ, "FEWTUNE_WORKSPACE": "workspace"}
+        env = {"FEWTUNE_WORKSPACE": "workspace"}
         if self.policy is not None:
             env["FEWTUNE_POLICY"] = str(self.policy)
-        program = ["-c", ENGINE.format(tests=str(TESTS))] if self.fake else ["-m", "fewtune.api.cli"]
-        return subprocess.run([sys.executable, *program, *command], cwd=self.root, env=env, input=stdin,
-                              capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
+        program = ["-c", ENGINE.format(tests=str(TESTS))] if self.fake else ["fewtune"]
+        return preloaded.run(*program, *command, cwd=self.root, env=env, stdin=stdin)
 
     def _file(self, name: str, value: Any) -> Any:
         """Commands take a spec's file."""
