@@ -140,6 +140,7 @@ def become(order: int, *files: int) -> int:
         elif program[0] == "-c":
             exec(compile(program.pop(1), "<string>", "exec"), {"__name__": "__main__"})
         else:
+            sys.path[0] = str(Path(program[0]).resolve().parent)
             runpy.run_path(program[0], run_name="__main__")
     except SystemExit as end:
         if not isinstance(end.code, str):
