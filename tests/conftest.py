@@ -2,6 +2,8 @@
 
 import gc
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,12 @@ FIRST = (
     "runtime/test_pull.py", "runtime/train/test_calibration.py",
 )  # fmt: skip
 """Modules with tests of many seconds, most of which wait: they begin while there is other work to do beside them."""
+
+MEMORY, ENOUGH = Path("/dev/shm"), 4 * 2**30
+"""Where folders of tests are where there is room, in bytes: a sync costs nothing there, and a test syncs hundreds."""
+
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 gc.disable()  # what collecting the tests makes stays until the end: to look through it is a third of the time
 
