@@ -45,20 +45,21 @@ def run(
     *program: str | Path, alone: bool = False, cwd: Path | None = None, stdin: str = "",
     env: Mapping[str, str] | None = None, timeout: float = 300,
 ) -> subprocess.CompletedProcess[str]:  # fmt: skip
-    """Run a program in a new process, one after the other.
+    """Run a program in a new process; for one thread at a time.
 
     Args:
         program: `fewtune`, `-c` and a text, or the path of a script; then its arguments.
         alone: it finds no fewtune.
         cwd: its working folder; None: this one's.
         stdin: its standard input.
-        env: variables of fewtune's beside this process's own: they are read when they are needed.
+        env: variables beside this process's own, of those that fewtune reads when it needs them.
         timeout: seconds.
 
     Raises:
         TimeoutExpired: it was killed.
     """
-    assert all(name.startswith("FEWTUNE_") for name in env or {}), "libraries read other variables at their import"
+    late = {name for name in env or {} if name.startswith("FEWTUNE_") and name != "FEWTUNE_FAULT"}
+    assert late == set(env or {}), "others are read when something is imported"
     words = [str(word) for word in program]
     with tempfile.TemporaryFile() as order, tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as erred:
         with tempfile.TemporaryFile() as given:
@@ -70,11 +71,11 @@ def run(
             server, _ = _server()
             socket.send_fds(server, [b"."], files)
         process = int(server.recv(NUMBER, socket.MSG_WAITALL))
-        late = not select.select([server], [], [], timeout)[0]
-        if late:
+        overdue = not select.select([server], [], [], timeout)[0]
+        if overdue:
             os.kill(process, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(int(server.recv(NUMBER, socket.MSG_WAITALL)))
-        if late:
+        if overdue:
             raise subprocess.TimeoutExpired(words, timeout)
         return subprocess.CompletedProcess(words, code, _text(said), _text(erred))
 

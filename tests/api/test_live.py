@@ -35,6 +35,8 @@ def finished(project: Project) -> dict[str, datetime]:
 
 def test_sql_shows_each_finished_trial_within_five_seconds(tmp_path: Path) -> None:
     project = slow_project(tmp_path, 120)
+    project.spec["evaluation"]["data_seeds"] = 3
+    project.path  # noqa: B018 -- written once
     command = [sys.executable, "-m", "fewtune.api.cli", "apply", "spec.json", "-w", "workspace", "--in-process"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     looked = 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import invariants
 import kill_sweep
+import preloaded
 import pytest
 import scenario
 
@@ -54,10 +55,10 @@ def test_a_real_process_dies_where_its_environment_says(memory_folder: Path, cap
 
 
 def run(workspace: Path, acknowledged: Path, fault: str | None) -> int:
-    environment = {**os.environ, **({"FEWTUNE_FAULT": fault} if fault else {})}
-    return subprocess.run(
-        [sys.executable, HERE / "scenario.py", workspace, acknowledged], env=environment, check=False
-    ).returncode
+    if fault is None:
+        return preloaded.run(HERE / "scenario.py", workspace, acknowledged).returncode
+    command = [sys.executable, HERE / "scenario.py", workspace, acknowledged]
+    return subprocess.run(command, env={**os.environ, "FEWTUNE_FAULT": fault}, check=False).returncode
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.full)])
