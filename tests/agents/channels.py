@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,11 +82,15 @@ main()
 
 @dataclass
 class Commands:
-    """The command line, a new process for each call. `fake` puts the fake engine behind `apply --detach`."""
+    """The command line, a new process for each call. `fake` puts the fake engine behind `apply --detach`.
+
+    The process begins with the libraries imported unless it is to be fresh.
+    """
 
     root: Path
     policy: Path | None = None
     fake: bool = True
+    fresh: bool = True
     count: Count = field(default_factory=Count)
 
     def call(self, tool: str, **arguments: Any) -> Answer:
@@ -102,7 +108,11 @@ class Commands:
         if self.policy is not None:
             env["FEWTUNE_POLICY"] = str(self.policy)
         program = ["-c", ENGINE.format(tests=str(TESTS))] if self.fake else ["fewtune"]
-        return preloaded.run(*program, *command, cwd=self.root, env=env, stdin=stdin)
+        if not self.fresh:
+            return preloaded.run(*program, *command, cwd=self.root, env=env, stdin=stdin)
+        started = [sys.executable, *(program if self.fake else ["-m", "fewtune.api.cli"]), *command]
+        return subprocess.run(started, cwd=self.root, env={**os.environ, **env}, input=stdin, capture_output=True,
+                              text=True, timeout=300, check=False)  # fmt: skip
 
     def _file(self, name: str, value: Any) -> Any:
         """Commands take a spec's file."""
