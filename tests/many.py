@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import preloaded
+
 PROGRAM = """
 import contextlib, io, json, sys
 from fewtune.api.cli import main
@@ -32,13 +34,17 @@ class Said:
 
 
 def fewtune_many(
-    commands: Sequence[Sequence[str]], cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300
-) -> list[Said]:
-    """Run commands one after the other, as `fewtune` with these arguments."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=cwd, env={**os.environ, **(env or {})}, input=json.dumps(commands),
-        capture_output=True, text=True, timeout=timeout, check=True,
-    )  # fmt: skip
+    commands: Sequence[Sequence[str]], cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 300,
+    fresh: bool = False,
+) -> list[Said]:  # fmt: skip
+    """Run commands one after the other, as `fewtune` with these arguments; fresh: in a process that imports anew."""
+    if fresh:
+        command, environment = [sys.executable, "-c", PROGRAM], {**os.environ, **(env or {})}
+        done = subprocess.run(command, cwd=cwd, env=environment, input=json.dumps(commands), capture_output=True,
+                              text=True, timeout=timeout, check=True)  # fmt: skip
+    else:
+        done = preloaded.run("-c", PROGRAM, cwd=cwd, env=env, stdin=json.dumps(commands), timeout=timeout)
+        done.check_returncode()
     answers = [Said(*json.loads(line)) for line in done.stdout.splitlines()]
     assert len(answers) == len(commands)
     return answers

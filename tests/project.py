@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import preloaded
 from tiny import tiny_model, tiny_rows
 
 from fewtune.api.running import Applied, How, apply
@@ -97,16 +98,20 @@ class Project:
         return rows
 
     def cli(
-        self, *arguments: str, stdin: str = "", env: dict[str, str] | None = None
+        self, *arguments: str, stdin: str = "", env: dict[str, str] | None = None, fresh: bool = False
     ) -> subprocess.CompletedProcess[str]:
         """Run the command in a new process, in the project's folder."""
-        return fewtune(*arguments, cwd=self.folder, stdin=stdin, env={"FEWTUNE_WORKSPACE": "workspace", **(env or {})})
+        env = {"FEWTUNE_WORKSPACE": "workspace", **(env or {})}
+        return fewtune(*arguments, cwd=self.folder, stdin=stdin, env=env, fresh=fresh)
 
 
 def fewtune(
-    *arguments: str, cwd: Path, stdin: str = "", env: dict[str, str] | None = None, timeout: float = 300
-) -> subprocess.CompletedProcess[str]:
-    """Run the command in a new process."""
+    *arguments: str, cwd: Path, stdin: str = "", env: dict[str, str] | None = None, timeout: float = 300,
+    fresh: bool = False,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """Run the command in a new process, which begins with the libraries imported unless it is to be fresh."""
+    if not fresh:
+        return preloaded.run("fewtune", *arguments, cwd=cwd, stdin=stdin, env=env, timeout=timeout)
     command = [sys.executable, "-m", "fewtune.api.cli", *arguments]
     return subprocess.run(
         command,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import preloaded
 from fake_engine import launch
 from mcp import Client as McpClient
 
@@ -81,11 +82,15 @@ main()
 
 @dataclass
 class Commands:
-    """The command line, a new process for each call. `fake` puts the fake engine behind `apply --detach`."""
+    """The command line, a new process for each call. `fake` puts the fake engine behind `apply --detach`.
+
+    The process begins with the libraries imported unless it is to be fresh.
+    """
 
     root: Path
     policy: Path | None = None
     fake: bool = True
+    fresh: bool = True
     count: Count = field(default_factory=Count)
 
     def call(self, tool: str, **arguments: Any) -> Answer:
@@ -99,12 +104,15 @@ class Commands:
 
     def run(self, command: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run the command in the root."""
-        env = {**os.environ, "FEWTUNE_WORKSPACE": "workspace"}
+        env = {"FEWTUNE_WORKSPACE": "workspace"}
         if self.policy is not None:
             env["FEWTUNE_POLICY"] = str(self.policy)
-        program = ["-c", ENGINE.format(tests=str(TESTS))] if self.fake else ["-m", "fewtune.api.cli"]
-        return subprocess.run([sys.executable, *program, *command], cwd=self.root, env=env, input=stdin,
-                              capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
+        program = ["-c", ENGINE.format(tests=str(TESTS))] if self.fake else ["fewtune"]
+        if not self.fresh:
+            return preloaded.run(*program, *command, cwd=self.root, env=env, stdin=stdin)
+        started = [sys.executable, *(program if self.fake else ["-m", "fewtune.api.cli"]), *command]
+        return subprocess.run(started, cwd=self.root, env={**os.environ, **env}, input=stdin, capture_output=True,
+                              text=True, timeout=300, check=False)  # fmt: skip
 
     def _file(self, name: str, value: Any) -> Any:
         """Commands take a spec's file."""

@@ -42,7 +42,7 @@ def channel(kind: str, root: Path, **more: Any) -> Channel:
         return tools(root, allowed(**more))
     policy = root.parent / "policy.toml"
     policy.write_text(toml({**ALLOWED, **more}))
-    return Commands(root, policy)
+    return Commands(root, policy, fresh=False)
 
 
 def runs(root: Path) -> list[str]:

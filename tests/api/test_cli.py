@@ -24,7 +24,7 @@ VERBS = (
 
 
 def test_help_names_every_verb() -> None:
-    done = fewtune("--help", cwd=ROOT)
+    done = fewtune("--help", cwd=ROOT, fresh=True)
     assert done.returncode == 0
     for verb in VERBS:
         assert f" {verb} " in done.stdout
@@ -143,7 +143,7 @@ def test_examples_plan_to_the_same_bytes(tmp_path: Path) -> None:
             (tmp_path / str(number)).mkdir()
             asked = [["plan", path.name, "--save", str(tmp_path / str(number) / path.name)] for path in specs]
             environment = {"PYTHONHASHSEED": str(number), "FEWTUNE_WORKSPACE": str(tmp_path / "w")}
-            for path, done in zip(specs, fewtune_many(asked, folder, environment), strict=True):
+            for path, done in zip(specs, fewtune_many(asked, folder, environment, fresh=True), strict=True):
                 assert done.returncode == 0, (path, done.stderr)
     finally:
         for copy in copies:
@@ -225,7 +225,7 @@ def test_plan_has_the_contract_s_keys(tmp_path: Path) -> None:
 def test_validate_shows_all_faults_and_mends(tmp_path: Path) -> None:
     spec = tmp_path / "spec.toml"
     spec.write_text('# mine\nspec_version = 1\n[task]\ntype = "clasification"\n[data]\ntrain = "a.csv"\ntxt = "b"\n')
-    done = fewtune("validate", "spec.toml", "--json", cwd=tmp_path)
+    done = fewtune("validate", "spec.toml", "--json", cwd=tmp_path, fresh=True)
     found = json.loads(done.stdout)["diagnostics"]
     assert done.returncode == 3
     assert {(fault["code"], fault["line"]) for fault in found} == {
@@ -245,7 +245,7 @@ def test_init_writes_a_spec_that_plans(tmp_path: Path) -> None:
     made = fewtune("init", "mine.csv", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     assert made.stdout == (tmp_path / "mine.toml").read_text()
-    assert fewtune("plan", "mine.toml", cwd=tmp_path).returncode == 0
+    assert fewtune("plan", "mine.toml", cwd=tmp_path, fresh=True).returncode == 0
     again = fewtune("init", "mine.csv", "--json", cwd=tmp_path)
     assert again.returncode == 2
     assert fewtune("init", "--example", cwd=tmp_path).returncode == 0

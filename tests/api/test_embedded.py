@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(not is_ready(), reason="the embedded model is not in the cache: make pull"),
 ]
 
-ITEMS = 12
+ITEMS = 8
 SPEC = """\
 spec_version = 1
 name = "clauses"
@@ -38,13 +38,13 @@ data_seeds = 2
 validation = "fixed-schedule"
 [methods]
 exclude = ["in-context", "head+lora", "pattern+full"]
-pin = { steps = 8, batch_size = 4 }
+pin = { steps = 4, batch_size = 4 }
 """
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which 12 clauses were learnt for a few steps."""
+    """A folder in which 12 clauses were learnt for four steps."""
     made = tmp_path_factory.mktemp("embedded")
     for name, rows in (("train.csv", 240), ("test.csv", ITEMS)):
         text = (ROOT / "examples" / "legal" / name).read_text()

@@ -1,12 +1,10 @@
 """Tuned encoders from the spec to the exported model, with an encoder of the user's own."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 from project import Project, make_project
 from tiny import tiny_encoder, tiny_model
@@ -72,10 +70,8 @@ def test_a_second_apply_starts_nothing_and_other_weights_start_the_encoders_only
 
 
 def script(folder: Path, rows: list[dict[str, str]]) -> list[str]:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     stdin = "".join(json.dumps(row) + "\n" for row in rows)
-    done = subprocess.run([sys.executable, folder / "predict.py"], input=stdin, capture_output=True, text=True,
-                          env=environment)  # fmt: skip
+    done = preloaded.run(folder / "predict.py", alone=True, stdin=stdin)
     assert done.returncode == 0, done.stderr
     return [json.loads(line)["label"] for line in done.stdout.splitlines()]
 
@@ -95,7 +91,7 @@ def test_an_export_says_what_predict_says(project: Project, method: str) -> None
 
 
 def test_an_encoder_is_exported_whole(project: Project) -> None:
-    done = project.cli("export", "part", "--arm", NAMES["encoder+lora"])
+    done = project.cli("export", "part", "--arm", NAMES["encoder+lora"], fresh=True)
     assert done.returncode == 11
     assert "export --merged" in done.stderr
 

@@ -2,11 +2,10 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 from project import Project, fewtune
 from tiny import tiny_model, tiny_rows
@@ -142,8 +141,8 @@ def test_predict_and_the_exported_script_write_the_same(project: Project, merged
     assert "Pairs used: 16" in card
     assert "preferences by DPO (beta 0.1)" in card
     lines = "".join(json.dumps({"text": row["text"]}) + "\n" for row in found.inputs)
-    command = [sys.executable, "predict.py", *([] if merged else [str(project.folder / "model")])]
-    done = subprocess.run(command, cwd=folder, input=lines, capture_output=True, text=True, check=False)
+    base = [] if merged else [project.folder / "model"]
+    done = preloaded.run("predict.py", *base, alone=True, cwd=folder, stdin=lines)
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == texts
 

@@ -3,11 +3,10 @@
 import csv
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 from project import Project
 from tiny import FILLERS, KEYWORDS, LABELS, tiny_model
@@ -123,7 +122,7 @@ def test_a_new_process_predicts_the_same(kind: str, request: pytest.FixtureReque
     project: Project = request.getfixturevalue(kind)
     name = "test.csv" if kind == "sets" else "test.jsonl"
     found = predict_source(project.workspace, str(project.folder / name))
-    done = project.cli("predict", name, "--format", "jsonl")
+    done = project.cli("predict", name, "--format", "jsonl", fresh=kind == "sets")
     again = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["labels" if kind == "sets" else "tags"] for row in again] == found.labels, done.stderr
     assert all(isinstance(labels, list) for labels in found.labels)
@@ -142,8 +141,8 @@ def test_transformers_alone_gives_the_same(
     export_folder(project.workspace, folder, merged=merged, arm=arm)
     texts = ["goal after the treaty", "new talks on monday", "coach with people"]
     given = "".join(json.dumps({"text": text}) + "\n" for text in texts)
-    script = [sys.executable, "predict.py", *([] if merged else [str(project.folder / "model")])]
-    done = subprocess.run(script, cwd=folder, input=given, capture_output=True, text=True, timeout=300)
+    base = [] if merged else [project.folder / "model"]
+    done = preloaded.run("predict.py", *base, alone=True, cwd=folder, stdin=given)
     assert done.returncode == 0, done.stderr
     (project.folder / "asked.jsonl").write_text(given.replace("text", "words") if kind == "tags" else given)
     asked = predict_source(project.workspace, str(project.folder / "asked.jsonl"), precision="fp32", arm=arm)

@@ -6,13 +6,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import preloaded
 import pytest
 from agents.home import SPEC, make
 from fake_engine import launch
@@ -264,40 +264,43 @@ def test_a_crowd_never_reserves_beyond_the_budget(project: Project, clients: int
     assert any(one.record.needs_approval for one in known)
 
 
-CLIENT = """
+CROWD = """
 import sys
 sys.path[:0] = {paths!r}
+import os
 from pathlib import Path
 from fake_engine import launch
 from fewtune.api.session import plan_spec
 from fewtune.api.runs.submitting import submit
 from fewtune.specs.policy import Policy
-spec, workspace, limit = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+workspace, limit, *specs = sys.argv[1:]
+workspace = Path(workspace)
 totals = {{"totals": {{"device_hours": limit}}}} if limit != "-" else {{}}
-planned = plan_spec(spec, workspace)
-sys.stdin.read()
-sent = submit(planned, workspace, Policy.model_validate({{"policy_version": 1, **totals}}), "terminal", launch=launch)
-print(sent.handle, int(sent.changed))
+policy = Policy.model_validate({{"policy_version": 1, **totals}})
+waiting, begin = os.pipe()
+for spec in specs:
+    if not os.fork():
+        os.close(begin)
+        planned = plan_spec(Path(spec), workspace)
+        os.read(waiting, 1)
+        sent = submit(planned, workspace, policy, "terminal", launch=launch)
+        os.write(1, f"{{sent.handle}} {{int(sent.changed)}}\\n".encode())
+        os._exit(0)
+os.close(begin)
+for _ in specs:
+    assert os.wait()[1] == 0
 """
 
 
 def _crowd(project: Project, seeds: list[int], window_hours: str = "-") -> list[tuple[str, bool]]:
     """Submit from as many processes at the same instant."""
-    program = CLIENT.format(paths=[str(Path(__file__).parents[1])])
-    processes = []
+    specs = []
     for index, number in enumerate(seeds):
         project.spec["evaluation"]["data_seeds"] = number
         spec = project.folder / f"spec{index}.json"
         spec.write_text(json.dumps(project.spec | {"name": "toy"}))
-        command = [sys.executable, "-c", program, str(spec), str(project.workspace), window_hours]
-        processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.close()
-    said = []
-    for process in processes:
-        assert process.stdout is not None
-        handle, changed = process.stdout.read().split()
-        process.wait()
-        said.append((handle, changed == "1"))
-    return said
+        specs.append(spec)
+    program = CROWD.format(paths=[str(Path(__file__).parents[1])])
+    done = preloaded.run("-c", program, project.workspace, window_hours, *specs)
+    assert done.returncode == 0, done.stderr
+    return [(handle, changed == "1") for handle, changed in map(str.split, done.stdout.splitlines())]

@@ -1,11 +1,9 @@
 """The chosen model in use: predict, and exports that plain peft and plain transformers load."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import preloaded
 import pytest
 from project import Project, make_project
 
@@ -45,14 +43,7 @@ def objects(project: Project) -> str:
 
 def script(folder: Path, stdin: str, *arguments: str) -> list[str]:
     """What the exported script says, with a model cache that is empty."""
-    environment = {**os.environ, "HF_HOME": str(folder / "empty"), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, folder / "predict.py", *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
+    done = preloaded.run(folder / "predict.py", *arguments, alone=True, stdin=stdin)
     assert done.returncode == 0, done.stderr
     return [json.loads(line)["label"] for line in done.stdout.splitlines()]
 

@@ -2,10 +2,9 @@
 
 import ast
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import preloaded
 import pytest
 
 import fewtune.store.writer
@@ -21,9 +20,7 @@ OF_FILES = {"os", "shutil", "path", "file", "handle"}
 
 
 def test_an_audit_hook_sees_no_bypass(memory_folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, HERE / "watched.py", memory_folder / "workspace"], stdout=subprocess.PIPE, check=True
-    )
+    done = preloaded.run(HERE / "watched.py", memory_folder / "workspace")
     found = json.loads(done.stdout)
     assert found["seen"] > 50
     assert found["seen in apply"] > 20

@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import invariants
+import preloaded
 import pytest
 import scenario
 
@@ -36,5 +36,4 @@ def test_at_several_fill_levels(memory_folder: Path, limits: list[int], capsys: 
 
 
 def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, HERE / program, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return preloaded.run(HERE / program, *map(str, arguments))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import miniature
+import preloaded
 import pytest
 
 from fewtune.specs.diagnostic import StoreError
@@ -23,11 +24,7 @@ PROCESSES, ROUNDS = 20, 10
 
 
 def test_twenty_processes_one_holder(memory_folder: Path, capsys) -> None:
-    done = subprocess.run(
-        [sys.executable, HERE / "contender.py", memory_folder, str(PROCESSES), str(ROUNDS)],
-        stdout=subprocess.PIPE, check=True,
-    )  # fmt: skip
-    found = json.loads(done.stdout)
+    found = told(HERE / "contender.py", memory_folder, PROCESSES, ROUNDS)
     assert found["failed"] == [0] * PROCESSES
     assert found["numbers"] == list(range(1, PROCESSES * ROUNDS + 1)), "each holder has the next number"
     assert found["refused"] == [0] * PROCESSES
@@ -118,7 +115,8 @@ def test_a_reader_never_meets_a_lock(memory_folder: Path, capsys) -> None:
 
 def told(program: Path, *arguments: object) -> dict[str, Any]:
     """What a program says at its end."""
-    done = subprocess.run([sys.executable, program, *map(str, arguments)], stdout=subprocess.PIPE, check=True)
+    done = preloaded.run(program, *map(str, arguments), timeout=3600)
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 

@@ -42,7 +42,7 @@ def run(place: Path, *arguments: str) -> dict[str, object]:
         "HF_HUB_CACHE": str(place / "hub"), "HF_HUB_OFFLINE": "1", "FEWTUNE_CACHE": str(place / "cache"),
         "HF_DATASETS_CACHE": str(place / "datasets"), "HF_HOME": str(place / "home"),
     }  # fmt: skip
-    done = fewtune(*arguments, "--json", cwd=place, env=environment)
+    done = fewtune(*arguments, "--json", cwd=place, env=environment, fresh=True)
     return {**json.loads(done.stdout), "status": done.returncode}
 
 

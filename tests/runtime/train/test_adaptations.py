@@ -2,13 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import plain_loop
+import preloaded
 import pytest
 import torch
 from adaptation_cases import CASES, NAMES, Case
@@ -263,7 +262,8 @@ def test_a_new_process_predicts_the_same(task: Any, models: Any, engine: Any, co
             wanted[key] = [list(row) for row in scored.probabilities]
     told = {"corpus": corpus.model_dump(mode="json"), "jobs": jobs}
     (tmp_path / "told.json").write_text(json.dumps(told))
-    done = subprocess.run([sys.executable, "-c", RELOAD, str(tmp_path)], capture_output=True, text=True, check=True)
+    done = preloaded.run("-c", RELOAD, tmp_path)
+    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == wanted
 
 

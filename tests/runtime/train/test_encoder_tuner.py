@@ -1,8 +1,6 @@
 """Tuned encoders: read as transformers reads, trained as plain loops train, and the same in a new process."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -10,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import plain_loop
+import preloaded
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
@@ -345,5 +344,6 @@ def test_a_new_process_predicts_the_same(engine: Engine, folders: Any, corpus: C
         wanted[name] = [list(row) for row in scored.probabilities]  # type: ignore[union-attr]
     told = {"corpus": corpus.model_dump(mode="json"), "jobs": jobs, "encoder": str(folders("bert"))}
     (tmp_path / "told.json").write_text(json.dumps(told))
-    done = subprocess.run([sys.executable, "-c", RELOAD, str(tmp_path)], capture_output=True, text=True, check=True)
+    done = preloaded.run("-c", RELOAD, tmp_path)
+    assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == wanted

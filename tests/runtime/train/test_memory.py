@@ -1,10 +1,10 @@
 """Too little memory, for real: a process with a limited address space."""
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import preloaded
 import pytest
 import torch
 
@@ -45,9 +45,8 @@ def test_a_job_that_does_not_fit_says_so_and_a_smaller_micro_batch_succeeds(
     small = job("pattern", "lora", rows=range(32), max_tokens=400, batch_size=32, micro_batch=1, steps=1)
     warm = job("pattern", "lora", steps=1)
     lines = [str(models()), corpus.model_dump_json(), *(each.model_dump_json() for each in (warm, large, small))]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], input="\n".join(lines), text=True, check=True, capture_output=True, timeout=120
-    )
+    done = preloaded.run("-c", PROGRAM, stdin="\n".join(lines))
+    assert done.returncode == 0, done.stderr
     first, second, same = done.stdout.splitlines()
     assert first.startswith("out_of_memory 0"), first
     assert second.startswith("None 2"), second
