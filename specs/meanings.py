@@ -33,8 +33,8 @@ def meanings(experiment: Experiment) -> list[Diagnostic]:
 
 def _meanings(experiment: Experiment) -> list[Diagnostic]:
     return [
-        *_columns(experiment), *_patterns(experiment), *_answers(experiment), *_augmentation(experiment),
-        *_methods(experiment),
+        *_columns(experiment), *_same_column(experiment), *_patterns(experiment), *_answers(experiment),
+        *_augmentation(experiment), *_methods(experiment),
     ]  # fmt: skip
 
 
@@ -83,6 +83,20 @@ def _columns(experiment: Experiment) -> list[Diagnostic]:
                    pointer=f"/data/{name}")
         for name in foreign
     ]  # fmt: skip
+
+
+def _same_column(experiment: Experiment) -> list[Diagnostic]:
+    """One column in two roles: what is asked would be the answer."""
+    found, taken = list[Diagnostic](), dict[str, str]()
+    for name in COLUMNS:
+        column = getattr(experiment.data, name)
+        if isinstance(column, str) and column in taken:
+            message = f"{name} and {taken[column]} are the same column, {column!r}"
+            remedy = f"another column for one of them; left out, {name} is guessed"
+            found.append(Diagnostic(code="E-conflict", message=message, pointer=f"/data/{name}", remedy=remedy))
+        elif isinstance(column, str):
+            taken[column] = name
+    return found
 
 
 def _own(experiment: Experiment, name: str) -> str:

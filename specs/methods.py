@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import Field, StrictBool, StringConstraints, field_validator, model_validator
+from pydantic import Field, StrictBool, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from fewtune.specs.frozen import Frozen
@@ -150,6 +150,13 @@ def _several(value: Any) -> Any:
     return value if isinstance(value, (list, tuple)) or value is None else (value,)
 
 
+LISTED = (
+    "rank", "width", "virtual_tokens", "top_layers", "learning_rate", "steps", "epochs", "batch_size",
+    "demonstrations", "temperature", "penalty", "pair_iterations", "demonstrations_by", "calibration", "pattern_use",
+)  # fmt: skip
+"""Pins of which a list makes an arm of each value."""
+
+
 class Pins(Frozen):
     """Values for the arms that they apply to. A list makes an arm of each value."""
 
@@ -232,14 +239,17 @@ class Pins(Frozen):
     max_new_tokens: NewTokens | None = None
     """Tokens after which a written text ends in any case."""
 
-    @field_validator(
-        "rank", "width", "virtual_tokens", "top_layers", "learning_rate", "steps", "epochs", "batch_size",
-        "demonstrations", "temperature", "penalty", "pair_iterations", "demonstrations_by", "calibration",
-        "pattern_use", mode="before",
-    )  # fmt: skip
+    @field_validator(*LISTED, mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return _several(value)
+
+    @field_validator(*LISTED)
+    @classmethod
+    def _distinct(cls, value: tuple[Any, ...] | None, info: ValidationInfo) -> tuple[Any, ...] | None:
+        if value is not None and len(set(value)) < len(value):
+            raise PydanticCustomError("conflict", "a {what} is given twice", {"what": str(info.field_name)})
+        return value
 
     @field_validator("targets", mode="before")
     @classmethod

@@ -51,11 +51,11 @@ def _sorted(tree: Tree, place: str) -> list[Fix | None]:
 
 def _once(tree: Tree, place: str) -> list[Fix | None]:
     value = at(tree, place)
-    return [replace(tree, place, list(dict.fromkeys(value)), "safe", "say each once")] if _texts(value) else []
+    return [replace(tree, place, list(dict.fromkeys(value)), "safe", "say each once")] if _plain(value) else []
 
 
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+def _plain(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, (str, int, float)) for item in value)
 
 
 TAKEN = ("train", "validation", "test", "unlabelled", "replay")

@@ -264,6 +264,8 @@ def test_patterns_of_pairs() -> None:
 WRITTEN = [
     ("summarisation", "[evaluation]\nmetric = 'accuracy'", "E-conflict", "/evaluation/metric", "rouge_l"),
     ("classification", "[evaluation]\nmetric = 'rouge_l'", "E-conflict", "/evaluation/metric", "mcc"),
+    ("classification", "text = 'x'\nlabel = 'x'", "E-conflict", "/data/label", "another column"),
+    ("classification", "[methods.pin]\nrank = [16, 8, 8]", "E-conflict", "/methods/pin/rank", None),
     ("generation", "label = 'x'", "E-conflict", "/data/label", None),
     ("classification", "target = 'x'", "E-conflict", "/data/target", None),
     ("question-answering", "text = 'x'", "E-conflict", "/data/text", None),
