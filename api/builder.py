@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class Builder:
         return cls(_values(given(spec, found.root).content), found)
 
     def set(self, pointer: str, value: Any) -> "Builder":
-        """Set a value by its JSON pointer; tables on the way are made, `-` adds to the end of a list.
+        """Set a value by its JSON pointer; tables on the way are made, `-` adds to the end of a list, or begins one.
 
         Raises:
             SpecError: E-not-found where the way leads through what holds no keys.
@@ -126,13 +127,13 @@ def _owner(tree: dict[str, Any], pointer: str, *, make: bool) -> tuple[Any, str]
     if not parts or not pointer.startswith("/"):
         raise _nowhere(pointer)
     here: Any = tree
-    for part in parts[:-1]:
+    for part, following in pairwise(parts):
         if isinstance(here, list):
             here = here[_index(here, part, pointer)]
         elif isinstance(here, dict):
             if part not in here and not make:
                 raise _nowhere(pointer)
-            here = here.setdefault(part, {})
+            here = here.setdefault(part, [] if following == "-" else {})
         else:
             raise _nowhere(pointer)
     if not isinstance(here, dict | list):

@@ -31,7 +31,10 @@ class Excess(Frozen):
     """The smallest change of the spec that would get below it."""
 
     def __str__(self) -> str:
-        return f"{self.limit}: {self.asked:.4g} {self.unit} asked, {self.allowed:.4g} allowed"
+        asked, allowed = self.asked, self.allowed
+        if self.unit == "hours" and allowed < 0.1:
+            return f"{self.limit}: {asked * HOUR:.4g} s asked, {allowed * HOUR:.4g} s allowed"
+        return f"{self.limit}: {asked:.4g} {self.unit} asked, {allowed:.4g} allowed"
 
 
 class Admission(Frozen):

@@ -256,7 +256,7 @@ class _Walk:
 
 def nearest(wrong: str, names: list[str]) -> str | None:
     """The name that is most like this one, of equal ones that which begins like it; None: none is like it."""
-    close = difflib.get_close_matches(wrong.lower(), names, n=5, cutoff=0.5)
+    close = difflib.get_close_matches(wrong.lower(), names, n=5, cutoff=0.65)
     return max(close, key=lambda name: _likeness(wrong.lower(), name), default=None)
 
 

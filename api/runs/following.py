@@ -121,7 +121,8 @@ def _of_submission(one: Submitted, workspace: Path) -> Status:
     found = Status(
         handle=one.record.handle, run=(end.run if end else None) or progress.run, state=state,
         why_waiting=None if over else _cut(_why(one, state, workspace)) or None,
-        done=progress.done if progress.run else None, jobs=progress.jobs if progress.run else None,
+        done=progress.done if progress.run else None,
+        jobs=(progress.done if state == "succeeded" else progress.jobs) if progress.run else None,
         now=None if over or not progress.now else _cut(progress.now, 80),
         left_seconds=None if over or progress.left_seconds is None else round(progress.left_seconds),
         last_progress_at=progress.at or None, next_poll_s=_next_poll(one, state),
