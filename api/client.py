@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fewtune.api.answers import Results, results
 from fewtune.api.checking import Checked, check
@@ -37,6 +37,11 @@ from fewtune.specs.policy import Channel, Policy
 from fewtune.store.query import BYTES, Answer
 from fewtune.store.submission import Asked
 from fewtune.store.submissions import Submitted
+
+if TYPE_CHECKING:
+    from fewtune.api.erring import Errors
+    from fewtune.api.using import Predicted
+    from fewtune.compiler.evidence import Evidence
 
 LONGEST_WAIT = 25.0
 """Seconds that a call waits at most for an agent: many clients give up after a minute."""
@@ -85,7 +90,7 @@ class Client:
         return (self.root / workspace_folder(self.workspace)).absolute()
 
     @property
-    def rules(self) -> Policy:
+    def in_force(self) -> Policy:
         """The operator's policy in force; PlanError E-policy where its file cannot be read."""
         return self.policy or operators_policy()
 
@@ -97,23 +102,23 @@ class Client:
         """
         agents = self.channel == "agent"
         found = given(spec, self.root, self._roots() if agents else ())
-        check_place(found.base, self.rules)
-        return replace(found, roots=tuple(self._roots())) if agents or self.rules.roots is not None else found
+        check_place(found.base, self.in_force)
+        return replace(found, roots=tuple(self._roots())) if agents or self.in_force.roots is not None else found
 
     def _file(self, path: str | Path) -> Path:
         """A file that may be used here; E-path, E-policy."""
         found = inside(self.root / path, self._roots()) if self.channel == "agent" else self.root / path
-        check_place(found.parent, self.rules)
+        check_place(found.parent, self.in_force)
         return found
 
     def _may(self, what: str) -> None:
         """Refuse an agent what changes anything, unless the operator lets it; RunError E-policy."""
-        if self.channel == "agent" and not self.rules.agents_submit:
+        if self.channel == "agent" and not self.in_force.agents_submit:
             message = f"the operator's policy lets agents read and plan, not {what}"
             raise RunError(Diagnostic(code="E-policy", message=message), exit_status=13)
 
     def _roots(self) -> list[Path]:
-        return [self.root, *(Path(root).expanduser() for root in self.rules.roots or ())]
+        return [self.root, *(Path(root).expanduser() for root in self.in_force.roots or ())]
 
     # The spec and its plan.
 
@@ -156,7 +161,7 @@ class Client:
 
     def admission(self, planned: Planned) -> Admission:
         """What the operator's policy says to a plan."""
-        return admission(planned, self.folder, self.rules, self.channel)
+        return admission(planned, self.folder, self.in_force, self.channel)
 
     def explained(self, spec: SpecInput, pointer: str | None = None) -> tuple[Planned, list[Decision]]:
         """The plan, and what `explain` answers."""
@@ -181,7 +186,7 @@ class Client:
             raise RunError(Diagnostic(code="E-usage", message=message, remedy="or submit the values"), exit_status=2)
         return apply(
             path, self.folder, how or How(), reporter or Quiet(),
-            permit=lambda planned: permit(planned, self.folder, self.rules, self.channel).check,
+            permit=lambda planned: permit(planned, self.folder, self.in_force, self.channel).check,
         )  # fmt: skip
 
     def submit(
@@ -216,7 +221,7 @@ class Client:
             )
             raise PlanError(found, exit_status=4)
         return submitting.submit(
-            planned, self.folder, self.rules, self.channel, asked=asked, again=again, client=self.name,
+            planned, self.folder, self.in_force, self.channel, asked=asked, again=again, client=self.name,
             launch=self.launch,
         )  # fmt: skip
 
@@ -274,9 +279,97 @@ class Client:
         """Two arms, each an arm of the latest run or RUN/ARM, on the same items."""
         return compare_arms(self.folder, a, b, metric=metric, split=split, n=n)
 
-    def query(self, sql: str, limit: int = 200, *, max_bytes: int = BYTES) -> Answer:
+    def sql(self, query: str, limit: int = 200, *, max_bytes: int = BYTES) -> Answer:
         """One SELECT on the published results; so many rows, and bytes of rows as JSON, at most."""
-        return ask(self.folder, sql, limit, max_bytes=max_bytes)[0]
+        return ask(self.folder, query, limit, max_bytes=max_bytes)[0]
+
+    def report(self, output: str | Path = "report.html", run: str | None = None) -> Path:
+        """Write the page of a run, or of the latest; returns its file.
+
+        Raises:
+            FewtuneError: E-nothing-to-show, E-not-found; E-usage where another file is there; E-policy.
+        """
+        from fewtune.api.report.findings import find
+        from fewtune.api.report.page import write_report
+
+        self._may("write reports")
+        target = self._file(output)
+        write_report(find(self.folder, run), target)
+        return target
+
+    def errors(self, spec: str | Path, arm: str | None = None) -> "Errors":
+        """Confusions of an arm, or of the chosen one, and rows whose labels look wrong."""
+        from fewtune.api.erring import errors
+
+        return errors(self._file(spec), self.folder, arm, lambda said: None)
+
+    # The model.
+
+    def predict(
+        self, source: str | Path, *, arm: str | None = None, run: str | None = None, precision: str | None = None,
+        probabilities: bool = False,
+    ) -> "Predicted":  # fmt: skip
+        """Labels or texts for the rows of a data file by the chosen arm, or by another that was fitted on all labels.
+
+        Args:
+            source: a file with the spec's columns.
+            arm: omitted: the chosen one.
+            run: omitted: the latest.
+            precision: bf16 or fp32; omitted: as trained.
+            probabilities: whether they are asked for.
+
+        Raises:
+            FewtuneError: nothing is fitted, the file cannot be read, or a column is missing.
+        """
+        from fewtune.api.using import predict_source
+
+        return predict_source(
+            self.folder, str(self._file(source)), run=run, arm=arm, precision=precision, probabilities=probabilities
+        )
+
+    def export(
+        self, folder: str | Path, *, merged: bool = False, precision: str = "fp32", arm: str | None = None,
+        run: str | None = None,
+    ) -> Path:  # fmt: skip
+        """Write the chosen model as an adapter, or merged as a whole model; returns the new folder.
+
+        Raises:
+            FewtuneError: the folder is not empty, nothing is fitted, or the arm moved no weights; E-policy.
+        """
+        from fewtune.api.using import export_folder
+
+        self._may("export models")
+        target = self._file(folder)
+        export_folder(self.folder, target, merged=merged, precision=precision, run=run, arm=arm)
+        return target
+
+    # fewtune itself.
+
+    def brief(self) -> str:
+        """The page that an agent reads first."""
+        from fewtune.api.concise import budget
+        from fewtune.api.pages.brief import brief
+
+        return brief(budget(self))
+
+    def describe(self, topic: str | None = None, name: str | None = None) -> str:
+        """A page; without a topic the list of topics. StoreError E-not-found where there is none."""
+        from fewtune.api.pages.describing import described
+
+        found = described(topic, name)
+        return str(found["text"]) if "text" in found else "\n".join(found["topics"])
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the spec language."""
+        from fewtune.specs.schema import json_schema
+
+        return json_schema()
+
+    def rules(self, about: str | None = None, *, strength: str | None = None) -> "list[Evidence]":
+        """The rows of evidence: of a decision, a method or a word; of a strength."""
+        from fewtune.api.ruling import rule_rows
+
+        return rule_rows(about, strength, None)
 
 
 def _json(value: dict[str, Any]) -> str:

@@ -68,7 +68,7 @@ def admitted(admission: Admission) -> dict[str, Any]:
 
 def budget(client: Client) -> dict[str, Any]:
     """What may still be done without asking the operator."""
-    policy = client.rules
+    policy = client.in_force
     totals, each = policy.totals, policy.each
     spent = Submissions(Workspace(client.folder)).spent(totals.window.seconds)
     hours = None if totals.device_hours is None else totals.device_hours.seconds / 3600

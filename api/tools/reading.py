@@ -72,7 +72,7 @@ def _plan(client: Client, arguments: Arguments) -> Envelope:
 
 def _way(client: Client, admission: Admission) -> str:
     """How a plan is run."""
-    if not client.rules.agents_submit:
+    if not client.in_force.agents_submit:
         return "tell the operator: fewtune apply SPEC"
     if admission.refused:
         return "plan_spec with what the policy allows: describe with topic=policy"
@@ -99,7 +99,7 @@ def _compare(client: Client, arguments: Arguments) -> Envelope:
 
 
 def _query(client: Client, arguments: Arguments) -> Envelope:
-    found = client.query(arguments["sql"], arguments.get("limit") or 50, max_bytes=most(arguments))
+    found = client.sql(arguments["sql"], arguments.get("limit") or 50, max_bytes=most(arguments))
     data = {
         "columns": [asdict(column) for column in found.columns], "rows": found.rows,
         "behind_seconds": found.behind_seconds,

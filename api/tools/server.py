@@ -64,7 +64,7 @@ REPAIRABLE = "validate_spec with fix=true"
 def tools(client: Client) -> tuple[Tool, ...]:
     """What the operator's policy lets this client see; those that write are absent unless it enables them."""
     try:
-        enabled = client.rules.agents_submit
+        enabled = client.in_force.agents_submit
     except FewtuneError:  # each call then says what is wrong with the policy
         enabled = False
     return (*READING, *WATCHING, *(WRITING if enabled else ()))
