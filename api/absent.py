@@ -8,8 +8,8 @@ import os
 from importlib.util import find_spec
 
 from fewtune.api.session import Planned
+from fewtune.compiler.arm import Arm
 from fewtune.compiler.encoder import ENCODER
-from fewtune.compiler.plan import Arm
 from fewtune.specs.diagnostic import Diagnostic
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from fewtune.api.answers import Results, results
+from fewtune.compiler.arm import Lora, PreferenceLoss
 from fewtune.compiler.encoder import EMBEDDED
-from fewtune.compiler.plan import Lora, PreferenceLoss
 from fewtune.runtime.chosen import Chosen
 from fewtune.specs.diagnostic import StoreError
 from fewtune.specs.model import EMBEDDED as EMBEDDED_MODEL

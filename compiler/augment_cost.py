@@ -7,10 +7,12 @@ second nobody knows before: the range says so, from a busy server to a fast one.
 from dataclasses import dataclass
 from functools import cached_property
 
+from fewtune.compiler.arm import Augmented, Precision
 from fewtune.compiler.augmenting import LABELLED, PER_CALL, PER_CALL_SMALL, gated, questions
 from fewtune.compiler.cost import HIGH, LOW, encoding_seconds, scoring_seconds, writing_seconds
 from fewtune.compiler.facts import Linear, ModelFacts
-from fewtune.compiler.plan import Augmented, Level, Precision, Range
+from fewtune.compiler.plan import Level
+from fewtune.compiler.price import Range
 from fewtune.compiler.situation import Situation
 from fewtune.specs.model import EMBEDDED
 

@@ -6,8 +6,9 @@ With a teacher each has a gate, unless the spec leaves it open.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fewtune.compiler.arm import Arm
 from fewtune.compiler.augmenting import augment_fingerprint, gated
-from fewtune.compiler.plan import Arm, Gate, Level, Sample, Stage
+from fewtune.compiler.plan import Gate, Level, Sample, Stage
 from fewtune.compiler.situation import Situation
 
 BECAUSE = "only if the teacher labels the sample's texts better than the student unasked"

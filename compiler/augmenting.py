@@ -11,11 +11,12 @@ from dataclasses import fields, replace
 from math import ceil
 from typing import Any, Literal
 
+from fewtune.compiler.arm import Arm, Augmented, AugmentedLevel
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.finding import finding
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.compiler.notes import Notes
-from fewtune.compiler.plan import Arm, Augmented, AugmentedLevel, Level, Sample
+from fewtune.compiler.plan import Level, Sample
 from fewtune.compiler.resolution import ResolvedArm
 from fewtune.compiler.rules.eda_alpha import eda_alpha
 from fewtune.compiler.rules.eda_copies import eda_copies

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from math import ceil, prod
 
+from fewtune.compiler.arm import Arm
 from fewtune.compiler.cost import FINISH, START
 from fewtune.compiler.estimate import Costing
 from fewtune.compiler.finding import finding
 from fewtune.compiler.notes import LEFT_OUT, Noted
-from fewtune.compiler.plan import Arm
 from fewtune.compiler.resolution import Cuts, Resolution
 from fewtune.compiler.resolve import resolve
 from fewtune.compiler.rules.data_seeds import FLOOR, PREFERRED

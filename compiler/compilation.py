@@ -17,7 +17,8 @@ from fewtune.compiler.facts import Facts
 from fewtune.compiler.facts_checks import check_facts
 from fewtune.compiler.finding import finding
 from fewtune.compiler.notes import LEFT_OUT
-from fewtune.compiler.plan import Compiled, Estimate, FactsDigest, Plan, Range, Sample, SampleRef, StageKind
+from fewtune.compiler.plan import Compiled, FactsDigest, Plan, Sample, SampleRef, StageKind
+from fewtune.compiler.price import Estimate, Range
 from fewtune.compiler.resolution import Resolution
 from fewtune.compiler.resolution_checks import check_resolution
 from fewtune.compiler.sample import pool

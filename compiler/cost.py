@@ -9,9 +9,10 @@ the range says so.
 from dataclasses import dataclass
 from typing import Literal
 
+from fewtune.compiler.arm import Precision
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import Calibration, DeviceFacts, ModelFacts
-from fewtune.compiler.plan import Precision, Range
+from fewtune.compiler.price import Range
 from fewtune.specs.methods import Adaptation
 
 CPU_RATES: dict[str, tuple[float, float]] = {

@@ -16,7 +16,8 @@ from functools import cache
 from math import log, pi, tan
 from statistics import NormalDist, fmean
 
-from fewtune.compiler.plan import Detectable, Need, Plan
+from fewtune.compiler.plan import Plan
+from fewtune.compiler.price import Detectable, Need
 from fewtune.specs.evaluation import TEXT_METRICS, Metric
 
 RISK, POWER = 0.05, 0.8

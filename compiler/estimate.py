@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from fewtune.compiler.arm import PROBES, Arm, Augmented
 from fewtune.compiler.augment_cost import AugmentCost
 from fewtune.compiler.cost import (
     FINISH,
@@ -23,7 +24,8 @@ from fewtune.compiler.facts import ModelFacts, SplitFacts
 from fewtune.compiler.halving import share, spans
 from fewtune.compiler.memory import HEADROOM, Load, element_bytes, limit_bytes, peak_bytes
 from fewtune.compiler.packing import Key, Shape, alone, key, packing, workers
-from fewtune.compiler.plan import PROBES, Arm, ArmCost, Augmented, Level, Packing, Range
+from fewtune.compiler.plan import Level
+from fewtune.compiler.price import ArmCost, Packing, Range
 from fewtune.compiler.resolution import Resolution, ResolvedArm
 from fewtune.compiler.wording import CONTENT_FREE
 from fewtune.specs.methods import OWN_WEIGHTS

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
+from fewtune.compiler.arm import REGRESSED, Arm, Recipe
 from fewtune.compiler.augment_stages import AugmentStages
 from fewtune.compiler.encoder import ENCODER, network
 from fewtune.compiler.facts import Facts, SplitFacts
@@ -13,7 +14,7 @@ from fewtune.compiler.fingerprint import canonical, composed, fingerprint, hashe
 from fewtune.compiler.halving import Rung
 from fewtune.compiler.naming import free
 from fewtune.compiler.noise import noisy
-from fewtune.compiler.plan import REGRESSED, Arm, Gate, Level, Recipe, Sample, Stage, Trial
+from fewtune.compiler.plan import Gate, Level, Sample, Stage, Trial
 from fewtune.compiler.resolution import Resolution
 from fewtune.compiler.sample import draw, ordered, parts, pretrained_on, sample_content, stratified, transferred
 from fewtune.specs.evaluation import LABEL_METRICS, Metric, metrics_of

@@ -8,8 +8,8 @@ as they are. Full fine-tuning works on a copy beside the resident base.
 
 from dataclasses import dataclass
 
+from fewtune.compiler.arm import Precision
 from fewtune.compiler.facts import DeviceFacts, ModelFacts
-from fewtune.compiler.plan import Precision
 from fewtune.specs.experiment import Experiment
 from fewtune.specs.methods import OWN_WEIGHTS, Adaptation
 

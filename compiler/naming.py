@@ -4,7 +4,7 @@ from collections.abc import Container
 from itertools import chain, count
 
 from fewtune.compiler.adaptations import TRAITS
-from fewtune.compiler.plan import Recipe
+from fewtune.compiler.arm import Recipe
 from fewtune.compiler.situation import ArmSituation
 
 PLAIN_NAMES = {

@@ -6,9 +6,10 @@ flipped at a smaller share is flipped at a larger one, to the same wrong label, 
 
 from collections.abc import Sequence
 
+from fewtune.compiler.arm import Arm
 from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.fingerprint import fingerprint, seed
-from fewtune.compiler.plan import Arm, Flip, Sample
+from fewtune.compiler.plan import Flip, Sample
 from fewtune.compiler.sample import ordered
 
 

@@ -9,10 +9,11 @@ arXiv 2312.02515 2 to 8 % at 4,096 tokens a step).
 
 from collections.abc import Mapping, Sequence
 
+from fewtune.compiler.arm import Arm
 from fewtune.compiler.cost import step_seconds
 from fewtune.compiler.facts import DeviceFacts, ModelFacts
 from fewtune.compiler.memory import Load, peak_bytes
-from fewtune.compiler.plan import Arm, Packing
+from fewtune.compiler.price import Packing
 from fewtune.specs.frozen import Frozen
 from fewtune.specs.methods import OWN_WEIGHTS, Adaptation
 

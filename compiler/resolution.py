@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from fewtune.compiler.arm import PROBES, PROMPTED, Arm
 from fewtune.compiler.halving import Rung, rungs
 from fewtune.compiler.notes import Noted
-from fewtune.compiler.plan import PROBES, PROMPTED, Arm
 from fewtune.compiler.situation import ArmIdea, Situation
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.methods import MethodName

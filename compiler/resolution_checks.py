@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from math import ceil
 
 from fewtune.compiler.adaptations import GEOMETRY, felt
+from fewtune.compiler.arm import PROMPTED, REGRESSED, Arm
 from fewtune.compiler.arm_checks import check_arms
 from fewtune.compiler.encoder import network
 from fewtune.compiler.feasibility import fits, item_seconds
@@ -11,7 +12,6 @@ from fewtune.compiler.finding import finding
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
 from fewtune.compiler.notes import LEFT_OUT
 from fewtune.compiler.pattern_checks import check_patterns
-from fewtune.compiler.plan import PROMPTED, REGRESSED, Arm
 from fewtune.compiler.resolution import Resolution, ResolvedArm
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import Situation

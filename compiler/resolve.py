@@ -8,15 +8,12 @@ so that everything that depends on a cut step count or seed number is resolved f
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from fewtune.compiler.arm import Verbalizer
 from fewtune.compiler.augmenting import UNUSED, amounts, with_twins
 from fewtune.compiler.naming import free
 from fewtune.compiler.noise import with_noise
 from fewtune.compiler.notes import LEFT_OUT, Noted, Notes, cut, pin
-from fewtune.compiler.plan import (
-    Choosing,
-    Level,
-    Verbalizer,
-)
+from fewtune.compiler.plan import Choosing, Level
 from fewtune.compiler.resolution import Cuts, Resolution, ResolvedArm
 from fewtune.compiler.resolve_arm import resolved_arm
 from fewtune.compiler.rules.augmentation import augmentation

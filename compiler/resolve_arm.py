@@ -6,10 +6,7 @@ from math import ceil
 from typing import Any, TypeVar
 
 from fewtune.compiler.adaptations import TRAITS, value_of
-from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
-from fewtune.compiler.naming import arm_name
-from fewtune.compiler.notes import Notes, cut, pin
-from fewtune.compiler.plan import (
+from fewtune.compiler.arm import (
     HEADED,
     PLAIN,
     PROBES,
@@ -19,11 +16,14 @@ from fewtune.compiler.plan import (
     Arm,
     Distillation,
     Generation,
-    Level,
     Lora,
     PreferenceLoss,
     Recipe,
 )
+from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
+from fewtune.compiler.naming import arm_name
+from fewtune.compiler.notes import Notes, cut, pin
+from fewtune.compiler.plan import Level
 from fewtune.compiler.resolution import Cuts, ResolvedArm
 from fewtune.compiler.rules.batch_size import batch_size
 from fewtune.compiler.rules.beta import beta

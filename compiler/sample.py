@@ -9,9 +9,10 @@ twin.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from fewtune.compiler.arm import Recipe
 from fewtune.compiler.facts import DataFacts, SplitFacts
 from fewtune.compiler.fingerprint import fingerprint, seeds
-from fewtune.compiler.plan import Level, Recipe, Sample, Scheme
+from fewtune.compiler.plan import Level, Sample, Scheme
 
 
 def pool(data: DataFacts) -> tuple[tuple[int, ...], tuple[int, ...]]:

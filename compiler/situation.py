@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
+from fewtune.compiler.arm import Precision, Verbalizer
 from fewtune.compiler.decision import Alternative, Decision
 from fewtune.compiler.encoder import network
 from fewtune.compiler.evidence import EVIDENCE, GIVEN
 from fewtune.compiler.facts import Facts
-from fewtune.compiler.plan import Choosing, Level, Precision, Verbalizer
+from fewtune.compiler.plan import Choosing, Level
 from fewtune.compiler.wording import named_patterns
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import Experiment

@@ -3,7 +3,7 @@
 from itertools import islice, product
 from math import prod
 
-from fewtune.compiler.plan import Verbalizer
+from fewtune.compiler.arm import Verbalizer
 from fewtune.compiler.rules.verbalizer import first_tokens, single, synonyms
 from fewtune.compiler.situation import Situation
 from fewtune.compiler.wording import word_forms

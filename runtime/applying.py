@@ -12,9 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from fewtune.compiler.arm import Arm, Precision
 from fewtune.compiler.diff import Changes
 from fewtune.compiler.facts import DataFacts
-from fewtune.compiler.plan import Arm, Compiled, Gate, Plan, Precision, Stage
+from fewtune.compiler.plan import Compiled, Gate, Plan, Stage
 from fewtune.runtime.agenda import Agenda
 from fewtune.runtime.augmenting import Augmenting
 from fewtune.runtime.batches import Batches, Work

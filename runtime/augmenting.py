@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from fewtune.compiler.arm import Augmented
 from fewtune.compiler.diff import is_dropped
-from fewtune.compiler.plan import Augmented, Plan, Stage
+from fewtune.compiler.plan import Plan, Stage
 from fewtune.runtime.executor import Executor, Finished
 from fewtune.runtime.families import JobMaker
 from fewtune.runtime.job import Batch, Corpus, RowRef, Scored

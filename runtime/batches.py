@@ -3,8 +3,9 @@
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 
+from fewtune.compiler.arm import PROBES
 from fewtune.compiler.packing import key
-from fewtune.compiler.plan import PROBES, Compiled, Stage
+from fewtune.compiler.plan import Compiled, Stage
 from fewtune.runtime.families import Family
 
 Work = tuple[Family, tuple[Stage, ...], bool]

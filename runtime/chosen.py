@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from fewtune.compiler.arm import Arm, Verbalizer
 from fewtune.compiler.expand import refit_recipe
 from fewtune.compiler.facts import DeviceFacts
-from fewtune.compiler.plan import Arm, Plan, Stage, Verbalizer
+from fewtune.compiler.plan import Plan, Stage
 from fewtune.runtime.executor import threads_each
 from fewtune.runtime.folders import embedded_folder, encoder_folder
 from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Row, RowRef, Score, Scored

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from fewtune.compiler.arm import Arm, Recipe
 from fewtune.compiler.expand import CV, init_seed, order_seed, refit_recipe
 from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.fingerprint import fingerprint
-from fewtune.compiler.plan import Arm, Compiled, Plan, Recipe, Sample, Stage
+from fewtune.compiler.plan import Compiled, Plan, Sample, Stage
 from fewtune.compiler.sample import pretrained_on, transferred
 from fewtune.runtime.job import Fit, Job, Row, RowRef, Score
 

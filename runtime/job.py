@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fewtune.compiler.plan import Arm, Flip, Recipe
+from fewtune.compiler.arm import Arm, Recipe
+from fewtune.compiler.plan import Flip
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.frozen import Frozen
 from fewtune.store.judgements import Item

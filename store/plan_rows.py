@@ -4,7 +4,9 @@ import json
 from collections import Counter
 from typing import Any
 
-from fewtune.compiler.plan import Arm, Estimate, Plan, Range
+from fewtune.compiler.arm import Arm
+from fewtune.compiler.plan import Plan
+from fewtune.compiler.price import Estimate, Range
 from fewtune.store.event_rows import Row, Rows
 
 

@@ -6,7 +6,8 @@ Two runs may share a plan's hash and differ in its name, notes or estimate; so t
 from pydantic import ValidationError
 
 from fewtune.compiler.fingerprint import canonical, fingerprint
-from fewtune.compiler.plan import Estimate, Plan
+from fewtune.compiler.plan import Plan
+from fewtune.compiler.price import Estimate
 from fewtune.specs.frozen import Frozen
 from fewtune.store.artefacts import PLAN, Artefact, foreign
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from fewtune.compiler.plan import Estimate, Plan
+from fewtune.compiler.plan import Plan
+from fewtune.compiler.price import Estimate
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, StoreError
 from fewtune.store import durable
 from fewtune.store.artefacts import Artefact, Artefacts

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from fewtune.compiler.plan import Arm
+from fewtune.compiler.arm import Arm
 from fewtune.specs.methods import Adaptation
 
 FOLDER = Path(__file__).parent / "fixtures" / "adaptations"

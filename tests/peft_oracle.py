@@ -10,7 +10,7 @@ from tiny import LABELS
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, BitsAndBytesConfig
 
-from fewtune.compiler.plan import Arm
+from fewtune.compiler.arm import Arm
 from fewtune.runtime.job import Corpus, RowRef
 from fewtune.runtime.train.loop import Example
 from fewtune.runtime.train.prompt import Encoder, Template, load_tokenizer

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fewtune.compiler.plan import Recipe
+from fewtune.compiler.arm import Recipe
 from fewtune.runtime.train.loop import Example
 from fewtune.runtime.train.order import batches
 from fewtune.runtime.train.schedule import factor

@@ -6,7 +6,7 @@ from typing import Any
 
 from fewtune.api.answers import Results, nothing_yet, results_of
 from fewtune.compiler.decision import Decision
-from fewtune.compiler.plan import Estimate
+from fewtune.compiler.price import Estimate
 from fewtune.store.database import Connection
 from fewtune.store.reader import Reader
 from fewtune.store.refresh import refresh

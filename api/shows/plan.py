@@ -11,11 +11,13 @@ from rich.text import Text
 
 from fewtune.api.session import Planned
 from fewtune.api.shows.console import clock, diagnostics, heading, safe, size, table
+from fewtune.compiler.arm import Arm
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.diff import ACTIONS
 from fewtune.compiler.expand import CV
 from fewtune.compiler.flips import Flip
-from fewtune.compiler.plan import Arm, Detectable, Packing, Plan, Range
+from fewtune.compiler.plan import Plan
+from fewtune.compiler.price import Detectable, Packing, Range
 from fewtune.specs.data import WITHOUT_LABELS
 from fewtune.store.looks import Look
 

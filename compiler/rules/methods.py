@@ -6,10 +6,10 @@ from math import ceil
 from typing import Any
 
 from fewtune.compiler.adaptations import GEOMETRY, TRAITS, felt
+from fewtune.compiler.arm import PROMPTED, REGRESSED
 from fewtune.compiler.cost import encoding_seconds
 from fewtune.compiler.feasibility import LATENCY_OVERHEAD, fits, item_seconds, least_bytes
 from fewtune.compiler.memory import limit_bytes
-from fewtune.compiler.plan import PROMPTED, REGRESSED
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import ArmIdea, Choice, Situation, cited, otherwise
 from fewtune.compiler.weighing import fires, first, weighed

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from fewtune.compiler.arm import Regularisation
 from fewtune.compiler.decision import Alternative
-from fewtune.compiler.plan import Regularisation
 from fewtune.compiler.situation import ArmSituation, Choice, otherwise
 from fewtune.compiler.weighing import fires, first
 

@@ -1,6 +1,6 @@
 """Which word stands for each label."""
 
-from fewtune.compiler.plan import Verbalizer
+from fewtune.compiler.arm import Verbalizer
 from fewtune.compiler.situation import Choice, Situation, otherwise
 from fewtune.compiler.wording import SYNONYMS, word_forms
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from fewtune.compiler.arm import Augmented
 from fewtune.compiler.augmenting import PER_CALL, PER_CALL_SMALL, task_description
 from fewtune.compiler.facts import DataFacts
-from fewtune.compiler.plan import Augmented, Plan, Sample, Stage
+from fewtune.compiler.plan import Plan, Sample, Stage
 from fewtune.runtime.augment.analysis import analyse
 from fewtune.runtime.augment.example import Seed, joined
 from fewtune.runtime.augment.labelling import teacher_accuracy

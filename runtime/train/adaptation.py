@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from fewtune.compiler.plan import Arm
+from fewtune.compiler.arm import Arm
 from fewtune.runtime.train.adaptations import PEFT, Placed, kind
 from fewtune.runtime.train.model import Base, output_rows
 from fewtune.runtime.train.reading import Prefix, Reader, Tokens

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fewtune.compiler.plan import Generation
+from fewtune.compiler.arm import Generation
 from fewtune.compiler.wording import CONTENT_FREE
 from fewtune.runtime.job import Corpus, Job, RowRef
 from fewtune.runtime.train.adaptation import Tuned

@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from fewtune.compiler.arm import Arm, Lora, Precision, Recipe
 from fewtune.compiler.cost import SPREAD, rate_of
 from fewtune.compiler.facts import Calibration, DeviceFacts, Linear, ModelFacts
 from fewtune.compiler.memory import lora_parameters
-from fewtune.compiler.plan import Arm, Lora, Precision, Recipe
 
 Answer = dict[str, float]
 """Seconds of a "step" and of a "reading"."""

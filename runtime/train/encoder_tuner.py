@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
-from fewtune.compiler.plan import Precision
+from fewtune.compiler.arm import Precision
 from fewtune.runtime.job import Corpus, Fit, Fitted, Job, RowRef
 from fewtune.runtime.train import adaptation, contrast
 from fewtune.runtime.train.adaptation import Tuned

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from fewtune.compiler.plan import Generation
+from fewtune.compiler.arm import Generation
 from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.pulse import Phase, Pulse
 from fewtune.runtime.train.reading import Prefix, Tokens, cached

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fewtune.compiler.plan import PreferenceLoss
+from fewtune.compiler.arm import PreferenceLoss
 from fewtune.runtime.train import preference
 from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.loop import Example, Logits

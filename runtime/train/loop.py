@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fewtune.compiler.plan import Recipe
+from fewtune.compiler.arm import Recipe
 from fewtune.runtime.train.adaptation import Tuned
 from fewtune.runtime.train.dropout import Key
 from fewtune.runtime.train.loss import NO_LABEL, Soft, answer_losses, set_losses

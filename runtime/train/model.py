@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
-from fewtune.compiler.plan import Precision
+from fewtune.compiler.arm import Precision
 from fewtune.runtime.tensors import tensors_of
 from fewtune.runtime.train.attention import CAUSAL
 from fewtune.runtime.train.attention import NAME as END_TO_END

@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from fewtune.compiler.arm import Arm
 from fewtune.compiler.packing import key
-from fewtune.compiler.plan import Arm
 from fewtune.runtime.train import adaptation, dropout
 from fewtune.runtime.train.adaptations import PEFT
 from fewtune.runtime.train.adaptations.sites import wrap_sites

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fewtune.compiler.plan import Arm, Verbalizer
+from fewtune.compiler.arm import Arm, Verbalizer
 from fewtune.runtime.job import Fit, Job
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.asking import Asking

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from fewtune.compiler.plan import Verbalizer
+from fewtune.compiler.arm import Verbalizer
 
 KEY = "fewtune"
 """Name of the only metadata entry: safetensors writes several in random order, and equal states have equal bytes."""

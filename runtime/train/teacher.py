@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from fewtune.compiler.plan import Distillation
+from fewtune.compiler.arm import Distillation
 from fewtune.runtime.job import Fit, RowRef
 from fewtune.runtime.train.demonstrations import BLANK, Demonstrations
 from fewtune.runtime.train.loop import Backward, Example

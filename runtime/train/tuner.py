@@ -14,7 +14,7 @@ from safetensors.numpy import load as load_arrays
 from torch import Tensor
 
 from fewtune.compiler import packing
-from fewtune.compiler.plan import Precision
+from fewtune.compiler.arm import Precision
 from fewtune.runtime.job import Batch, Corpus, Fit, Fitted, General, Job, ModelRef, Notify, RowRef
 from fewtune.runtime.train import adaptation, demonstrations, patterns
 from fewtune.runtime.train.adaptation import Tuned

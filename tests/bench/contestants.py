@@ -15,7 +15,7 @@ import bare  # noqa: F401
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from fewtune.compiler.plan import Arm, Lora, Recipe
+from fewtune.compiler.arm import Arm, Lora, Recipe
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.loop import Example, Training
 from fewtune.runtime.train.model import DTYPES, Base, prepared

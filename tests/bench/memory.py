@@ -125,7 +125,7 @@ def measure(device: str, precision: Any, adaptation: str, batch: int, tokens: in
 
 def made(precision: Any, adaptation: Any, batch: int) -> Any:
     """The arm and its recipe."""
-    from fewtune.compiler.plan import Arm, Lora, Recipe
+    from fewtune.compiler.arm import Arm, Lora, Recipe
 
     targets = tuple(linear.name for linear in facts().linears)
     recipe = Recipe(n=2 * batch, steps=STEPS, batch_size=batch, micro_batch=batch, learning_rate=1e-4)

@@ -27,7 +27,7 @@ from torch import Tensor
 from workplace import machine
 
 from fewtune.api.session import plan_spec
-from fewtune.compiler.plan import Arm, Recipe
+from fewtune.compiler.arm import Arm, Recipe
 from fewtune.runtime.folders import embedded_folder
 from fewtune.runtime.job import RowRef
 from fewtune.runtime.train import adaptation

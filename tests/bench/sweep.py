@@ -22,7 +22,7 @@ from contestants import LABELS, SHAPES, Cell, base, packed, plain, wait
 from packing import ALONE, SAME, in_a_process
 from workplace import machine
 
-from fewtune.compiler.plan import Arm
+from fewtune.compiler.arm import Arm
 from fewtune.runtime.train.loop import Training
 from fewtune.runtime.train.model import Base
 from fewtune.runtime.train.pack import Pack, train_packed

@@ -10,7 +10,8 @@ from fewtune.compiler.admission import Spent, admit, teacher_tokens
 from fewtune.compiler.augmenting import FORMULATIONS
 from fewtune.compiler.compilation import compile_plan
 from fewtune.compiler.diff import KnownWork, diff
-from fewtune.compiler.plan import Estimate, Gate, Plan
+from fewtune.compiler.plan import Gate, Plan
+from fewtune.compiler.price import Estimate
 from fewtune.specs.diagnostic import PlanError, SpecError
 from fewtune.specs.load import load
 from fewtune.specs.methods import METHODS

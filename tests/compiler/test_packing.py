@@ -3,11 +3,12 @@
 import pytest
 from situations import CPU, H100, LLAMA_7B, OLD_CPU, SMALL, compiled
 
+from fewtune.compiler.arm import Arm, Generation, Lora
 from fewtune.compiler.cost import step_seconds
 from fewtune.compiler.facts import DeviceFacts, ModelFacts
 from fewtune.compiler.memory import limit_bytes
 from fewtune.compiler.packing import MOST, Shape, key, packing
-from fewtune.compiler.plan import Arm, Generation, Lora, Packing
+from fewtune.compiler.price import Packing
 
 TEXTS = Generation(max_new_tokens=64, end_tokens=(0,), stop_at_newline=True)
 

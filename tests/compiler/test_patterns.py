@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from situations import compiled, experiment, facts
 
+from fewtune.compiler.arm import Arm
 from fewtune.compiler.budget import countable
 from fewtune.compiler.packing import key
-from fewtune.compiler.plan import Arm, Plan
+from fewtune.compiler.plan import Plan
 from fewtune.compiler.resolve import resolve
 from fewtune.compiler.sample import pool
 from fewtune.compiler.situation import Situation

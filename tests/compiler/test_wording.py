@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from situations import compiled, experiment, facts
 
-from fewtune.compiler.plan import Verbalizer
+from fewtune.compiler.arm import Verbalizer
 from fewtune.compiler.rules.verbalizer import verbalizer
 from fewtune.compiler.situation import Situation
 from fewtune.compiler.wording import (

@@ -16,7 +16,7 @@ import pytest
 import torch
 from tiny import LABELS, tiny_model, tiny_rows, tiny_word_tokens
 
-from fewtune.compiler.plan import Arm, Lora, Precision, Recipe
+from fewtune.compiler.arm import Arm, Lora, Precision, Recipe
 from fewtune.runtime.job import Corpus, Fit, Fitted, Job, ModelRef, RowRef, Score
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.engine import Engine

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from situations import compiled
 
-from fewtune.compiler.plan import Compiled, Packing
+from fewtune.compiler.plan import Compiled
+from fewtune.compiler.price import Packing
 from fewtune.runtime.batches import Batches, Work
 from fewtune.runtime.families import families
 

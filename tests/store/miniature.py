@@ -4,23 +4,11 @@ import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fewtune.compiler.arm import Arm, Lora, Recipe
 from fewtune.compiler.decision import Alternative, Decision
 from fewtune.compiler.fingerprint import fingerprint
-from fewtune.compiler.plan import (
-    Arm,
-    ArmCost,
-    Estimate,
-    FactsDigest,
-    Gate,
-    Level,
-    Lora,
-    Plan,
-    Range,
-    Recipe,
-    SampleRef,
-    Stage,
-    Trial,
-)
+from fewtune.compiler.plan import FactsDigest, Gate, Level, Plan, SampleRef, Stage, Trial
+from fewtune.compiler.price import ArmCost, Estimate, Range
 from fewtune.specs.experiment import Experiment
 from fewtune.store.artefacts import STATE, Artefact
 from fewtune.store.event import ArmScore, AttemptEnded, AttemptStarted, Event, Fitted, Sampled, Selected

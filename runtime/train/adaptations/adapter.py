@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, linear, relu
 
-from fewtune.compiler.plan import AdapterShape, Arm
+from fewtune.compiler.arm import AdapterShape, Arm
 from fewtune.compiler.roles import BEHIND, names_of
 from fewtune.runtime.train.adaptations import PEFT
 from fewtune.runtime.train.adaptations.added import Added

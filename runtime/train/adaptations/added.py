@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from fewtune.compiler.plan import Arm
+from fewtune.compiler.arm import Arm
 from fewtune.runtime.train.adaptations import Placed
 from fewtune.runtime.train.adaptations.sites import wrap_sites
 from fewtune.runtime.train.model import Base

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear as product
 
-from fewtune.compiler.plan import Arm
+from fewtune.compiler.arm import Arm
 from fewtune.runtime.train.adaptations import PEFT
 from fewtune.runtime.train.adaptations.lora import LowRank, geometry
 from fewtune.runtime.train.adaptations.sites import sites

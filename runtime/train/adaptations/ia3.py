@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewtune.compiler.plan import Arm
+from fewtune.compiler.arm import Arm
 from fewtune.compiler.roles import names_of
 from fewtune.runtime.train.adaptations import PEFT
 from fewtune.runtime.train.adaptations.added import Added

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fewtune.compiler.plan import Arm, Lora
+from fewtune.compiler.arm import Arm, Lora
 from fewtune.runtime.train.adaptations import PEFT
 from fewtune.runtime.train.adaptations.added import Added
 from fewtune.runtime.train.adaptations.sites import sites

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from fewtune.compiler.plan import Arm
+from fewtune.compiler.arm import Arm
 from fewtune.runtime.train.adaptations.own import Own, block
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fewtune.compiler.plan import Arm
+from fewtune.compiler.arm import Arm
 from fewtune.runtime.train.adaptations import Placed
 from fewtune.runtime.train.model import Base
 from fewtune.runtime.train.reading import Prefix, Reader

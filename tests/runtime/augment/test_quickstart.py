@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from fewtune.api.session import plan_spec
-from fewtune.compiler.plan import Augmented, Stage
+from fewtune.compiler.arm import Augmented
+from fewtune.compiler.plan import Stage
 from fewtune.runtime.augment.recording import Recording
 from fewtune.runtime.augment.stage import AugmentMaker, rows_of
 from fewtune.runtime.minilm import encoder_is_ready

@@ -10,7 +10,7 @@ import torch
 from tiny import LABELS, tiny_model, tiny_rows, tiny_tokenizer, tiny_word_tokens
 from transformers import AutoModelForCausalLM, BertConfig, BertModel
 
-from fewtune.compiler.plan import Arm, Lora, Recipe
+from fewtune.compiler.arm import Arm, Lora, Recipe
 from fewtune.runtime.job import Corpus, Fit, Job, ModelRef, Row, RowRef, Score
 from fewtune.runtime.train.engine import Engine
 from fewtune.runtime.train.model import Base, load, prepared

@@ -18,7 +18,7 @@ from tiny import LABELS
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
-from fewtune.compiler.plan import Arm
+from fewtune.compiler.arm import Arm
 from fewtune.runtime.job import Corpus, Job
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.adaptations import kind
@@ -270,7 +270,7 @@ def test_a_new_process_predicts_the_same(task: Any, models: Any, engine: Any, co
 @every
 def test_a_text_can_be_written(case: Case, task: Any, engine: Any, models: Any, texts: Corpus) -> None:
     """Rows that share a beginning and rows that do not are written alike."""
-    from fewtune.compiler.plan import Generation
+    from fewtune.compiler.arm import Generation
     from fewtune.runtime.job import ModelRef
     from fewtune.runtime.train.engine import Engine
 

@@ -11,7 +11,7 @@ from peft_oracle import examples, peft_model, peft_names
 from tiny import LABELS
 from torch import Tensor, nn
 
-from fewtune.compiler.plan import Lora, Recipe
+from fewtune.compiler.arm import Lora, Recipe
 from fewtune.runtime.job import Corpus
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.dropout import Key, Mask, site

@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModel, PreTrainedTokenizerFast
 
-from fewtune.compiler.plan import Arm, Flip, Lora, Recipe
+from fewtune.compiler.arm import Arm, Lora, Recipe
+from fewtune.compiler.plan import Flip
 from fewtune.runtime.job import Corpus, Fit, Job, ModelRef, RowRef, Score
 from fewtune.runtime.train import adaptation, contrast, encoder
 from fewtune.runtime.train.adaptations import kind

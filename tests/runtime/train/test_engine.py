@@ -146,7 +146,7 @@ def test_what_goes_wrong_is_part_of_the_answer(
     given: dict[str, Any], message: str, job: Callable[..., Job], engine: Callable[..., Engine]
 ) -> None:
     if "lora" in given:
-        from fewtune.compiler.plan import Lora
+        from fewtune.compiler.arm import Lora
 
         given = {"lora": Lora(**given["lora"])}
     subject = engine()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
-from fewtune.compiler.plan import Arm, Generation, Lora, Recipe
+from fewtune.compiler.arm import Arm, Generation, Lora, Recipe
 from fewtune.runtime.train import adaptation, generation
 from fewtune.runtime.train.generation import Ending, generate
 from fewtune.runtime.train.loop import Example, Learner, Training, train

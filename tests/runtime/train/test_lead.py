@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fewtune.compiler.plan import Generation
+from fewtune.compiler.arm import Generation
 from fewtune.runtime.job import Corpus
 from fewtune.runtime.train.demonstrations import Demonstrations
 from fewtune.runtime.train.engine import Engine

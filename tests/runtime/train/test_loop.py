@@ -13,7 +13,7 @@ from tiny import LABELS
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
-from fewtune.compiler.plan import Arm
+from fewtune.compiler.arm import Arm
 from fewtune.runtime.job import Corpus, Job
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, backward, train

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from tiny import LABELS, tiny_tokenizer, tiny_word_tokens
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from fewtune.compiler.plan import Lora
+from fewtune.compiler.arm import Lora
 from fewtune.runtime.job import Corpus, Job, ModelRef, RowRef
 from fewtune.runtime.train.engine import Engine
 from fewtune.runtime.train.model import Base, load

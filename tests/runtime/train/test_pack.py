@@ -19,7 +19,7 @@ from tiny import LABELS
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from fewtune.compiler.plan import Arm, Lora, Recipe
+from fewtune.compiler.arm import Arm, Lora, Recipe
 from fewtune.runtime.job import Corpus
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.loop import Course, Example, Learner, Training, Validation, step

@@ -13,7 +13,7 @@ from asking_cases import FIRST, asked, outcome
 from tiny import LABELS, tiny_word_tokens
 from transformers import AutoModelForCausalLM
 
-from fewtune.compiler.plan import Generation, Verbalizer
+from fewtune.compiler.arm import Generation, Verbalizer
 from fewtune.runtime.job import Corpus, Fitted, Job, ModelRef, RowRef
 from fewtune.runtime.train.engine import Engine
 from fewtune.runtime.train.patterns import Candidate, Rated, best, note

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
-from fewtune.compiler.plan import Generation, PreferenceLoss
+from fewtune.compiler.arm import Generation, PreferenceLoss
 from fewtune.runtime.job import Corpus, Row
 from fewtune.runtime.train import adaptation, preference
 from fewtune.runtime.train.judging import Judge, Judged, compared, judged, measured, training_examples

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
-from fewtune.compiler.plan import Recipe
+from fewtune.compiler.arm import Recipe
 from fewtune.runtime.job import Progress, RowRef
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.loop import Example, Learner, Training, train

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny import KEYWORDS, LABELS
 
-from fewtune.compiler.plan import Distillation
+from fewtune.compiler.arm import Distillation
 from fewtune.runtime.job import Corpus, RowRef, Score
 from fewtune.runtime.train import adaptation
 from fewtune.runtime.train.demonstrations import Demonstrations

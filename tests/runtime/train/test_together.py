@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load
 
-from fewtune.compiler.plan import Generation, Lora
+from fewtune.compiler.arm import Generation, Lora
 from fewtune.runtime.job import Answer, Batch, Corpus, Fitted, Job, ModelRef, Scored
 from fewtune.runtime.train import tuner as tuners
 from fewtune.runtime.train.engine import Engine
