@@ -68,7 +68,7 @@ DEFAULTS = {
 }
 """Pattern arms with LoRA, as the tools would set them."""
 BASELINES = ("majority", "tfidf", "encoder", "probe", "zero-shot")
-RIVALS = (*DEFAULTS, "tfidf", "encoder")
+RIVALS = (*DEFAULTS, "TF-IDF + logistic regression", "sentence encoder + logistic regression")
 """What the rules' choice is compared with, arm by arm."""
 QUESTIONS = {
     "Which arm is the best over all tasks scored by accuracy?": """
