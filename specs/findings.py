@@ -27,8 +27,9 @@ PLAIN = {
     "finite_number": "a finite number",
 }  # fmt: skip
 """pydantic's kinds of errors -> what was expected, in a reader's words."""
+BASE_URL = "/augmentation/teacher/base_url"
 PLACED = {
-    "/augmentation/teacher/base_url": "an address that begins with http:// or https://",
+    BASE_URL: "an address that begins with http:// or https://",
     "/augmentation/teacher/key_variable": "the name of an environment variable in capitals, as API_KEY",
 }
 """Place of a text of another form than `PLAIN` has -> what was expected."""
@@ -152,6 +153,10 @@ def _wrong_value(place: str, several: list[ErrorDetails], allowed: tuple[str, ..
     # A list without its faulty entry counts as too short, too.
     several = [details for details in several if details["type"] != "too_short"] or several
     value = several[-1]["input"]
+    if place == BASE_URL and isinstance(value, str) and "?" in value:
+        message = "base_url: a query may hold a key, and is not taken"
+        remedy = "the address up to the question mark; a key stands in the environment, named by key_variable"
+        return Diagnostic(code="E-value", message=message, pointer=place, expected=PLACED[place], remedy=remedy)
     said = dict.fromkeys(_expectation(place, details) for details in several)
     later_one = _later_value(place, value)
     if later_one:

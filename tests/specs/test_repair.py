@@ -323,6 +323,14 @@ def test_a_contradiction_of_augmentation_has_ways_out(title: str, base: Path) ->
     assert not {fix.applicability for fix in error.fixes} & {"safe"}
 
 
+def test_a_key_in_an_address_is_never_repeated(base: Path) -> None:
+    teacher = '{ model = "m", base_url = "http://localhost/v1?api_key=hunter2" }'
+    (error,) = [one for one in findings(f"{SOUND}[augmentation]\nteacher = {teacher}\n".encode(), "toml", base)
+                if one.severity == "error"]  # fmt: skip
+    assert "hunter2" not in error.model_dump_json()
+    assert "key_variable" in str(error.remedy)
+
+
 @pytest.mark.parametrize("key", ["sk-" + "ab1" * 10, "my-key"])
 def test_a_key_belongs_in_a_variable(key: str, base: Path) -> None:
     teacher = f'{{ model = "m", base_url = "http://localhost/v1", key_variable = "{key}" }}'
