@@ -98,6 +98,12 @@ class ChatServer:
             handler.send_header("content-type", "application/json")
             if fault == "rate limit":
                 handler.send_header("retry-after", "3")
+        elif fault == "no stream":
+            choice = {"index": 0, "message": {"content": self.write(request)}, "finish_reason": "stop"}
+            counts = {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}
+            body = json.dumps({"model": request["model"], "choices": [choice], "usage": counts}).encode()
+            handler.send_response(200)
+            handler.send_header("content-type", "application/json")
         else:
             text = "Sure! Here you are" if fault == "no json" else self.write(request)
             body = "".join(self._events(request, text, fault)).encode()

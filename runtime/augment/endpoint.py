@@ -6,6 +6,7 @@ is not: a question that is refused, and all questions of who has a wrong key or 
 that an endpoint refuses by name is left out from then on, or called as newer models call it.
 """
 
+import json
 import os
 import random
 import re
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, Literal
 
 from fewtune.runtime.augment.teacher import FREE, Answer, Prices, Question, Trouble, TroubleKind, guessed_tokens
@@ -187,6 +189,8 @@ class Endpoint:
     def _streamed(self, question: Question, request: Request) -> Answer:
         stream = self._client.chat.completions.create(**request)
         text, ended, usage, name = "", None, None, self.model
+        if "json" in stream.response.headers.get("content-type", ""):
+            return self._whole(question, stream.response.read())
         try:
             for chunk in stream:
                 name = chunk.model or name
@@ -201,6 +205,18 @@ class Endpoint:
         if ended is None:
             raise _CutError(text)
         return self._answer(question, text, "length" if ended == "length" else "stop", usage, name)
+
+    def _whole(self, question: Question, body: bytes) -> Answer:
+        """The answer of an endpoint that does not stream."""
+        try:
+            found = json.loads(body)
+            choice, usage = found["choices"][0], found.get("usage")
+            text, ended = choice["message"]["content"] or "", choice.get("finish_reason")
+            counted = SimpleNamespace(**usage) if usage else None
+            name = str(found.get("model") or self.model)
+            return self._answer(question, text, "length" if ended == "length" else "stop", counted, name)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise _CutError("") from error
 
     def _request(self, question: Question, form: dict[str, Any] | None, refused: frozenset[str]) -> Request:
         request: Request = {

@@ -60,6 +60,17 @@ def test_end_to_end_over_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert again == made
 
 
+def test_an_endpoint_that_does_not_stream_is_read_as_it_answers() -> None:
+    with chat_server(written, ["no stream"]) as server:
+        found = dict(endpoint(server.url).ask([question()]))
+        streamed = dict(endpoint(server.url).ask([question()]))
+    whole, usual = found[0], streamed[0]
+    assert isinstance(whole, Answer)
+    assert isinstance(usual, Answer)
+    assert (whole.text, whole.prompt_tokens, whole.completion_tokens) == (usual.text, 7, 5)
+    assert len(server.requests) == 2
+
+
 @pytest.mark.parametrize("fault", ["server error", "rate limit", "cut", "no finish"])
 def test_what_may_go_right_is_tried_again(fault: str) -> None:
     waits: list[float] = []
