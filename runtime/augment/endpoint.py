@@ -13,7 +13,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -104,17 +104,29 @@ class Endpoint:
             raise RunError(Diagnostic(code="E-teacher", message=message, remedy=remedy))
         self._client = openai.OpenAI(base_url=self.base_url, api_key=self._key, max_retries=0, timeout=self.timeout)
         self._pace = Pace(self.per_minute, sleep=self.sleep)
+        self.left: tuple[tuple[int, Answer | Trouble], ...] = ()
         self._plain = False
         """Whether the endpoint has refused JSON Schemas."""
         self._refused: frozenset[str] = frozenset()
         """Parameters that it has refused."""
 
     def ask(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer | Trouble]]:
-        """Ask them at the same time, as many as allowed; each answer as soon as it is whole."""
+        """Ask them at the same time, as many as allowed; each answer as soon as it is whole.
+
+        Broken off, it asks nothing more, waits for the calls that are under way and leaves their answers in `left`.
+        """
+        self.left, told = (), set[Future[Answer | Trouble]]()
         with ThreadPoolExecutor(max_workers=max(1, min(self.concurrency, len(questions)))) as pool:
             places = {pool.submit(self._tried, question): place for place, question in enumerate(questions)}
-            for future in as_completed(places):
-                yield places[future], future.result()
+            try:
+                for future in as_completed(places):
+                    told.add(future)
+                    yield places[future], future.result()
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                paid = (future for future in places if future not in told and not future.cancelled())
+                self.left = tuple((places[future], future.result()) for future in paid)
+                raise
 
     def _tried(self, question: Question) -> Answer | Trouble:
         """The answer, at the latest at the last try."""

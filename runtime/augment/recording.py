@@ -10,7 +10,7 @@ user's data.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -149,7 +149,7 @@ class Recorded:
         """Questions that the teacher itself was asked."""
 
     def ask(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer | Trouble]]:
-        """Recorded answers first; each new one is on the disk before it is used."""
+        """Recorded answers first; each new one is on the disk before it is used, or though asking was broken off."""
         missing = []
         for place, question in enumerate(questions):
             known = self.recording.find(self.model, question)
@@ -158,14 +158,26 @@ class Recorded:
             else:
                 yield place, known
         self.asked += len(missing)
-        for at, answer in self.teacher.ask([questions[place] for place in missing]) if missing else ():
-            question = questions[missing[at]]
-            if isinstance(answer, Answer):
-                self.recording.say(self.model, self.teacher.note)
-                yield missing[at], self.recording.add(self.model, question, answer)
-            else:
-                self.recording.lose(self.model, question, answer)
-                yield missing[at], answer
+        if not missing:
+            return
+        asked = self.teacher.ask([questions[place] for place in missing])
+        try:
+            for at, answer in asked:
+                yield missing[at], self._written(questions[missing[at]], answer)
+        except BaseException:
+            if isinstance(asked, Generator):
+                asked.close()
+            for at, answer in getattr(self.teacher, "left", ()):
+                self._written(questions[missing[at]], answer)
+            raise
+
+    def _written(self, question: Question, answer: Answer | Trouble) -> Answer | Trouble:
+        """What came, once it is on the disk."""
+        if isinstance(answer, Answer):
+            self.recording.say(self.model, self.teacher.note)
+            return self.recording.add(self.model, question, answer)
+        self.recording.lose(self.model, question, answer)
+        return answer
 
 
 class Replay:

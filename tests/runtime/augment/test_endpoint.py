@@ -60,6 +60,24 @@ def test_end_to_end_over_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert again == made
 
 
+@pytest.mark.parametrize("broken_off", [KeyboardInterrupt, GeneratorExit])
+def test_calls_under_way_are_kept_when_asking_is_broken_off(tmp_path: Path, broken_off: type[BaseException]) -> None:
+    """Eight questions, four at a time; after the first answer nothing more is asked, and what was paid is recorded."""
+    path = tmp_path / "calls.jsonl"
+    with chat_server(written) as server:
+        teacher = Recorded(endpoint(server.url, concurrency=4, per_minute=None), Recording(path))
+        answers = teacher.ask([question(number) for number in range(8)])
+        next(answers)
+        if broken_off is KeyboardInterrupt:
+            with pytest.raises(KeyboardInterrupt):
+                answers.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
+        else:
+            answers.close()  # type: ignore[attr-defined]
+        assert 1 <= server.answered == len(path.read_text().splitlines())
+        again = dict(Recorded(endpoint(server.url), Recording(path)).ask([question(number) for number in range(8)]))
+        assert server.answered == len(again) == 8
+
+
 def test_an_endpoint_that_does_not_stream_is_read_as_it_answers() -> None:
     with chat_server(written, ["no stream"]) as server:
         found = dict(endpoint(server.url).ask([question()]))
