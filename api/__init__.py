@@ -1,5 +1,6 @@
 """fewtune for programs: `Client` has the verbs as methods, `Builder` makes a spec in steps."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,12 +12,6 @@ __all__ = ["Builder", "Client"]
 
 def __getattr__(name: str) -> Any:
     """Import them when they are asked for: the command line starts without."""
-    if name == "Client":
-        from fewtune.api.client import Client
-
-        return Client
-    if name == "Builder":
-        from fewtune.api.builder import Builder
-
-        return Builder
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"fewtune.api.{name.lower()}"), name)

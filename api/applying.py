@@ -7,10 +7,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from fewtune.api.answers import Results, results
-from fewtune.api.envelope import Envelope
+from fewtune.api.envelope import EXIT_OF_CODE, Envelope
 from fewtune.api.running import Applied, How, Permit, apply
 from fewtune.api.runs.following import status
-from fewtune.api.runs.permission import operators_policy, permit
+from fewtune.api.runs.permission import admission, needs_word, operators_policy, permit
 from fewtune.api.runs.submitting import submit
 from fewtune.api.saved import plan_any
 from fewtune.api.session import Planned
@@ -20,9 +20,6 @@ from fewtune.api.shows.results import show_results
 from fewtune.specs.diagnostic import Diagnostic, RunError, StoreError
 from fewtune.store.submission import Asked
 
-APPROVAL = 5
-"""Exit status of a plan that waits for the operator's word."""
-WAITS = "the plan is above a ceiling of the operator's policy: it was handed in, and waits for the operator's word"
 EXIT_OF_STATE = {"succeeded": 0, "partial": 10, "failed": 11}
 
 
@@ -71,14 +68,15 @@ def detached(
     first = f"the operator, at a terminal: fewtune approve {sent.handle}" if waits else f"fewtune watch {sent.handle}"
     following = (first, f"fewtune status {sent.handle}")
     data = {**status(workspace, sent.handle).model_dump(mode="json"), "changed": sent.changed}
+    found: tuple[Diagnostic, ...] = ()
     if waits:
-        data["exit_status"] = APPROVAL
+        said = sent.admission or admission(planned, workspace, operators_policy(), "terminal")
+        found, data["exit_status"] = needs_word(said, sent.plan_hash), EXIT_OF_CODE["E-approval"]
 
     def show() -> None:
         sys.stdout.write(f"{sent.handle}: {sent.state}{'' if sent.changed else ' (it was handed in before)'}\n")
         console(talk=True).print(f"it waits for {first}" if waits else f"follow it: {first}")
 
-    found = (Diagnostic(code="E-approval", message=WAITS, remedy=first),) if waits else ()
     return Envelope(ok=not waits, verb="apply", data=data, diagnostics=found, next=following), show
 
 

@@ -100,15 +100,17 @@ class Client:
         Raises:
             FewtuneError: E-file-missing, E-path, or E-policy for a folder outside the policy's roots.
         """
-        agents = self.channel == "agent"
-        found = given(spec, self.root, self._roots() if agents else ())
-        check_place(found.base, self.in_force)
-        return replace(found, roots=tuple(self._roots())) if agents or self.in_force.roots is not None else found
+        agents, policy = self.channel == "agent", self.in_force
+        roots = self._roots(policy)
+        found = given(spec, self.root, roots if agents else ())
+        check_place(found.base, policy)
+        return replace(found, roots=roots) if agents or policy.roots is not None else found
 
     def _file(self, path: str | Path) -> Path:
         """A file that may be used here; E-path, E-policy."""
-        found = inside(self.root / path, self._roots()) if self.channel == "agent" else self.root / path
-        check_place(found.parent, self.in_force)
+        policy = self.in_force
+        found = inside(self.root / path, self._roots(policy)) if self.channel == "agent" else self.root / path
+        check_place(found.parent, policy)
         return found
 
     def _may(self, what: str) -> None:
@@ -117,8 +119,8 @@ class Client:
             message = f"the operator's policy lets agents read and plan, not {what}"
             raise RunError(Diagnostic(code="E-policy", message=message), exit_status=13)
 
-    def _roots(self) -> list[Path]:
-        return [self.root, *(Path(root).expanduser() for root in self.in_force.roots or ())]
+    def _roots(self, policy: Policy) -> tuple[Path, ...]:
+        return self.root, *map(Path, policy.roots or ())
 
     # The spec and its plan.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from fewtune.api.saved import is_saved, plan_file
 from fewtune.api.session import Planned, plan_loaded
+from fewtune.runtime.folders import is_below
 from fewtune.specs.diagnostic import Diagnostic, SpecError
 from fewtune.specs.load import Loaded, load, load_file
 from fewtune.specs.parse import Format, format_of
@@ -149,9 +150,8 @@ def inside(path: Path, roots: Sequence[Path]) -> Path:
         SpecError: E-path.
     """
     try:
-        target = Path(path).resolve()
-        if any(target.is_relative_to(root.resolve()) for root in roots):
-            return target
+        if is_below(Path(path), roots):
+            return Path(path).resolve()
     except (OSError, ValueError):  # a name that the system cannot hold
         pass
     message = f"{str(path)[:200]!r} leaves the folders that may be used here"

@@ -8,6 +8,7 @@ from typing import Any
 
 from fewtune.api.session import Planned, plan_spec
 from fewtune.compiler.plan import Compiled
+from fewtune.runtime.folders import is_below
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 from fewtune.specs.experiment import Experiment
 
@@ -47,7 +48,7 @@ def plan_file(path: Path, workspace: Path, where: Path = Path(), roots: Sequence
     saved = _read_saved(path)
     spec = saved["plan"]["experiment"]
     base = (where / saved.get("base", ".")).resolve()
-    if roots and not any(base.is_relative_to(root.resolve()) for root in roots):
+    if roots and not is_below(base, roots):
         raise PlanError(Diagnostic(code="E-path", message="the plan's spec lies outside the folders that may be used"))
     planned = _plan_experiment(spec, saved["plan"]["experiment_name"], base, workspace, roots)
     if saved["plan"] != planned.plan.model_dump(mode="json"):

@@ -1,6 +1,7 @@
 """Where fewtune keeps things on this machine."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -22,6 +23,12 @@ def embedded_folder() -> Path:
 def encoder_folder() -> Path:
     """The embedded sentence encoder, in the Hugging Face layout."""
     return cache_folder() / "models" / "all-minilm-l6-v2"
+
+
+def is_below(path: Path, roots: Iterable[Path]) -> bool:
+    """Whether a path lies in one of some folders, links resolved."""
+    place = path.resolve()
+    return any(place.is_relative_to(root.expanduser().resolve()) for root in roots)
 
 
 def workspace_folder(given: Path | None) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from fewtune.api.absent import absent, unready
 from fewtune.api.session import Planned
 from fewtune.compiler.admission import Admission, admit
+from fewtune.runtime.folders import is_below
 from fewtune.specs.diagnostic import Diagnostic, PlanError, RunError
 from fewtune.specs.policy import NO_POLICY, Channel, Policy, read_policy
 from fewtune.store.submissions import Submissions
@@ -53,8 +54,7 @@ def check_place(folder: Path, policy: Policy) -> None:
     Raises:
         PlanError: E-policy.
     """
-    place = folder.resolve()
-    if policy.roots is None or any(place.is_relative_to(Path(root).expanduser().resolve()) for root in policy.roots):
+    if policy.roots is None or is_below(folder, map(Path, policy.roots)):
         return
     message = "this folder is below none of the roots of the operator's policy"
     remedy = "work in one of the folders that the policy names"

@@ -105,6 +105,7 @@ class Endpoint:
         self._client = openai.OpenAI(base_url=self.base_url, api_key=self._key, max_retries=0, timeout=self.timeout)
         self._pace = Pace(self.per_minute, sleep=self.sleep)
         self.left: tuple[tuple[int, Answer | Trouble], ...] = ()
+        """(place of a question, what came) of calls that were under way when asking was broken off."""
         self._plain = False
         """Whether the endpoint has refused JSON Schemas."""
         self._refused: frozenset[str] = frozenset()

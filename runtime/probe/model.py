@@ -9,6 +9,7 @@ from typing import Any
 
 from fewtune.compiler.facts import Linear, ModelFacts
 from fewtune.compiler.wording import candidate_patterns, candidate_words, fixed_text
+from fewtune.runtime.folders import is_below
 from fewtune.runtime.lock import Lock
 from fewtune.runtime.tensors import DAMAGE, Tensor, damaged, tensors_of, unreadable, weights_hash
 from fewtune.runtime.tokens import counter, special_tokens, tokenizer_of, word_tokens
@@ -84,7 +85,7 @@ def _pulled_folder(what: str, place: str, lock: Lock, pointer: str) -> Path:
 
 def _local_folder(text: str, base: Path, pointer: str, roots: Sequence[Path]) -> Path:
     folder = (base / text).resolve()
-    if roots and not any(folder.is_relative_to(root.resolve()) for root in roots):
+    if roots and not is_below(folder, roots):
         message = f"{text} leaves the folders that may be used here"
         remedy = "a model below the spec's folder, a pulled one, or a root of the operator's policy"
         raise PlanError(Diagnostic(code="E-path", message=message, pointer=pointer, remedy=remedy))

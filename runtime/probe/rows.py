@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fewtune.runtime.folders import is_below
 from fewtune.specs.data import Source
 from fewtune.specs.diagnostic import Diagnostic, PlanError
 
@@ -62,8 +63,7 @@ def data_path(text: str, base: Path) -> Path:
         PlanError: E-path when it leaves these folders, E-file-missing when it is not there.
     """
     target = (base / text).resolve()
-    roots = [base.resolve(), Path.cwd().resolve()]
-    if not any(target.is_relative_to(root) for root in roots):
+    if not is_below(target, (base, Path.cwd())):
         remedy = "copy the file below the spec's folder, or start fewtune in a folder that holds both"
         raise PlanError(Diagnostic(code="E-path", message=f"{text} leaves the folder of the spec", remedy=remedy))
     if not target.exists():

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from fewtune.specs.findings import BASE_URL
 from fewtune.specs.repairs.fixing import Applicability
 from fewtune.specs.repairs.names import WORDS, bare
 from fewtune.specs.repairs.quantities import KINDS, quantity
@@ -20,7 +21,6 @@ WORDED: Mapping[str, str] = {"/evaluation": "validation", "/model": "precision"}
 SOURCES = ("train", "validation", "test", "unlabelled", "replay", "path", "encoder_path")
 """Fields for which a number is no name of a file."""
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-BASE_URL = "/augmentation/teacher/base_url"
 LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d+)?(/\S*)?", re.IGNORECASE)
 """An address on this machine, without its scheme."""
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
