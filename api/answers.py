@@ -6,8 +6,7 @@ from typing import Any
 
 from fewtune.api.synthetic import Synthetic, synthetic
 from fewtune.compiler.diff import is_dropped
-from fewtune.compiler.expand import CV
-from fewtune.compiler.plan import Plan
+from fewtune.compiler.plan import CV, Plan
 from fewtune.specs.diagnostic import Diagnostic, StoreError
 from fewtune.store.burdens import Burden, burdens
 from fewtune.store.history import Run

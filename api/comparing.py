@@ -6,8 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from fewtune.compiler.expand import CV, VALIDATION
-from fewtune.compiler.plan import Plan
+from fewtune.compiler.plan import CV, VALIDATION, Plan
 from fewtune.specs.diagnostic import Diagnostic, StoreError
 from fewtune.specs.evaluation import Metric, metrics_of
 from fewtune.store.history import Run

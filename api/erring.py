@@ -6,8 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from fewtune.compiler.expand import CV
 from fewtune.compiler.facts import DataFacts
+from fewtune.compiler.plan import CV
 from fewtune.runtime.duplicates import TRAIN, Copies, Duplicates, duplicates
 from fewtune.runtime.job import Corpus, Progress, Row
 from fewtune.runtime.lock import read_lock

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fewtune.compiler.compilation import compile_plan
 from fewtune.compiler.detectable import detectable
 from fewtune.compiler.diff import Changes, KnownWork, diff
-from fewtune.compiler.expand import CV
-from fewtune.compiler.plan import Compiled, Plan
+from fewtune.compiler.plan import CV, Compiled, Plan
 from fewtune.compiler.price import Detectable
 from fewtune.runtime.probe.probing import Probed, probe
 from fewtune.specs.diagnostic import Diagnostic, FewtuneError, PlanError

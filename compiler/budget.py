@@ -13,6 +13,7 @@ from functools import cache, partial
 from math import ceil, prod
 
 from fewtune.compiler.arm import Arm
+from fewtune.compiler.arm_ideas import SWEPT, applies, merged
 from fewtune.compiler.cost import FINISH, START
 from fewtune.compiler.estimate import Costing
 from fewtune.compiler.finding import finding
@@ -21,7 +22,7 @@ from fewtune.compiler.resolution import Cuts, Resolution
 from fewtune.compiler.resolve import resolve
 from fewtune.compiler.rules.data_seeds import FLOOR, PREFERRED
 from fewtune.compiler.rules.folds import USUAL
-from fewtune.compiler.rules.methods import SWEPT, UNASKED, applies, merged
+from fewtune.compiler.rules.methods import UNASKED
 from fewtune.compiler.situation import Choice, Situation
 from fewtune.specs.data import PerClass
 from fewtune.specs.diagnostic import Diagnostic, PlanError

@@ -12,13 +12,14 @@ from fewtune.compiler.decision import Decision
 from fewtune.compiler.detectable import detectable
 from fewtune.compiler.estimate import Costing
 from fewtune.compiler.evidence import RULE_SET
-from fewtune.compiler.expand import Expanded, Expansion, refit_sample
+from fewtune.compiler.expand import Expanded, Expansion
 from fewtune.compiler.facts import Facts
 from fewtune.compiler.facts_checks import check_facts
 from fewtune.compiler.finding import finding
 from fewtune.compiler.notes import LEFT_OUT
 from fewtune.compiler.plan import Compiled, FactsDigest, Plan, Sample, SampleRef, StageKind
 from fewtune.compiler.price import Estimate, Range
+from fewtune.compiler.refit import refit_sample
 from fewtune.compiler.resolution import Resolution
 from fewtune.compiler.resolution_checks import check_resolution
 from fewtune.compiler.sample import pool

@@ -1,169 +1,29 @@
 """Resolved arms -> samples, trials, stages and gates, in a stable order, each named by what can change it."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import Any
+from functools import cached_property
 
-from fewtune.compiler.arm import REGRESSED, Arm, Recipe
+from fewtune.compiler.arm import Arm
 from fewtune.compiler.augment_stages import AugmentStages
-from fewtune.compiler.encoder import ENCODER, network
 from fewtune.compiler.facts import Facts, SplitFacts
-from fewtune.compiler.fingerprint import canonical, composed, fingerprint, hashed, seed
+from fewtune.compiler.fingerprint import fingerprint
 from fewtune.compiler.halving import Rung
+from fewtune.compiler.identity import (
+    fit_content,
+    fit_fingerprint,
+    model_content,
+    score_fingerprint,
+    slug,
+    trial_fingerprint,
+)
 from fewtune.compiler.naming import free
 from fewtune.compiler.noise import noisy
-from fewtune.compiler.plan import Gate, Level, Sample, Stage, Trial
+from fewtune.compiler.plan import CV, REFIT, VALIDATION, Gate, Level, Sample, Stage, Trial
+from fewtune.compiler.refit import refit_recipe, refit_sample
 from fewtune.compiler.resolution import Resolution
-from fewtune.compiler.sample import draw, ordered, parts, pretrained_on, sample_content, stratified, transferred
-from fewtune.specs.evaluation import LABEL_METRICS, Metric, metrics_of
-
-VALIDATION = "validation"
-CV = "cv"
-"""Name of the split that cross-validation scores: every row once."""
-REFIT = "refit"
-FOUR_BITS = "nf4, blocks of 64, double quantisation, linear layers of the blocks"
-"""What a base in four bits is; other arms name none."""
-
-GEOMETRY = {"adapter", "virtual_tokens", "top_layers", "layer_decay", "preference"}
-"""Fields of an arm that say what moves beside LoRA, and how it learns from preferences."""
-
-PROMPTING = {"pattern_use", "patterns", "verbalizers", "demonstrations_by", "calibration"}
-"""Fields of an arm that say how the model is asked, beside the pattern."""
-
-APART = {"n", "micro_batch", "demonstrations", "penalty", "transfer", "pretraining_steps", "replay", "pair_iterations"}
-"""Fields of a recipe that change nothing, or are named elsewhere."""
-
-
-def slug(name: str) -> str:
-    """An arm's name as part of an id: "pattern + LoRA r=8" -> "pattern-lora-r8"."""
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower().replace("=", "")).strip("-")
-
-
-@cache
-def init_seed(data_seed: int, model_seed: int) -> int:
-    """Seed of new parameters."""
-    return seed("init", data_seed, model_seed)
-
-
-@cache
-def order_seed(data_seed: int, model_seed: int) -> int:
-    """Seed of the training order (and of demonstrations)."""
-    return seed("order", data_seed, model_seed)
-
-
-def fit_content(facts: Facts, arm: Arm, recipe: Recipe, words: dict[str, str]) -> dict[str, str]:
-    """What an arm's fits at one data size share, each value in canonical form.
-
-    Resolved values, model, dtype; no reasons, device or micro-batch.
-    """
-    content: dict[str, Any] = {"formulation": arm.formulation, "labels": facts.data.labels}
-    if arm.marks is not None:
-        content["marks"] = arm.marks
-    if arm.formulation == "encoder":
-        content["encoder"] = ENCODER.model_dump(mode="json")
-    if arm.formulation in REGRESSED:
-        content["penalty"] = recipe.penalty
-    if arm.encoded:
-        content |= _encoder_content(facts, arm)
-        content["pairs"] = recipe.pair_iterations
-    if not arm.plain:
-        content |= _model_content(facts, arm, words)
-        content["demonstrations"] = recipe.demonstrations
-    if arm.trained:
-        content["recipe"] = recipe.model_dump(mode="json", exclude=APART)
-        # Without defaults: a setting that came later leaves the names of older fits as they are.
-        content["lora"] = arm.lora.model_dump(mode="json", exclude_defaults=True) if arm.lora else None
-        content |= arm.model_dump(mode="json", include=GEOMETRY, exclude_defaults=True)
-        if recipe.pretraining_steps:
-            content["pretraining"] = _pretraining(facts, recipe)
-        if arm.distillation is not None:
-            taught = arm.distillation.model_dump(mode="json")
-            if taught["calibration"] == "none":
-                del taught["calibration"]  # it came later
-            content |= {"objective": arm.objective, "distillation": taught}
-    return {name: canonical(value) for name, value in content.items()}
-
-
-def _encoder_content(facts: Facts, arm: Arm) -> dict[str, Any]:
-    """What every use of a tuned encoder depends on."""
-    encoder = network(facts, arm.formulation)
-    return {
-        "adaptation": arm.adaptation,
-        "max_tokens": arm.max_tokens,
-        "precision": arm.precision,
-        "encoder": [encoder.weights_hash, encoder.tokenizer_hash],
-    }
-
-
-def _pretraining(facts: Facts, recipe: Recipe) -> dict[str, Any]:
-    """What continued pre-training depends on beside the arm."""
-    rows = pretrained_on(facts.data, recipe)
-    texts = {name: [facts.data.splits[name].groups[row] for row in found] for name, found in rows.items()}
-    return {
-        "steps": recipe.pretraining_steps,
-        "texts": {name: fingerprint("rows", each) for name, each in texts.items()},
-    }
-
-
-def fit_fingerprint(
-    shared: dict[str, str], sample: Sample, model_seed: int | None, transfer: str = "", synthetic: str = ""
-) -> str:
-    """Name a fitted state by what the arm's fits share, the data and the seeds.
-
-    Args:
-        shared: what `fit_content` gave.
-        sample: the labels.
-        model_seed: of a trained arm.
-        transfer: hash of the texts that a teacher answers; empty where there is none.
-        synthetic: what makes the synthetic examples; empty where there are none.
-    """
-    own = {"sample": f'"{sample.content}"', "order_seed": str(order_seed(sample.data_seed, model_seed or 0))}
-    if model_seed is not None:
-        own["init_seed"] = str(init_seed(sample.data_seed, model_seed))
-    if transfer:
-        own["transfer"] = canonical(transfer)
-    if synthetic:
-        own["synthetic"] = canonical(synthetic)
-    return composed("fit", shared | own)
-
-
-def _model_content(facts: Facts, arm: Arm, words: dict[str, str]) -> dict[str, Any]:
-    """What every use of the language model depends on; predictions name labels by their place in the list."""
-    if arm.plain:
-        return {"formulation": arm.formulation}
-    how: dict[str, Any] = {"generation": arm.generation.model_dump(mode="json")} if arm.generation else {}
-    if arm.demonstrations_by == "nearest":
-        how["encoder"] = ENCODER.model_dump(mode="json")
-    # Without defaults: prompts of one pattern keep their names.
-    how |= arm.model_dump(mode="json", include=PROMPTING, exclude_defaults=True)
-    return how | {
-        "labels": facts.data.labels,
-        "adaptation": arm.adaptation,
-        "pattern": arm.pattern,
-        "words": words if arm.formulation in ("pattern", "in-context") or "{labels}" in (arm.pattern or "") else None,
-        "max_tokens": arm.max_tokens,
-        "precision": arm.precision,
-        "model": facts.model.weights_hash,
-        "tokenizer": facts.model.tokenizer_hash,
-        **({"base": FOUR_BITS} if arm.four_bit else {}),
-    }
-
-
-def score_fingerprint(fit: str, split: str, content: str, metrics: tuple[Metric, ...] = LABEL_METRICS) -> str:
-    """Name an evaluation: what was fitted, and the scored rows with their labels or targets."""
-    # in canonical form: names in their order, `fit` and `content` are hexadecimal digits
-    rest = f'"metrics":{_written(metrics)},"split":{_written(split)}'
-    return hashed("score", f'{{"content":"{content}","fit":"{fit}",{rest}}}')
-
-
-def trial_fingerprint(fits: list[str]) -> str:
-    """Name a trial by its fits, in canonical form."""
-    return hashed("trial", "[" + ",".join([f'"{fit}"' for fit in fits]) + "]")
-
-
-_written = cache(canonical)
+from fewtune.compiler.sample import draw, parts, transferred
+from fewtune.specs.evaluation import Metric, metrics_of
 
 
 @dataclass(frozen=True)
@@ -375,7 +235,7 @@ class Expansion:
     def _unseeded(self, arm: Arm) -> None:
         """An arm without labels: one trial, scored once; its validation rows differ by sample."""
         s, trial = self.resolution.situation, f"{self.slugs[arm.name]}/n0"
-        prompt = fingerprint("prompt", _model_content(self.facts, arm, self.words))
+        prompt = fingerprint("prompt", model_content(self.facts, arm, self.words))
         gated = ("select",) if self.by_validation else ()
         targets = [(split.name, split.digest) for split in self.facts.data.evaluated]
         if s.folds is not None:
@@ -497,29 +357,7 @@ class Expansion:
             synthetic = made.fingerprint if made else ""
             fit = fit_fingerprint(shared, sample, 0 if arm.trained else None, transfer, synthetic)
         else:
-            fit = fingerprint("prompt", _model_content(self.facts, arm, self.words))
+            fit = fingerprint("prompt", model_content(self.facts, arm, self.words))
         name = f"{REFIT}/{self.slugs[arm.name]}"
         needs = ("select", *((made.id,) if made else ()))
         return Stage(id=name, kind="refit", fingerprint=fit, needs=needs, arm=arm.name, sample=REFIT)
-
-
-def refit_recipe(recipe: Recipe) -> Recipe:
-    """The recipe without validation: nothing is held out any more."""
-    return recipe.model_copy(update={"evaluate_every": None, "patience": None})
-
-
-def refit_sample(resolution: Resolution, first: list[Sample]) -> Sample:
-    """All labels of the largest n: the first data seed's sample, its validation rows included."""
-    s, data = resolution.situation, resolution.situation.facts.data
-    if s.folds is not None:
-        level = s.levels[-1]
-        mixed = ordered(s.pool, data.train, REFIT)
-        rows = tuple(stratified(mixed, data.train, level.n, data.strata, level.per_class))
-    elif s.levels[-1].scheme == "held-out":
-        rows = first[0].train + first[0].validation
-    else:
-        rows = first[0].train
-    content = sample_content(data, "fixed-schedule", rows, (), None)
-    return Sample(
-        id=REFIT, n=s.levels[-1].n, data_seed=0, fold=None, train=rows, validation=(), scored=None, content=content
-    )

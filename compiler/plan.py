@@ -16,11 +16,15 @@ from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.evaluation import Metric
 from fewtune.specs.experiment import DESCRIPTIVE, Experiment
 from fewtune.specs.frozen import Frozen
-from fewtune.specs.methods import (
-    MethodName,
-)
+from fewtune.specs.methods import MethodName
 
 PLAN_VERSION = 1
+VALIDATION = "validation"
+"""Name of the split that stops training and chooses the arm."""
+CV = "cv"
+"""Name of the split that cross-validation scores: every row once."""
+REFIT = "refit"
+"""Name of the sample that the chosen arm is trained on at last: all labels."""
 
 StageKind = Literal["sample", "augment", "train", "evaluate", "halve", "select", "refit"]
 Scheme = Literal["fixed-schedule", "held-out", "validation-split"]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from fewtune.compiler.arm import Verbalizer
+from fewtune.compiler.arm_ideas import arm_ideas, left_out
 from fewtune.compiler.augmenting import UNUSED, amounts, with_twins
 from fewtune.compiler.naming import free
 from fewtune.compiler.noise import with_noise
@@ -21,7 +22,7 @@ from fewtune.compiler.rules.base_model import base_model
 from fewtune.compiler.rules.choosing import asked_for, choosing
 from fewtune.compiler.rules.data_seeds import data_seeds
 from fewtune.compiler.rules.folds import folds
-from fewtune.compiler.rules.methods import left_out, methods, weighed_methods
+from fewtune.compiler.rules.methods import methods
 from fewtune.compiler.rules.metric import metric
 from fewtune.compiler.rules.model_seeds import model_seeds
 from fewtune.compiler.rules.patterns import patterns
@@ -43,8 +44,8 @@ def resolve(start: Situation, cuts: Cuts | None = None) -> Resolution:
     """
     cuts, notes = cuts or Cuts(), Notes()
     situation = _experiment_scope(start, cuts, notes)
-    said = weighed_methods(situation)
-    ideas = methods(situation, said)
+    said = methods(situation)
+    ideas = arm_ideas(situation, said)
     arms = [
         resolved_arm(situation, idea, cuts, notes)
         for idea in ideas

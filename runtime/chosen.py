@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 
 from fewtune.compiler.arm import Arm, Verbalizer
-from fewtune.compiler.expand import refit_recipe
 from fewtune.compiler.facts import DeviceFacts
 from fewtune.compiler.plan import Plan, Stage
+from fewtune.compiler.refit import refit_recipe
 from fewtune.runtime.executor import threads_each
 from fewtune.runtime.folders import embedded_folder, encoder_folder
 from fewtune.runtime.job import Answer, Corpus, Job, ModelRef, Row, RowRef, Score, Scored

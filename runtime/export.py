@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fewtune.compiler.arm import Arm
-from fewtune.compiler.expand import FOUR_BITS
+from fewtune.compiler.identity import FOUR_BITS
 from fewtune.runtime.chosen import Chosen
 from fewtune.runtime.encoder_export import export_encoder
 from fewtune.runtime.probe.model import linears_of

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from fewtune.compiler.arm import Arm, Recipe
-from fewtune.compiler.expand import CV, init_seed, order_seed, refit_recipe
 from fewtune.compiler.facts import DataFacts
 from fewtune.compiler.fingerprint import fingerprint
-from fewtune.compiler.plan import Compiled, Plan, Sample, Stage
+from fewtune.compiler.identity import init_seed, order_seed
+from fewtune.compiler.plan import CV, Compiled, Plan, Sample, Stage
+from fewtune.compiler.refit import refit_recipe
 from fewtune.compiler.sample import pretrained_on, transferred
 from fewtune.runtime.job import Fit, Job, Row, RowRef, Score
 

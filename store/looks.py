@@ -20,10 +20,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from fewtune.compiler.expand import CV
 from fewtune.compiler.facts import DataFacts, SplitFacts
 from fewtune.compiler.fingerprint import fingerprint
-from fewtune.compiler.plan import Plan
+from fewtune.compiler.plan import CV, Plan
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.store.event import Looked
 from fewtune.store.history import History

@@ -3,8 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
-from fewtune.compiler.expand import CV
-from fewtune.compiler.plan import Plan
+from fewtune.compiler.plan import CV, Plan
 from fewtune.specs.diagnostic import StoreError
 from fewtune.store.reader import Reader
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from fewtune.compiler.adopted import Behind, Pace, Win
-from fewtune.compiler.expand import CV
-from fewtune.compiler.plan import Plan
+from fewtune.compiler.plan import CV, Plan
 from fewtune.store.reader import ComparisonRow, LeaderboardRow, Reader
 from fewtune.store.snapshot import open_newest
 

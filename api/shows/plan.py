@@ -14,9 +14,8 @@ from fewtune.api.shows.console import clock, diagnostics, heading, safe, size, t
 from fewtune.compiler.arm import Arm
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.diff import ACTIONS
-from fewtune.compiler.expand import CV
 from fewtune.compiler.flips import Flip
-from fewtune.compiler.plan import Plan
+from fewtune.compiler.plan import CV, Plan
 from fewtune.compiler.price import Detectable, Packing, Range
 from fewtune.specs.data import WITHOUT_LABELS
 from fewtune.store.looks import Look
