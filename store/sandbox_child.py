@@ -181,7 +181,8 @@ def _candidates(wrong: str, said: str, checked: Checked) -> dict[str, Any]:
     own = [name.strip() for name in said.replace('"', "").split(",") if name.strip()]
     near = [column for view in sorted(checked.views) for column in COLUMNS[view]]
     holders = [view for view, columns in COLUMNS.items() if wrong.lower() in columns]
-    found = {"nearest": nearest(wrong, own + near) or nearest(wrong, sorted({c for v in COLUMNS.values() for c in v}))}
+    every = [] if holders else sorted({column for columns in COLUMNS.values() for column in columns})
+    found = {"nearest": nearest(wrong, own + near) or nearest(wrong, every)}
     if own or near:
         found["expected"] = f"one of: {', '.join(dict.fromkeys(own or near))}"[:300]
     if holders:

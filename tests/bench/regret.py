@@ -11,6 +11,9 @@ which the table says: fp32 where it was begun on a processor without bf16.
 
 Regret without the winner's curse: the best arm is picked on half of the seeds and items and compared with the rules'
 arm on the other half, averaged over splits; intervals by resampling seeds and items.
+
+A plan with several data seeds chooses its arm once, by the labels of several samples, which somebody with one sample
+does not have. So a second table has each sample choose for itself, by its own labels alone.
 """
 
 import argparse
@@ -29,6 +32,7 @@ import numpy as np
 from workplace import Workplace, machine
 
 from fewtune.api.session import plan_spec
+from fewtune.runtime.choosing import NEVER, validation_scores
 from fewtune.store.metrics import score
 from fewtune.store.reader import Reader
 from fewtune.store.trial_predictions import arm_runs
@@ -86,6 +90,10 @@ SELECT method, round(median(seconds)) AS median, count(*) AS trials
 FROM trials WHERE state = 'finished' GROUP BY method ORDER BY median DESC""",
 }
 """Asked of the one workspace that holds all specs."""
+ALONE = """\
+The plan's choice above looks at the labels of all samples that are cut, four at n = 16 and two at n = 64. Here each of
+these samples chooses by its own labels alone, as somebody with one sample would have to; all scores are over these
+samples."""
 SPLITS, DRAWS = 40, 300
 KEPT = Path(__file__).with_name("regret.tar.xz")
 """Journal, plans and predictions of all that was measured."""
@@ -125,8 +133,8 @@ class Cell:
 
     name: str
     metric: Any
-    chosen: str
-    """The rules' arm, by its name in `answers`."""
+    chosen: tuple[str, ...]
+    """Data seed -> the rules' arm, by its name in `answers`."""
     labels: Any
     """(items,)"""
     answers: dict[str, Any]
@@ -138,6 +146,15 @@ class Cell:
         rows = rows[seeds % len(rows)] if len(rows) > 1 else rows
         return float(np.mean([score(self.metric, self.labels[items], row[items]) for row in rows]))
 
+    def own(self, seeds: Any, items: Any) -> float:
+        """Mean score of the rules' choice."""
+        return float(np.mean([self.score(self.chosen[seed], np.array([seed]), items) for seed in seeds]))
+
+    def shown(self) -> str:
+        """The rules' arms, each with how many seeds chose it where they differ."""
+        counts = {arm: self.chosen.count(arm) for arm in dict.fromkeys(self.chosen)}
+        return ", ".join(arm + (f" ({count})" if len(counts) > 1 else "") for arm, count in counts.items())
+
     def regret(self, seeds: Any, items: Any, rng: Any, splits: int) -> float:
         """The best arm's score less that of the rules' choice, picked on one half and taken on the other."""
         found = []
@@ -146,17 +163,35 @@ class Cell:
             halves = [(mixed[i::2], order[i::2]) for i in (0, 1)]
             for picked, taken in (halves, halves[::-1]):
                 best = max(self.answers, key=lambda arm: self.score(arm, *picked))
-                found.append(self.score(best, *taken) - self.score(self.chosen, *taken))
+                found.append(self.score(best, *taken) - self.own(*taken))
         return float(np.mean(found))
 
     def gain(self, rival: str, seeds: Any, items: Any) -> float:
         """The rules' choice less another arm."""
-        return self.score(self.chosen, seeds, items) - self.score(rival, seeds, items)
+        return self.own(seeds, items) - self.score(rival, seeds, items)
 
 
-def cell(reader: Reader, task: str, n: int) -> Cell | None:
-    """What is known of a cell; None while something is missing."""
-    answers, labels, chosen, metric = {}, None, "", TASKS[task]["metric"]
+def alone(reader: Reader, run: str) -> tuple[str, ...]:
+    """Data seed -> the arm that its own labels choose, for the samples that are cut into parts."""
+    plan, history = reader.plan_of(run).plan, reader.history()
+    stage = next(stage for stage in plan.stages if stage.kind == "select")
+    arms = next(gate.arms for gate in plan.gates if gate.stage == stage.id)
+    seed_of = {sample.id: sample.data_seed for sample in plan.samples}
+    needs: dict[int, list[str]] = {}
+    for need in stage.needs:
+        needs.setdefault(seed_of[plan.stage_index[need].sample or ""], []).append(need)
+    found = []
+    for _, own in sorted(needs.items()):
+        scores = validation_scores(plan, stage.model_copy(update={"needs": tuple(own)}), history, reader.read)
+        found.append(f"rules: {max(arms, key=lambda arm: scores.get(arm, NEVER))}")
+    return tuple(found)
+
+
+def cell(reader: Reader, task: str, n: int) -> tuple[Cell, Cell] | None:
+    """What is known of a cell: with the plan's choice, and with each sample's own; None while something is missing."""
+    answers, labels, metric = {}, None, TASKS[task]["metric"]
+    chosen: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
     for name in specs(task, n):
         run = reader.latest_run(name)
         if run is None or not run.ended or run.ended.state != "succeeded":
@@ -168,8 +203,9 @@ def cell(reader: Reader, task: str, n: int) -> Cell | None:
             shown = arm.name if name.endswith("grid") else f"rules: {arm.name}"
             answers[shown], labels = found.runs.predicted, found.labels
         if not name.endswith("grid") and selected is not None:
-            chosen = f"rules: {selected.arm}"
-    return Cell(f"{task}, n = {n}, {precision(task, n)}", metric, chosen, labels, answers)
+            chosen, own = (f"rules: {selected.arm}",) * SEEDS, alone(reader, run.id)
+    name = f"{task}, n = {n}, {precision(task, n)}"
+    return Cell(name, metric, chosen, labels, answers), Cell(name, metric, own, labels, answers)
 
 
 def interval(work: Any, cells: list[Cell], rng: Any) -> tuple[float, float, float]:
@@ -178,7 +214,7 @@ def interval(work: Any, cells: list[Cell], rng: Any) -> tuple[float, float, floa
     def once(resample: bool) -> float:
         found = []
         for each in cells:
-            seeds, items = np.arange(SEEDS), np.arange(len(each.labels))
+            seeds, items = np.arange(len(each.chosen)), np.arange(len(each.labels))
             if resample:
                 seeds, items = rng.choice(seeds, len(seeds)), rng.choice(items, len(items))
             found.append(work(each, seeds, items))
@@ -189,21 +225,21 @@ def interval(work: Any, cells: list[Cell], rng: Any) -> tuple[float, float, floa
     return once(resample=False), float(low), float(high)
 
 
-def report(cells: list[Cell], missing: int) -> str:
+def report(cells: list[Cell], heading: str) -> list[str]:
     """The tables as Markdown."""
     rng = np.random.default_rng(0)
 
     def regret(each: Cell, seeds: Any, items: Any) -> float:
-        return each.regret(seeds, items, rng, 4 if len(set(seeds)) < SEEDS else SPLITS)
+        return each.regret(seeds, items, rng, 4 if len(set(seeds)) < len(each.chosen) else SPLITS)
 
-    lines = ["| cell | metric | the rules' arm | its score | best score of all arms | regret, cross-fitted |"]
+    lines = [f"| cell | metric | {heading} | its score | best score of all arms | regret, cross-fitted |"]
     lines.append("| --- | --- | --- | --- | --- | --- |")
     for each in cells:
-        seeds, items = np.arange(SEEDS), np.arange(len(each.labels))
+        seeds, items = np.arange(len(each.chosen)), np.arange(len(each.labels))
         best = max(each.answers, key=lambda arm: each.score(arm, seeds, items))
         mean, low, high = interval(regret, [each], rng)
         lines.append(
-            f"| {each.name} | {each.metric} | {each.chosen} | {each.score(each.chosen, seeds, items):.3f} | "
+            f"| {each.name} | {each.metric} | {each.shown()} | {each.own(seeds, items):.3f} | "
             f"{each.score(best, seeds, items):.3f} ({best}) | {mean:+.3f} [{low:+.3f}, {high:+.3f}] |"
         )
     parts = ["\n".join(lines)]
@@ -216,9 +252,7 @@ def report(cells: list[Cell], missing: int) -> str:
             mean, low, high = interval(lambda each, *more, rival=rival: each.gain(rival, *more), accuracy, rng)
             lines.append(f"| {rival} | {mean:+.3f} [{low:+.3f}, {high:+.3f}] |")
         parts.append("\n".join(lines))
-    if missing:
-        parts.append(f"{missing} cells are not done yet.")
-    return "\n\n".join(parts)
+    return parts
 
 
 def answers(place: Workplace) -> str:
@@ -302,11 +336,16 @@ def main() -> None:
             keep(workspace)
     reader = Reader(workspace)
     cells = [found for task, n in every if (found := cell(reader, task, n)) is not None]
+    tables = report([pooled for pooled, _ in cells], "the rules' arm")
+    tables += ["## Each sample chooses for itself", ALONE, *report([own for _, own in cells], "the rules' arms")]
+    if len(cells) < len(every):
+        tables.append(f"{len(every) - len(cells)} cells are not done yet.")
+    shown = "\n\n".join(tables)
     text = f"""# Regret of the rules' choice
 
 `python tests/bench/regret.py --data ../shared/data`, {machine()}. {SEEDS} data seeds, 400 items.
 
-{report(cells, len(every) - len(cells))}
+{shown}
 
 ## One query over all of them
 
