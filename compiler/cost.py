@@ -17,14 +17,14 @@ from fewtune.specs.methods import Adaptation
 
 CPU_RATES: dict[str, tuple[float, float]] = {
     "cpu amx-bf16": (85.0, 135.0),
-    "cpu avx512-bf16": (45.0, 70.0),
+    "cpu avx512-bf16": (195.0, 300.0),
     "cpu avx512": (42.0, 50.0),
     "cpu avx2": (55.0, 65.0),
     "cpu neon": (20.0, 25.0),
     "cpu": (8.0, 10.0),
 }
-"""Class -> GFLOP/s a core when training, and forward only. amx-bf16 and avx2 are measured, one thread a job
-(tests/bench/step.py, quickstart.py, packing.py)."""
+"""Class -> GFLOP/s a core when training, and forward only. amx-bf16, avx512-bf16 and avx2 are measured, one thread
+a job (tests/bench/step.py, quickstart.py, packing.py; regret.py with `fewtune evidence`)."""
 FP32_CORE = (42.0, 50.0)
 """GFLOP/s a core in fp32 on a processor whose class is faster in bf16."""
 MEASURED_CUDA = 450e3

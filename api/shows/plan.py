@@ -253,6 +253,8 @@ def _cost(out: Console, planned: Planned) -> None:
     counts = Counter(changes.trials.values())
     heading(out, "Cost")
     out.print(f"time    {between(estimate.seconds, clock)}")
+    if estimate.seconds.basis == "heuristic" and estimate.seconds.mid:
+        out.print("        from the class of the device; `fewtune doctor --calibrate` measures this one in 20 s")
     if counts.keys() & {"reuse", "drop"}:
         left = sum(estimate.stage_seconds.get(stage, 0.0) for stage in changes.stages)
         out.print(
