@@ -31,10 +31,13 @@ def choosing(s: Situation) -> Choice:
         because = f"{level.n} labels cut into parts leave too few to score; the rules' order decides"
         return _none(because, flips_when=f"n >= {max(LEAST, 2 * s.facts.data.strata)}")
     seeds = scored_seeds(s)
+    seen = min(seeds * level.n, len(s.pool))
+    together = f", so the choice sees up to {seen} labels" if seen > level.n else ""
     return Choice(
         value={"folds": parts(s), "seeds": seeds, "trained": "first"},
         because=f"{level.n} labels: all of them train; {parts(s)} parts of each sample, scored by states that never "
-        f"saw them, choose among the rules' first trained arm and what trains nothing; {seeds} samples are scored",
+        f"saw them, choose among the rules' first trained arm and what trains nothing; "
+        f"{seeds} sample{'s are' if seeds > 1 else ' is'} scored{together}",
         rule="design",
         alternatives=(otherwise(None, "the rules' order would choose, which knows neither the task nor its labels"),),
         flips_when=f"n >= {ENOUGH}, or too little time",
