@@ -161,6 +161,49 @@ def test_the_usual_statements_of_hardware_tables() -> None:
     assert peak_bytes(LLAMA_7B, H100, Load("full", "bf16", LLAMA_7B.parameters, 1, 128)) > 80e9
 
 
+# Gigabytes of a vendor's table; ours for one text of 128 tokens and for eight of 512, which it should lie between.
+VENDOR = [
+    (LLAMA_7B, "full", 112, False),  # 16 bytes a parameter: model states without activations, context or the base
+    (LLAMA_70B, "full", 1120, False),  # the same, times ten
+    (LLAMA_7B, "lora", 18, True), (LLAMA_70B, "lora", 180, True),
+    (LLAMA_7B, "qlora", 6, False),  # 3.9 of weights: the context and a short text take more than the rest
+    (LLAMA_70B, "qlora", 48, False),  # 48.2 for the shortest text
+    (LLAMA_7B, "adapter", 24, True), (LLAMA_70B, "adapter", 240, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "adaptation", "told", "reachable"), VENDOR)
+def test_the_vendors_table(model: ModelFacts, adaptation: Any, told: float, reachable: bool) -> None:
+    """What it says of LoRA and adapters some load takes; of the others no load so little."""
+    trainable = {"full": model.parameters, "adapter": round(0.036 * model.parameters)}.get(
+        adaptation, lora_parameters(model, 16, ATTENTION)
+    )
+    least, most = (
+        peak_bytes(model, H100, Load(adaptation, "bf16", trainable, rows, tokens)) / 1e9
+        for rows, tokens in ((1, 128), (8, 512))
+    )
+    assert (least <= told <= most) if reachable else told < least
+
+
+def test_the_vendors_columns_are_of_different_loads() -> None:
+    """Full is 16 bytes of each of 7.0e9; between LoRA and QLoRA lie the weights' bits, 9.6 and 101.6 GB, not 12, 132.
+
+    And a load that takes 18 GB at 7B takes less than 180 at 70B.
+    """
+    assert round(ADAM * 7.0) == 112
+    for model, apart, told in ((LLAMA_7B, 9.6, 12), (LLAMA_70B, 101.6, 132)):
+        whole, four = (base_bytes(model, Load(kind, "bf16", 0, 1, 512)) for kind in ("lora", "qlora"))
+        largest = 2 * max(linear.d_in * linear.d_out for linear in model.linears)
+        assert (whole - four + largest) / 1e9 == pytest.approx(apart, rel=0.01)
+        assert (whole - four) / 1e9 < told
+    tokens = next(
+        tokens for tokens in range(512, 8, -8)
+        if peak_bytes(LLAMA_7B, H100, Load("lora", "bf16", lora_parameters(LLAMA_7B, 16, ATTENTION), 1, tokens)) < 18e9
+    )  # fmt: skip
+    large = Load("lora", "bf16", lora_parameters(LLAMA_70B, 16, ATTENTION), 1, tokens)
+    assert peak_bytes(LLAMA_70B, H100, large) < 170e9
+
+
 models = st.sampled_from(list(MODELS.values()))
 adaptations = st.sampled_from(["none", "lora", "qlora", "full"])
 precisions = st.sampled_from(["bf16", "fp32"])
