@@ -15,6 +15,7 @@ from fewtune.compiler.pattern_checks import check_patterns
 from fewtune.compiler.resolution import Resolution, ResolvedArm
 from fewtune.compiler.rules.demonstrations import CONTEXT
 from fewtune.compiler.situation import Situation
+from fewtune.compiler.weighing import fires
 from fewtune.specs.data import pointer_of
 from fewtune.specs.diagnostic import Diagnostic
 from fewtune.specs.methods import LOW_RANK, METHODS, Adaptation, ArmPin, Pins, Preference
@@ -276,12 +277,15 @@ def _pins(resolution: Resolution) -> Iterator[Diagnostic]:
 
 
 def _weak_model(resolution: Resolution) -> Iterator[Diagnostic]:
+    """Small decoders where published ones did not learn the task, if an arm of the plan is one."""
     s = resolution.situation
-    pair = s.experiment.task.type == "pair-classification"
-    few = s.largest_n <= 128 * len(s.label_names)
-    if pair and few and s.facts.model.parameters <= 350_000_000:
-        message = (
-            f"decoders of up to 350M on text pairs at n = {s.largest_n}: published runs stay near the majority class "
-            "(R-081); expect little"
-        )
-        yield finding("W-weak-model", message, "/model", remedy="a larger model, or more labels")
+    if not fires(s, "R-081") or not any(one.arm.reads and not one.arm.encoded for one in resolution.arms):
+        return
+    pairs = s.experiment.task.type == "pair-classification"
+    message = (
+        f"decoders of up to 350M on {'text pairs' if pairs else 'acceptability'} at n = {s.largest_n}: published runs "
+        "stay near the majority class (R-081); expect little"
+    )
+    other = "encoder+full" if pairs else "setfit"
+    remedy = f"a larger model, more labels, or an encoder: methods.include names {other}"
+    yield finding("W-weak-model", message, "/model", remedy=remedy)

@@ -15,6 +15,19 @@ ROWS_OF: dict[str, tuple[Evidence, ...]] = {
 """What is decided -> the rows that are weighed."""
 
 
+ACCEPTABILITY = (("acceptable", "unacceptable"), ("grammatical", "ungrammatical"))
+"""Labels, or words for them, of a task that judges sentences."""
+
+
+def _judged(s: Situation) -> str:
+    """What the answer is about, where names tell it: a pair of texts, a sentence's acceptability; else a text."""
+    if s.experiment.task.type == "pair-classification":
+        return "pair"
+    words = (s.experiment.task.words or {}).values()
+    named = [tuple(sorted(word.strip().casefold() for word in some)) for some in (s.label_names, words)]
+    return "acceptability" if any(names in ACCEPTABILITY for names in named) else "text"
+
+
 def _labels(s: Situation) -> int:
     return s.level.n if isinstance(s, RecipeSituation) else s.largest_n
 
@@ -26,6 +39,7 @@ def _steps(s: Situation) -> Value | None:
 FACTS: dict[str, Callable[[Situation], Value | None]] = {
     "answer": lambda s: "text" if s.writes else "labels" if s.marks else "label",
     "task": lambda s: s.experiment.task.type,
+    "judged": _judged,
     "preferences": lambda s: s.preferences,
     "preference_loss": lambda s: s.arm.preference if isinstance(s, ArmSituation) else None,
     "labels": _labels,

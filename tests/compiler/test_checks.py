@@ -25,6 +25,7 @@ CV: Tables = {"data": {"test": None}}
 TWO: Tables = {"labels": 2}
 PAIR: Tables = {"task": {"type": "pair-classification"}}
 NLI: Tables = {"labels": ["entailment", "neutral", "contradiction"]}
+JUDGED: Tables = {"labels": ["acceptable", "unacceptable"]}
 SUMMARY: Tables = {"task": {"type": "summarisation"}}
 SETS: Tables = {"task": {"type": "multi-label"}}
 TAGS: Tables = {"task": {"type": "sequence-labelling"}}
@@ -121,6 +122,11 @@ BY_SPEC: list[tuple[str, tuple[Tables, Tables], tuple[Tables, Tables]]] = [
     ("W-weak-model", (PAIR, {**NLI, "n_rows": 384}), (PAIR, {**NLI, "n_rows": 385})),
     ("W-weak-model", (PAIR, {**NLI, "model": "opt-350m"}), (PAIR, {**NLI, "model": "llama-7b", "device": "h100"})),
     ("W-weak-model", (PAIR, NLI), ({}, NLI)),
+    ("W-weak-model", (PAIR, NLI), ({**PAIR, "constraints": {"latency": "1 ms"}}, NLI)),
+    ("W-weak-model", ({}, JUDGED), ({}, TWO)),
+    ("W-weak-model", ({}, JUDGED), ({}, {**JUDGED, "n_rows": 257})),
+    ("W-weak-model", ({"task": {"verbalizer": {"billing": "acceptable", "delivery": "unacceptable"}}}, TWO),
+     ({"task": {"verbalizer": {"billing": "acceptable", "delivery": "offensive"}}}, TWO)),
     ("W-imbalanced", ({}, {**TWO, "counts": [90, 10]}), ({}, {**TWO, "counts": [59, 41]})),
     ("E-conflict", ({"constraints": {"latency": "1 ms"}, "methods": {"include": ["zero-shot"]}}, {}),
      ({"constraints": {"latency": "9 s"}, "methods": {"include": ["zero-shot"]}}, {})),
