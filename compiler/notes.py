@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.evidence import EVIDENCE
 from fewtune.compiler.rules.data_seeds import FLOOR
-from fewtune.compiler.situation import Choice, Situation, cited, otherwise
+from fewtune.compiler.situation import ArmSituation, Choice, Situation, cited, otherwise
 from fewtune.compiler.weighing import weighed
 from fewtune.specs.diagnostic import Diagnostic
 
@@ -44,7 +44,7 @@ class Notes:
         """Ask the rule, let a pin win, keep the choice, return the value."""
         choice = weighed(rule(situation), (rule.__name__,), situation)
         if pinned is not None:
-            self._weigh(pinned, choice, pointer, spec_pointer)
+            self._weigh(pinned, choice, situation, pointer, spec_pointer)
             choice = pin(pinned, choice)
         self.noted.append(Noted(pointer=pointer, decided_by=rule.__name__, choice=choice))
         return choice.value
@@ -53,11 +53,11 @@ class Notes:
         """Keep a choice that was made elsewhere."""
         self.noted.append(Noted(pointer=pointer, decided_by=decided_by, choice=choice))
 
-    def _weigh(self, pinned: Any, ruled: Choice, pointer: str, spec_pointer: str) -> None:
+    def _weigh(self, pinned: Any, ruled: Choice, s: Situation, pointer: str, spec_pointer: str) -> None:
         field = pointer.rsplit("/", 1)[-1]
         row = EVIDENCE.get(ruled.rule)
         contradicts = CONTRADICTS.get(field)
-        if row and row.strength in ("strong", "local") and contradicts and contradicts(pinned, ruled.value):
+        if row and row.strength in ("strong", "local") and contradicts and contradicts(pinned, ruled, s):
             self.warnings.append(
                 Diagnostic(
                     code="W-pin-against-evidence",
@@ -70,11 +70,29 @@ class Notes:
             )
 
 
-CONTRADICTS: dict[str, Callable[[Any, Any], bool]] = {
-    "learning_rate": lambda pinned, ruled: not ruled / 10 <= pinned <= ruled * 10,
-    "steps": lambda pinned, ruled: 2 * pinned < ruled,
-    "targets": lambda pinned, ruled: set(pinned) != set(ruled),
-    "data_seeds": lambda pinned, _: pinned < FLOOR,
+FULL_RATES = (5e-6, 5e-5)
+"""The least and the most that R-048 gives full fine-tuning."""
+ALPHAS = (16.0, 32.0)
+"""The fixed values of R-040; the third is twice the rank."""
+
+
+def _rate(pinned: float, ruled: Choice, _: Situation) -> bool:
+    least, most = FULL_RATES if ruled.rule == "R-048" else (ruled.value / 10, ruled.value * 10)
+    return not least <= pinned <= most
+
+
+def _alpha(pinned: float, _: Choice, s: Situation) -> bool:
+    """Whether it is below the rank and all conventions, or above them all."""
+    rank = s.rank if isinstance(s, ArmSituation) else 0
+    return not min(rank, *ALPHAS) <= pinned <= max(2 * rank, *ALPHAS)
+
+
+CONTRADICTS: dict[str, Callable[[Any, Choice, Situation], bool]] = {
+    "learning_rate": _rate,
+    "alpha": _alpha,
+    "steps": lambda pinned, ruled, _: 2 * pinned < ruled.value,
+    "targets": lambda pinned, ruled, _: set(pinned) != set(ruled.value),
+    "data_seeds": lambda pinned, *_: pinned < FLOOR,
 }
 """Field -> whether a pinned value goes against what the evidence asks for, beyond the evidence's own tolerance."""
 

@@ -10,6 +10,7 @@ from fewtune.compiler.encoder import network
 from fewtune.compiler.feasibility import fits, item_seconds
 from fewtune.compiler.finding import finding
 from fewtune.compiler.memory import Load, limit_bytes, peak_bytes
+from fewtune.compiler.method_checks import check_methods
 from fewtune.compiler.notes import LEFT_OUT
 from fewtune.compiler.pattern_checks import check_patterns
 from fewtune.compiler.resolution import Resolution, ResolvedArm
@@ -28,7 +29,7 @@ def check_resolution(resolution: Resolution) -> list[Diagnostic]:
     """Everything that the settled values show."""
     checks = (
         _arms, _validation, _wordless, _memory, _latency, _untrained, _warmup, _truncation, _words, _seeds,
-        _halving, _pins, _weak_model, check_arms, check_patterns,
+        _halving, _pins, _weak_model, check_arms, check_methods, check_patterns,
     )  # fmt: skip
     return [found for check in checks for found in check(resolution)]
 

@@ -137,6 +137,24 @@ AGAINST: list[tuple[Tables, Tables, str | None]] = [
     ({"methods": {"pin": {"rank": 256}}}, {}, None),
     ({"model": {"precision": "bf16"}}, {"device": "old-cpu"}, "/model/precision"),
     ({"model": {"precision": "fp32"}}, {}, None),
+    ({"methods": {"exclude": ["zero-shot"]}}, {}, "/methods/exclude/0"),
+    ({"methods": {"exclude": ["tfidf", "majority"]}}, {}, "/methods/exclude/1"),
+    ({"methods": {"exclude": ["zero-shot"]}, "data": {"label_noise": [0.1]}}, {}, None),
+    ({"methods": {"exclude": ["zero-shot"]}, "task": {"type": "summarisation"}}, {}, None),
+    ({"methods": {"exclude": ["in-context"]}}, {}, None),
+    ({"methods": {"include": ["head+full"]}}, {}, "/methods/include"),
+    ({"methods": {"include": ["pattern+full"]}}, {}, None),
+    ({"methods": {"include": ["pattern+adapter"]}}, {}, None),
+    ({"methods": {"arms": [{"method": "head+full"}]}}, {}, "/methods/arms/0"),
+    ({"methods": {"arms": [{"method": "head+full"}, {"method": "head+lora"}]}}, {}, None),
+    ({"methods": {"arms": [{"method": "pattern+full"}]}, "constraints": {"forgetting": 0.01}}, {}, "/methods/arms/0"),
+    ({"methods": {"arms": [{"method": "pattern+full"}]}, "constraints": {"forgetting": 0.05}}, {}, None),
+    ({"methods": {"pin": {"alpha": 1}}}, {}, "/methods/pin/alpha"),
+    ({"methods": {"pin": {"alpha": 8}}}, {}, None),
+    ({"methods": {"pin": {"alpha": 33}}}, {}, "/methods/pin/alpha"),
+    ({"methods": {"pin": {"alpha": 64, "rank": 32}}}, {}, None),
+    ({"methods": {"arms": [{"method": "pattern+full", "learning_rate": 5e-4}]}}, {}, "/methods/arms/0/learning_rate"),
+    ({"methods": {"arms": [{"method": "pattern+full", "learning_rate": 5e-5}]}}, {}, None),
 ]
 
 
@@ -159,3 +177,9 @@ def test_a_pin_against_strong_evidence_is_kept_and_named(
 def test_a_warning_about_a_pin_points_to_what_is_written(methods: Tables, pointer: str) -> None:
     plan = compiled({"data": {"label_budget": 32}, "methods": methods}).plan
     assert {one.pointer for one in plan.warnings} == {pointer}
+
+
+def test_both_prompted_rows_left_out_are_named_by_both_pieces_of_evidence() -> None:
+    plan = compiled({"methods": {"exclude": ["in-context", "zero-shot"]}}).plan
+    warned = {one.pointer: one.message for one in plan.warnings if one.code == "W-pin-against-evidence"}
+    assert ["R-003" in warned["/methods/exclude/0"], "R-132" in warned["/methods/exclude/1"]] == [True, True]
