@@ -8,6 +8,7 @@ from fewtune.compiler.condition import Value, kept_out
 from fewtune.compiler.evidence import EVIDENCE, ROWS, Evidence
 from fewtune.compiler.feasibility import fits
 from fewtune.compiler.situation import ArmSituation, Choice, RecipeSituation, Situation
+from fewtune.specs.methods import suits
 
 ROWS_OF: dict[str, tuple[Evidence, ...]] = {
     name: tuple(row for row in ROWS if name in row.decides) for name in {name for row in ROWS for name in row.decides}
@@ -26,6 +27,11 @@ def _judged(s: Situation) -> str:
     words = (s.experiment.task.words or {}).values()
     named = [tuple(sorted(word.strip().casefold() for word in some)) for some in (s.label_names, words)]
     return "acceptability" if any(names in ACCEPTABILITY for names in named) else "text"
+
+
+def _contrastive(s: Situation) -> bool:
+    """Whether the arm brings texts of equal labels together; before there are arms, whether one of the task can."""
+    return s.arm.contrastive if isinstance(s, ArmSituation) else suits("setfit", s.experiment.task.type)
 
 
 def _labels(s: Situation) -> int:
@@ -58,6 +64,7 @@ FACTS: dict[str, Callable[[Situation], Value | None]] = {
     "forgetting": lambda s: s.experiment.constraints.forgetting,
     "formulation": lambda s: s.arm.formulation if isinstance(s, ArmSituation) else None,
     "adaptation": lambda s: s.arm.adaptation if isinstance(s, ArmSituation) else None,
+    "contrastive": _contrastive,
     "rank": lambda s: s.rank if isinstance(s, ArmSituation) else None,
     "steps": _steps,
 }
