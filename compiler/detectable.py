@@ -13,15 +13,15 @@ share. Texts are scored item by item; two arms' scores of an item differ by 0.2.
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
-from math import log, pi, tan
+from math import ceil, log, pi, tan
 from statistics import NormalDist, fmean
 
 from fewtune.compiler.plan import Plan
-from fewtune.compiler.price import Detectable, Need
+from fewtune.compiler.price import Detectable, Need, Together
 from fewtune.specs.evaluation import TEXT_METRICS, Metric
 
 RISK, POWER = 0.05, 0.8
-"""The chance of a false verdict, and that of a true one."""
+"""The chance of a false verdict at the usual level, and that of a true one."""
 DISAGREE = 0.25
 """Share of the items that two arms answer differently: the variance of an item's difference."""
 DISAGREE_TEXTS = 0.04
@@ -65,7 +65,7 @@ def smallest(metric: Metric, seeds: int, items: int, deviation: float, risk: flo
     while high - low > 1e-4:
         middle = (low + high) / 2
         low, high = (low, middle) if chance(middle, metric, seeds, items, deviation, risk) >= POWER else (middle, high)
-    return round(high, 3)
+    return ceil(1000 * high) / 1000  # rounded down, it would be one that is not told
 
 
 def chance(difference: float, metric: Metric, seeds: int, items: int, deviation: float, risk: float = RISK) -> float:
@@ -119,12 +119,13 @@ def detectable(plan: Plan, wanted: float | None = None, share: float = 1.0) -> D
     Args:
         plan: its largest data size is judged; in cross-validation all rows of the pool are scored.
         wanted: a difference that is asked for; omitted: usual ones below what the plan can tell.
-        share: of the risk of a false verdict, which plans of before have used up in part.
+        share: of the risk of a false verdict, which plans of before have used up in part; all of it is what the
+            spec's level of confidence leaves.
     """
     rows, metric, seeds = plan.facts.rows, plan.metric, plan.data_seeds
     items = rows.get("test") or rows["train"] - plan.facts.excluded_rows
     deviation = scatter(plan.levels[-1].train, len(plan.labels))
-    risk = RISK * share
+    risk = (1 - plan.experiment.evaluation.confidence) * share
     now = smallest(metric, seeds, items, deviation, risk)
     asked = (wanted,) if wanted is not None else tuple(each for each in WANTED if now is None or each < now)
 
@@ -132,11 +133,10 @@ def detectable(plan: Plan, wanted: float | None = None, share: float = 1.0) -> D
         def enough(seeds: int, items: int) -> bool:
             return seeds > 1 and chance(difference, metric, seeds, items, deviation, risk) >= POWER
 
-        return Need(
-            difference=difference,
-            seeds=_least(lambda count: enough(count, items), seeds, MOST_SEEDS),
-            items=_least(lambda count: enough(seeds, count), items, MOST_ITEMS),
-        )
+        more_seeds = _least(lambda count: enough(count, items), seeds, MOST_SEEDS)
+        more_items = _least(lambda count: enough(seeds, count), items, MOST_ITEMS)
+        together = None if more_seeds or more_items else _together(enough, seeds, items)
+        return Need(difference=difference, seeds=more_seeds, items=more_items, together=together)
 
     return Detectable(
         difference=now,
@@ -146,6 +146,16 @@ def detectable(plan: Plan, wanted: float | None = None, share: float = 1.0) -> D
         scatter=round(deviation, 3),
         needs=tuple(map(need, asked)),
     )
+
+
+def _together(enough: Callable[[int, int], bool], seeds: int, items: int) -> Together | None:
+    """The least of both that is enough, grown by the same factor as far as the most seeds allow."""
+
+    def grown(count: int) -> int:
+        return min(ceil(seeds * count / items), MOST_SEEDS)
+
+    count = _least(lambda count: enough(grown(count), count), items, MOST_ITEMS)
+    return None if count is None else Together(seeds=grown(count), items=count)
 
 
 def _least(enough: Callable[[int], bool], low: int, most: int) -> int | None:

@@ -42,6 +42,13 @@ class Packing(Frozen):
     because: str
 
 
+class Together(Frozen):
+    """More of both."""
+
+    seeds: int
+    items: int
+
+
 class Need(Frozen):
     """What would tell two arms apart whose difference is so small."""
 
@@ -50,6 +57,8 @@ class Need(Frozen):
     """Data seeds with the plan's test items; None: no number up to 50."""
     items: int | None
     """Test items with the plan's data seeds; None: no number up to 100,000."""
+    together: Together | None = None
+    """Where neither alone would do: both, grown by about the same factor; None: not even the most of both."""
 
 
 class Detectable(Frozen):

@@ -13,10 +13,11 @@ from fewtune.api.session import Planned
 from fewtune.api.shows.console import clock, diagnostics, heading, safe, size, table
 from fewtune.compiler.arm import Arm
 from fewtune.compiler.decision import Decision
+from fewtune.compiler.detectable import MOST_ITEMS, MOST_SEEDS
 from fewtune.compiler.diff import ACTIONS
 from fewtune.compiler.flips import Flip
 from fewtune.compiler.plan import CV, Plan
-from fewtune.compiler.price import Detectable, Packing, Range
+from fewtune.compiler.price import Detectable, Need, Packing, Range
 from fewtune.specs.data import WITHOUT_LABELS
 from fewtune.store.looks import Look
 
@@ -218,19 +219,28 @@ def _told(power: Detectable, plan: Plan) -> Iterator[str]:
         yield f"{asked}: no two {arms} apart"
     else:
         yield (
-            f"{asked}: two {arms} that differ by {power.difference:.2f} of {plan.metric} or more, in "
+            f"{asked}: two {arms} that differ by {power.difference:.3f} of {plan.metric} or more, in "
             f"{power.chance:.0%} of such runs (assumed: a score scatters by {power.scatter:.3f} over data seeds)"
         )
-    unreachable = []
     for need in power.needs:
-        counts = ((need.seeds, "data seeds"), (need.items, "items"))
-        ways = [f"{count:,} {what}" for count, what in counts if count is not None]
-        if ways:
-            yield f"{need.difference:g} would take {' or '.join(ways)}"
-        else:
-            unreachable.append(f"{need.difference:g}")
-    if unreachable:
-        yield f"{' and '.join(unreachable)} would take more items and more data seeds"
+        yield _taken(need, power)
+
+
+def _taken(need: Need, power: Detectable) -> str:
+    """What one difference would take."""
+    counts = ((need.seeds, "data seeds"), (need.items, "items"))
+    ways = [f"{count:,} {what}" for count, what in counts if count is not None]
+    if need.seeds == power.seeds:
+        return f"{need.difference:g} is told by the plan as it is"
+    if ways:
+        return f"{need.difference:g} would take {' or '.join(ways)}"
+    if need.together:
+        both = f"{need.together.seeds} data seeds with {need.together.items:,} items"
+        return f"{need.difference:g} would take {both}; neither alone would do"
+    return (
+        f"{need.difference:g} would take more than {MOST_SEEDS} data seeds with {MOST_ITEMS:,} items; "
+        "more labels make scores scatter less"
+    )
 
 
 def _looked(look: Look, split: str) -> str:

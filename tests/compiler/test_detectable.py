@@ -69,3 +69,33 @@ def test_what_a_difference_takes_is_the_least_that_tells_it(wanted: float, seeds
         assert [tells(count, told.items) for count in (need.seeds - 1, need.seeds)] == [False, True]
     if need.items is not None:
         assert [tells(told.seeds, count) for count in (need.items - 1, need.items)] == [False, True]
+
+
+def test_where_neither_alone_would_do_both_are_given() -> None:
+    plan = compiled().plan
+    told = detectable(plan, 0.03)
+    deviation = scatter(plan.levels[-1].train, len(plan.labels))
+    (need,) = detectable(plan.model_copy(update={"data_seeds": 2}), 0.02).needs
+    assert (need.seeds, need.items) == (None, None)
+    assert need.together is not None
+    assert need.together.seeds > 2
+    assert need.together.items > told.items
+    assert chance(0.02, plan.metric, need.together.seeds, need.together.items, deviation) >= POWER
+    (beyond,) = detectable(plan, 1e-4).needs
+    assert (beyond.seeds, beyond.items, beyond.together) == (None, None, None)
+
+
+def test_what_the_plan_tells_already_takes_nothing() -> None:
+    plan = compiled().plan
+    difference = detectable(plan).difference
+    assert difference is not None
+    (need,) = detectable(plan, difference).needs
+    assert (need.seeds, need.items) == (plan.data_seeds, detectable(plan).items)
+
+
+def test_the_level_of_the_spec_is_that_of_its_plan() -> None:
+    strict, usual, loose = (
+        detectable(compiled({"evaluation": {"confidence": level}}).plan).difference or 9.0
+        for level in (0.99, 0.95, 0.8)
+    )
+    assert strict > usual > loose
