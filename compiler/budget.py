@@ -8,7 +8,7 @@ stays; majority, zero-shot and the first candidate stay. When that does not fit,
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from math import ceil, prod
 
@@ -77,6 +77,29 @@ class Move:
     """The method whose arms are left out, if it is one."""
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A cut that was made."""
+
+    words: str
+    gone: tuple[str, ...]
+    """Arms that it left out."""
+    limit: Limit
+    before: Cuts
+    after: Cuts
+
+    def undone(self, final: Cuts) -> Cuts:
+        """All cuts but this one: what it saves depends on the cuts made after it."""
+        changed = {
+            each.name: getattr(self.before, each.name)
+            for each in fields(Cuts)
+            if getattr(self.before, each.name) != getattr(self.after, each.name)
+        }
+        if "methods" in changed:
+            changed["methods"] = final.methods - (self.after.methods - self.before.methods)
+        return replace(final, **changed)
+
+
 def limits(resolution: Resolution) -> list[Limit]:
     """The limits that bind what is run, and how."""
     given, found = resolution.situation.experiment.constraints, list[Limit]()
@@ -118,27 +141,30 @@ def within(start: Situation) -> tuple[Resolution, list[Diagnostic]]:
         PlanError: E-budget.
     """
     resolution = resolve(start)
-    cuts, warnings, notes = Cuts(), list[Diagnostic](), list[Noted]()
+    cuts, made = Cuts(), list[Cut]()
     for move in _moves(resolution):
         limit = broken(resolution)
         if limit is None:
             break
         cut, after = _mildest(start, [option(cuts) for option in move.options])
-        saved = limit.measure(Costing(resolution)) - limit.measure(Costing(after))
-        if saved <= 0:
+        if limit.measure(Costing(after)) >= limit.measure(Costing(resolution)):
             continue
-        message = (
-            f"{move.words(resolution, after)}, to fit {limit.words}; keeping it would take {limit.show(saved)} more"
-        )
-        warnings.append(finding("W-cut", message, limit.pointer))
-        if move.drops:
-            gone = [a.arm.name for a in resolution.arms if a.arm.name not in {b.arm.name for b in after.arms}]
-            choice = Choice(value=", ".join(gone), because=message, rule="budget", flips_when="a wider limit")
-            notes.append(Noted(pointer=LEFT_OUT, decided_by="budget", choice=choice))
+        left = {each.arm.name for each in after.arms}
+        gone = tuple(each.arm.name for each in resolution.arms if each.arm.name not in left) if move.drops else ()
+        made.append(Cut(move.words(resolution, after), gone, limit, cuts, cut))
         resolution, cuts = after, cut
     limit = broken(resolution)
     if limit is not None:
         raise PlanError(_impossible(resolution, limit))
+    warnings, notes = list[Diagnostic](), list[Noted]()
+    for one in made:
+        more = one.limit.measure(Costing(resolve(start, one.undone(cuts)))) - one.limit.measure(Costing(resolution))
+        kept = f"keeping it in this plan would take {one.limit.show(more)} more"
+        message = f"{one.words}, to fit {one.limit.words}; {kept}"
+        warnings.append(finding("W-cut", message, one.limit.pointer))
+        if one.gone:
+            choice = Choice(value=", ".join(one.gone), because=message, rule="budget", flips_when="a wider limit")
+            notes.append(Noted(pointer=LEFT_OUT, decided_by="budget", choice=choice))
     return replace(resolution, noted=(*resolution.noted, *notes, *_bound(resolution))), warnings
 
 

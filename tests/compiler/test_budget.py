@@ -1,5 +1,6 @@
 """Fitting limits: what is cut, in which order, what stays, and that each cut is named twice."""
 
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -116,7 +117,7 @@ def test_a_cut_is_a_warning_and_a_decision(wall: str) -> None:
     assert plan.warnings
     for one in plan.warnings:
         assert (one.code, one.pointer) == ("W-cut", "/constraints/wall_time")
-        assert f"to fit {wall}; keeping it would take about" in one.message
+        assert f"to fit {wall}; keeping it in this plan would take about" in one.message
     wanted = {"data seeds": "/data_seeds", "steps": "/arms/6/recipes/0/steps"}
     values = {one.value: one.field for one in decided.values() if one.field.startswith("/left_out/")}
     wanted |= {"pattern + full": values.get("pattern + full", ""), "head + LoRA": values.get("head + LoRA r=8", "")}
@@ -126,6 +127,17 @@ def test_a_cut_is_a_warning_and_a_decision(wall: str) -> None:
         assert decision.decided_by == "budget"
         assert decision.source == "the spec's limits and the cost model"
         assert decision.flips_when
+
+
+def test_what_keeping_takes_is_that_of_the_plan_shown() -> None:
+    """Seeds are cut before steps, and a seed of short trainings is cheap."""
+    made = limited({"wall_time": "6 min"}, tokens=40)
+    assert kinds(made.plan) == ["pattern + full", "head + LoRA", "data seeds", "steps"]
+    number, unit = re.findall(r"would take about ([\d.]+) (s|min) more", cuts(made.plan)[2])[0]
+    methods = {"pin": {"steps": [min(steps_of(made.plan))]}, "exclude": ["pattern+full", "head+lora"]}
+    kept = compiled({"evaluation": {"data_seeds": 5}, "methods": methods}, tokens=40).estimate.seconds.mid
+    more = float(number) * (60 if unit == "min" else 1)
+    assert more == pytest.approx(kept - made.estimate.seconds.mid, rel=0.05)
 
 
 def test_a_cut_of_data_sizes_is_a_decision() -> None:
