@@ -75,7 +75,7 @@ ADVICE: dict[str, tuple[str, str]] = {
     "W-no-gpu-limit": ("wall_time limits the clock", "gpu_hours on a CPU"),
     "W-rare-label": ("a few more rows of it help most", "a label with one row"),
     "W-first-token": ("a verbalizer of one-token words", "the label jurisdiction"),
-    "W-weak-model": ("a larger model, or a method with an encoder", "text pairs, or acceptability, with 135M parameters"),
+    "W-weak-model": ("a larger model, or a method with an encoder", "pairs, or acceptability, with 135M parameters"),
     "W-label-noise": ("a smaller share", "label_noise = 0.9"),
     "W-looks": ("choose by validation in one plan; keep fresh rows for the last look", "the fourth plan on one test"),
     "W-not-augmented": ("an arm that is trained on labels, or no [augmentation]", "only prompted arms"),
