@@ -7,6 +7,7 @@ from typing import Any
 from fewtune.api.session import Planned
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.detectable import detectable
+from fewtune.compiler.evidence import overruled
 from fewtune.compiler.flips import Flip, Flips, named_decisions
 from fewtune.compiler.plan import Plan
 from fewtune.compiler.sample import pool
@@ -100,9 +101,11 @@ def flips(planned: Planned, decisions: list[Decision]) -> dict[str, tuple[Flip, 
 
 
 def explained_data(planned: Planned, decisions: list[Decision], found: dict[str, tuple[Flip, ...]]) -> dict[str, Any]:
-    """What `explain --json` answers with: each decision with what would flip it."""
+    """What `explain --json` answers with: each decision with the rows that it overruled, and what would flip it."""
     said = [
-        one.model_dump(mode="json") | {"flips": [flip.model_dump(mode="json") for flip in found.get(one.field, ())]}
+        one.model_dump(mode="json")
+        | {"overruled": list(overruled(one))}
+        | {"flips": [flip.model_dump(mode="json") for flip in found.get(one.field, ())]}
         for one in decisions
     ]
     return {"plan_hash": planned.plan.hash, "decisions": said}

@@ -1,6 +1,7 @@
 """rules: the evidence that decisions weigh, as rows and as pages."""
 
 import difflib
+import re
 from typing import Any
 
 from fewtune.api.shows.console import console, table
@@ -55,6 +56,13 @@ def show_rules(rows: list[Evidence]) -> None:
     out.print(f"{len(rows)} rules, {active} of them weighed by decisions; `fewtune describe rule R-035` shows one")
 
 
+def _near(id: str) -> str | None:
+    """The rule that a number stands for, however it is written."""
+    numbered = re.fullmatch(r"([RM]?)\W*0*(\d{1,3})", id.strip().upper())
+    name = f"{numbered[1] or 'R'}-{int(numbered[2]):03}" if numbered else None
+    return name if name in EVIDENCE else None
+
+
 def rule_page(id: str) -> dict[str, Any]:
     """One row with its evidence and what speaks against it.
 
@@ -63,8 +71,13 @@ def rule_page(id: str) -> dict[str, Any]:
     """
     row = EVIDENCE.get(id.upper())
     if row is None:
-        remedy = "`fewtune rules` lists them"
-        raise RunError(Diagnostic(code="E-not-found", message=f"there is no rule {id!r}", remedy=remedy), exit_status=7)
+        finding = Diagnostic(
+            code="E-not-found",
+            message=f"there is no rule {id!r}",
+            nearest=_near(id),
+            remedy="`fewtune rules` lists them",
+        )
+        raise RunError(finding, exit_status=7)
     lines = [
         f"{row.id} ({row.strength})",
         f"when        {row.condition}",

@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from fewtune.compiler.condition import Condition
-from fewtune.compiler.decision import Strength
+from fewtune.compiler.decision import Decision, Strength
 from fewtune.compiler.fingerprint import fingerprint
 from fewtune.specs.frozen import Frozen
 
@@ -61,6 +61,13 @@ def _read() -> tuple[Evidence, ...]:
 ROWS = _read()
 
 EVIDENCE: dict[str, Evidence] = {row.id: row for row in ROWS}
+
+
+def overruled(decision: Decision) -> tuple[str, ...]:
+    """Rows that were weighed and contradict the one that decided."""
+    weighed = (EVIDENCE[id] for id in decision.evidence if id in EVIDENCE and id != decision.rule)
+    return tuple(row.id for row in weighed if decision.rule in row.conflicts)
+
 
 GIVEN: dict[str, str] = {
     "pin": "the spec",

@@ -317,7 +317,7 @@ def explain(
     out: Console, decisions: list[Decision], arms: tuple[Arm, ...], flips: Mapping[str, Sequence[Flip]]
 ) -> None:
     """Print decisions in full: rule, evidence, alternatives, what would change them."""
-    from fewtune.compiler.evidence import EVIDENCE
+    from fewtune.compiler.evidence import EVIDENCE, overruled
 
     for _, same in groupby(decisions, key=lambda d: d.field):
         for decision in same:
@@ -330,8 +330,9 @@ def explain(
             out.print(
                 f"  rule     {decision.rule} ({decision.strength}); {decision.source}; decided by {decision.decided_by}"
             )
+            against = overruled(decision)
             for row in (EVIDENCE[name] for name in decision.evidence if name in EVIDENCE):
-                over = " (overruled)" if decision.rule in row.conflicts and row.id != decision.rule else ""
+                over = " (overruled)" if row.id in against else ""
                 line = f"  {row.id}    {row.strength}{over}: {row.condition}: {row.effect} [{row.source}]"
                 out.print(Text(line, style="dim"))
             if decision.kept_out:

@@ -11,6 +11,8 @@ import tomlkit
 from many import fewtune_many
 from project import fewtune
 
+from fewtune.api.ruling import rule_page
+from fewtune.specs.diagnostic import RunError
 from fewtune.specs.load import load, load_file
 from fewtune.specs.projection import project
 
@@ -89,6 +91,16 @@ def test_a_rule_that_is_not_there(asked: list[str], status: int, says: str) -> N
     assert says in f"{found['message']} {found['remedy']}"
 
 
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [("r-35", "R-035"), ("35", "R-035"), ("m1", "M-001"), ("r 0035", "R-035"), ("lora", None), ("R-999", None)],
+)
+def test_a_rule_by_a_short_number_is_offered(asked: str, near: str | None) -> None:
+    with pytest.raises(RunError) as refused:
+        rule_page(asked)
+    assert refused.value.diagnostics[0].nearest == near
+
+
 def test_a_rule_is_shown_with_what_speaks_against_it() -> None:
     page = fewtune("describe", "rule", "r-039", cwd=ROOT).stdout
     assert page.startswith("R-039 (folklore)\n")
@@ -100,9 +112,11 @@ def test_explain_says_what_keeps_a_rule_out() -> None:
     done = fewtune("explain", "examples/quickstart.toml", "learning_rate", "--json", cwd=ROOT)
     decisions = json.loads(done.stdout)["data"]["decisions"]
     assert {one["kept_out"]["R-048"] for one in decisions} == {"adaptation = full"}
+    assert all(set(one["overruled"]) < set(one["evidence"]) for one in decisions)
     shown = fewtune("explain", "examples/quickstart.toml", "learning_rate", cwd=ROOT).stdout
     assert "kept out" in shown
     assert "R-048 needs" in shown
+    assert shown.count("(overruled)") == sum(len(one["overruled"]) for one in decisions)
 
 
 LIGHT = {

@@ -125,6 +125,13 @@ def test_what_is_no_condition(text: str) -> None:
         Condition.parse(text)
 
 
+def test_a_row_against_the_one_that_decided_is_overruled() -> None:
+    found = {(case.decision.rule, id) for case in CASES for id in evidence.overruled(case.decision)}
+    assert ("R-054", "R-056") in found
+    assert all(rule in EVIDENCE[id].conflicts for rule, id in found)
+    assert "R-004" not in {id for _, id in found}
+
+
 def test_what_decides_besides_evidence_is_no_id() -> None:
     assert not GIVEN.keys() & EVIDENCE.keys()
     assert all(GIVEN.values())
