@@ -36,7 +36,8 @@ def _excluded(resolution: Resolution, said: Mapping[MethodName, Choice]) -> Iter
     present = {one.arm.method for one in resolution.arms}
     for index, method in enumerate(s.experiment.methods.exclude):
         id, enough = ASKED_FOR.get(method, ("", ()))
-        if id and said[method].value and said[method].rule == id and not present.intersection(enough):
+        ruled = said.get(method)  # of some tasks no rule says anything about it
+        if ruled is not None and ruled.value and ruled.rule == id and not present.intersection(enough):
             yield _against(f"{method} is excluded", id, f"/methods/exclude/{index}", f"keep {method}")
 
 
