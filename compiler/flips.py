@@ -3,20 +3,27 @@
 The resolution is a pure function of its situation, so the nearest change is found by resolving again, not read from
 the rules' prose: outwards over a grid of usual values until the decision is another one, then by bisection to the exact
 number. The model of another size is this one but for its number of parameters; the labels may be more than there are.
+
+Limits cut each plan otherwise, and fitting a plan into them takes as long as dozens of resolutions. So the search keeps
+the cuts of the plan as it is, and a change that it finds is told only if it is there too when both sides of it are
+fitted into the limits anew; what only another cut would change is not looked for.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
+from fewtune.compiler.budget import limits, within
 from fewtune.compiler.decision import Decision
 from fewtune.compiler.notes import Noted
 from fewtune.compiler.plan import Plan
 from fewtune.compiler.resolution import Resolution
 from fewtune.compiler.resolve import resolve
 from fewtune.compiler.situation import Choice, Situation
+from fewtune.specs.diagnostic import PlanError
 from fewtune.specs.frozen import Frozen
 
 Fact = Literal["labels", "parameters", "memory_gib"]
@@ -47,7 +54,7 @@ class Flips:
     """Looks for flips around one situation."""
 
     start: Situation
-    _seen: dict[tuple[Fact, int], dict[str, Choice]] = field(default_factory=dict)
+    _seen: dict[tuple[Fact, int, bool], dict[str, Choice]] = field(default_factory=dict)
 
     def of(self, name: str) -> Iterator[Flip]:
         """The nearest flips of a decision, at most two for each fact.
@@ -78,22 +85,35 @@ class Flips:
                     near = middle
                 else:
                     far = middle
+            if limits(self._now):
+                fitted = [self._value(name, fact, side, anew=True) for side in (near, far)]
+                if fitted != [now, self._value(name, fact, far)]:
+                    return
             choice = self._choices(fact, far).get(name)
             value, rule = (choice.value, choice.rule) if choice else (None, "fact")
             yield Flip(fact=fact, at=far, upwards=far > values[0], value=value, rule=rule)
             return
 
-    def _value(self, name: str, fact: Fact, value: int) -> tuple[bool, Any]:
+    @cached_property
+    def _now(self) -> Resolution:
+        return within(self.start)[0]
+
+    def _value(self, name: str, fact: Fact, value: int, *, anew: bool = False) -> tuple[bool, Any]:
         """Whether there is such a decision, and its value."""
-        choice = self._choices(fact, value).get(name)
+        choice = self._choices(fact, value, anew=anew).get(name)
         return choice is not None, choice and choice.value
 
-    def _choices(self, fact: Fact, value: int) -> dict[str, Choice]:
-        """Every decision, were the fact this value."""
-        if (fact, value) not in self._seen:
-            found = resolve(CHANGED[fact](self.start, value))
-            self._seen[fact, value] = {name: noted.choice for name, noted in named(found)}
-        return self._seen[fact, value]
+    def _choices(self, fact: Fact, value: int, *, anew: bool = False) -> dict[str, Choice]:
+        """Every decision, were the fact this value, with the cuts as they are or fitted into the limits anew."""
+        if (fact, value, anew) not in self._seen:
+            there = CHANGED[fact](self.start, value)
+            try:
+                found = within(there)[0] if anew else resolve(there, self._now.cuts)
+                choices = {name: noted.choice for name, noted in named(found)}
+            except PlanError:  # nothing fits
+                choices = {}
+            self._seen[fact, value, anew] = choices
+        return self._seen[fact, value, anew]
 
 
 def labels_of(s: Situation) -> int | None:

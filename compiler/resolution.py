@@ -49,6 +49,8 @@ class Resolution:
     """Source -> synthetic examples for each labelled one at the largest data size; None: there are none."""
     noted: tuple[Noted, ...]
     warnings: tuple[Diagnostic, ...]
+    cuts: Cuts
+    """What was taken away when it was settled."""
 
     @cached_property
     def candidates(self) -> tuple[Arm, ...]:

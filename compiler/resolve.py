@@ -61,7 +61,7 @@ def resolve(start: Situation, cuts: Cuts | None = None) -> Resolution:
         notes.settle(augmentation, situation, "/augmentation", made, "/augmentation")
     found = Resolution(
         situation=situation, arms=_with_noise(twinned, situation.experiment.data.noise_shares), augmentation=made,
-        noted=(*notes.noted, *_noise(situation), *_own_encoder(situation)), warnings=tuple(notes.warnings),
+        cuts=cuts, noted=(*notes.noted, *_noise(situation), *_own_encoder(situation)), warnings=tuple(notes.warnings),
     )  # fmt: skip
     factor = situation.experiment.evaluation.halving
     return found if factor is None else replace(found, noted=(*found.noted, _halved(found, factor)))

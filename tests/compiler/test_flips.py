@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from situations import CPU, H100, LLAMA_7B, SMALL, experiment, facts
 
+from fewtune.compiler.budget import within
 from fewtune.compiler.flips import CHANGED, Flips, labels_of, named
 from fewtune.compiler.resolve import resolve
 from fewtune.compiler.sample import pool
@@ -58,3 +59,33 @@ def test_a_learning_curve_has_no_single_number_of_labels() -> None:
     situation = replace(start(), experiment=asked)
     assert labels_of(situation) is None
     assert {flip.fact for flip in Flips(situation).of("data_seeds")} <= {"parameters", "memory_gib"}
+
+
+@pytest.mark.parametrize("wall", ["15 min", "6 min", "4 min"])
+def test_within_limits_a_flip_is_one_of_the_plan(wall: str) -> None:
+    """Fitted into the limits at the flip a decision is what it says, and one step nearer it is what it is now."""
+    asked = experiment(constraints={"wall_time": wall}, data={"label_budget": 32})
+    measured = facts(asked)
+    situation = Situation.first(asked, measured, pool(measured.data)[0])
+
+    def fitted(there: Situation) -> dict[str, Any]:
+        return {name: one.choice.value for name, one in named(within(there)[0])}
+
+    search, now = Flips(situation), fitted(situation)
+    for name in sorted(now)[::9]:
+        for flip in search.of(name):
+            sides = [fitted(CHANGED[flip.fact](situation, at)) for at in (
+                flip.at, flip.at + (-1 if flip.upwards else 1))]  # fmt: skip
+            assert [side.get(name) for side in sides] == [flip.value, now[name]]
+
+
+def test_a_cut_of_steps_leaves_no_flip_of_what_rests_on_more() -> None:
+    def labels(wall: str) -> list[int]:
+        asked = experiment(constraints={"wall_time": wall}, data={"label_budget": 32})
+        measured = facts(asked)
+        search = Flips(Situation.first(asked, measured, pool(measured.data)[0]))
+        found = search.of("pattern+lora: recipes/0/learning_rate")
+        return [flip.at for flip in found if flip.fact == "labels"]
+
+    assert labels("99 h")
+    assert not labels("4 min")
