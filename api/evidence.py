@@ -40,6 +40,7 @@ class Evidence:
                     "model": one.plan.facts.model, "n": one.plan.final_n, "metric": one.plan.metric,
                     "arm": one.leader.arm, "mean": one.leader.mean, "ci_low": one.leader.ci_low,
                     "ci_high": one.leader.ci_high, "seeds": one.leader.seeds, "items": one.leader.items,
+                    "winner": one.win.arm if one.win else None,
                     "ahead_of": [other.model_dump() for other in one.win.behind] if one.win else [],
                     "undecided": one.undecided,
                 }
@@ -102,14 +103,14 @@ def show_evidence(shown: Evidence, action: str | None) -> None:
              _ahead(one), f"{one.leader.seeds} seeds, {one.leader.items} items")
             for one in shown.contests
         ]  # fmt: skip
-        table(out, ("experiment", "task", "n", "arm", "score", "ahead of", "from"), rows)
+        table(out, ("experiment", "task", "n", "highest mean", "score", "ahead of", "from"), rows)
     if shown.found.paces:
         heading(out, "How long it took")
         cells = [
-            (pace.device, f"{pace.ratio:.2f} times the estimate", _counted(pace.runs, "run"))
+            (pace.device, f"{pace.ratio:.2f} times the estimate", _counted(pace.runs, "run"), ", ".join(pace.methods))
             for pace in shown.found.paces
         ]
-        table(out, ("device", "seconds", "from"), cells)
+        table(out, ("device", "seconds", "from", "of"), cells)
     out.print(_state(shown, action))
 
 
@@ -118,7 +119,8 @@ def _ahead(one: Contest) -> str:
         return f"none of {one.undecided}, beyond chance"
     named = sorted(one.win.behind, key=lambda other: -other.low)
     said = ", ".join(map(_gap, named[:MOST])) + (f" and {len(named) - MOST} more" if len(named) > MOST else "")
-    return said + (f"; undecided: {one.undecided}" if one.undecided else "")
+    said += f"; undecided: {one.undecided}" if one.undecided else ""
+    return said if one.win.arm == one.leader.arm else f"none, beyond chance; {one.win.arm} is ahead of {said}"
 
 
 def _gap(other: Behind) -> str:

@@ -50,6 +50,8 @@ class Pace(Frozen):
     ratio: float = Field(gt=0)
     """Seconds taken for each second that was estimated."""
     runs: int
+    methods: tuple[MethodName, ...] = ()
+    """What those runs had; of others the ratio is a guess."""
 
 
 class Adopted(Frozen):

@@ -181,10 +181,10 @@ def _estimate(plan: Plan, resolution: Resolution, expanded: Expanded) -> Estimat
     device = resolution.situation.facts.device
     busy = sum(costing.arm_seconds(resolved.arm) for resolved in resolution.arms) + costing.refit_seconds()
     costs = tuple(costing.arm_cost(resolved) for resolved in resolution.arms)
-    disk = costing.disk_bytes()
-    hours = around(busy / 3600 if device.kind == "cuda" else 0.0, device)
+    disk, methods = costing.disk_bytes(), {arm.method for arm in plan.arms}
+    hours = around(busy / 3600 if device.kind == "cuda" else 0.0, device, methods)
     return Estimate(
-        seconds=_with(around(seconds - making.mid, device), making),
+        seconds=_with(around(seconds - making.mid, device, methods), making),
         gpu_hours=hours,
         peak_memory_bytes=max((cost.peak_memory_bytes for cost in costs), key=lambda peak: peak.high),
         disk_bytes=Range(low=round(0.5 * disk), mid=disk, high=round(1.5 * disk) + 2_000_000),

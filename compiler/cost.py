@@ -6,6 +6,7 @@ The rates are a table by device class, so that a plan is the same on every machi
 the range says so.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,7 @@ from fewtune.compiler.arm import Precision
 from fewtune.compiler.encoder import ENCODER
 from fewtune.compiler.facts import Calibration, DeviceFacts, ModelFacts
 from fewtune.compiler.price import Range
-from fewtune.specs.methods import Adaptation
+from fewtune.specs.methods import Adaptation, MethodName
 
 CPU_RATES: dict[str, tuple[float, float]] = {
     "cpu amx-bf16": (85.0, 135.0),
@@ -241,10 +242,12 @@ def writing_seconds(
     return 1.5 * new_tokens * each * -(-rows // together) if new_tokens else 0.0
 
 
-def around(seconds: float, device: DeviceFacts) -> Range:
-    """The range of an estimate."""
-    low, high = CALIBRATED if device.calibration or device.pace else (LOW, HIGH)
-    basis: Literal["heuristic", "calibrated", "measured"] = "measured" if device.pace else "heuristic"
+def around(seconds: float, device: DeviceFacts, methods: Iterable[MethodName]) -> Range:
+    """The range of an estimate of these methods."""
+    basis: Literal["heuristic", "scaled", "calibrated", "measured"] = "heuristic"
     if device.calibration:
         basis = "calibrated"
+    elif device.pace:
+        basis = "measured" if set(methods) <= set(device.pace.methods) else "scaled"
+    low, high = CALIBRATED if basis in ("calibrated", "measured") else (LOW, HIGH)
     return Range(low=round(low * seconds, 3), mid=round(seconds, 3), high=round(high * seconds, 3), basis=basis)

@@ -390,7 +390,9 @@ class Costing:
         levels = len(self.resolution.situation.levels) if resolved.arm.seeded else 1
         return ArmCost(
             arm=resolved.arm.name,
-            seconds=around(self.arm_seconds(resolved.arm), self.resolution.situation.facts.device),
+            seconds=around(
+                self.arm_seconds(resolved.arm), self.resolution.situation.facts.device, [resolved.arm.method]
+            ),
             peak_memory_bytes=Range(low=round(0.6 * peak), mid=round(peak / HEADROOM), high=peak),
             trainable_parameters=resolved.trainable,
             artefact_bytes=self.artefact_bytes(resolved),

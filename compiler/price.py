@@ -11,7 +11,8 @@ class Range(Frozen):
     low: float
     mid: float
     high: float
-    basis: Literal["heuristic", "calibrated", "measured"] = "heuristic"
+    basis: Literal["heuristic", "scaled", "calibrated", "measured"] = "heuristic"
+    """scaled: by the pace of other methods on the same device."""
 
 
 class ArmCost(Frozen):

@@ -7,6 +7,7 @@ from statistics import median
 
 from fewtune.compiler.adopted import Behind, Pace, Win
 from fewtune.compiler.plan import CV, Plan
+from fewtune.specs.methods import MethodName
 from fewtune.store.reader import ComparisonRow, LeaderboardRow, Reader
 from fewtune.store.snapshot import open_newest
 
@@ -22,11 +23,11 @@ class Contest:
     run: str
     plan: Plan
     leader: LeaderboardRow
-    """The chosen arm, or the one that was better than it beyond chance."""
+    """The arm with the highest mean, by chance or not."""
     win: Win | None
-    """None: no arm was ahead of another beyond chance."""
+    """Whose lead is beyond chance; None: nobody's."""
     undecided: int
-    """Arms that could not be told from the leader, or were not compared with it."""
+    """Arms that could not be told from the winner, or were not compared with it; without a winner, all others."""
 
 
 def contests(reader: Reader) -> Iterator[Contest]:
@@ -52,9 +53,9 @@ def contests(reader: Reader) -> Iterator[Contest]:
 def contest(
     name: str, run: str, plan: Plan, board: Sequence[LeaderboardRow], compared: Sequence[ComparisonRow]
 ) -> Contest | None:
-    """Who was ahead: the chosen arm of all that it beats, unless another arm beats it; None without a chosen arm.
+    """Who won: the chosen arm over all that it beats, unless another arm beats it; None without a chosen arm.
 
-    An arm that merely has the highest mean of many is not ahead: the best of k noisy means is too high.
+    An arm that merely has the highest mean of many has won nothing: the best of k noisy means is too high.
     """
     rows = {row.arm: row for row in board}
     chosen = next((row for row in board if row.chosen), None)
@@ -63,22 +64,23 @@ def contest(
     better = [row for row in compared if row.verdict == "worse"]
     if better:
         best = min(better, key=lambda row: row.ci_high)
-        leader = rows[best.arm]
+        winner = rows[best.arm]
         behind = [_behind(plan, chosen.arm, -best.difference, -best.ci_high, -best.ci_low)]
     else:
-        leader = chosen
+        winner = chosen
         behind = [
             _behind(plan, row.arm, row.difference, row.ci_low, row.ci_high)
             for row in compared
             if row.verdict == "better"
         ]
-    ahead_of = {leader.arm, *(other.arm for other in behind)}
+    ahead_of = {winner.arm, *(other.arm for other in behind)}
     undecided = [row.arm for row in board if row.arm not in ahead_of]
     win = Win(
         experiment=name, task=plan.experiment.task.type, model=plan.facts.model_hash, metric=plan.metric,
-        n=plan.final_n, arm=leader.arm, method=plan.arm(leader.arm).method, mean=leader.mean, seeds=leader.seeds,
-        items=leader.items, behind=tuple(behind), undecided=tuple(undecided),
+        n=plan.final_n, arm=winner.arm, method=plan.arm(winner.arm).method, mean=winner.mean, seeds=winner.seeds,
+        items=winner.items, behind=tuple(behind), undecided=tuple(undecided),
     )  # fmt: skip
+    leader = max(board, key=lambda row: (row.mean, row.chosen))
     return Contest(name, run, plan, leader, win if behind else None, len(undecided))
 
 
@@ -98,7 +100,12 @@ def paces(reader: Reader) -> tuple[Pace, ...]:
     """
     with open_newest(reader.workspace) as (connection, _):
         found = connection.execute(query, [SHORTEST]).fetchall()
-    ratios = defaultdict[str, list[float]](list)
+    ratios, methods = defaultdict[str, list[float]](list), defaultdict[str, set[MethodName]](set)
     for run, seconds, estimated in found:
-        ratios[reader.plan_of(run).plan.facts.device].append(seconds / estimated)
-    return tuple(Pace(device=name, ratio=round(median(each), 3), runs=len(each)) for name, each in ratios.items())
+        plan = reader.plan_of(run).plan
+        ratios[plan.facts.device].append(seconds / estimated)
+        methods[plan.facts.device].update(arm.method for arm in plan.arms)
+    return tuple(
+        Pace(device=name, ratio=round(median(each), 3), runs=len(each), methods=tuple(sorted(methods[name])))
+        for name, each in ratios.items()
+    )

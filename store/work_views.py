@@ -236,7 +236,7 @@ COSTS = View(
         "estimated_seconds_low": "Estimate: nearly no run takes less.",
         "estimated_seconds": "Estimate: half of all runs take less.",
         "estimated_seconds_high": "Estimate: nearly no run takes more.",
-        "basis": "What the estimate rests on: heuristic, calibrated or measured.",
+        "basis": "What the estimate rests on: heuristic, scaled, calibrated or measured.",
         "seconds": "Of an arm: fitting and scoring done by this run, 0 where all was known. Of the run: on the clock, "
         "null while it runs.",
         "lost_seconds": "Spent on attempts that failed.",

@@ -44,13 +44,18 @@ def test_evidence_that_is_silent_changes_the_hash_and_nothing_else() -> None:
     assert (plain.arms, plain.trials, plain.gates) == (silent.arms, silent.trials, silent.gates)
 
 
-def test_a_pace_moves_estimates_only() -> None:
+@pytest.mark.parametrize("without", [None, "pattern+full"])
+def test_a_pace_moves_estimates_only(without: str | None) -> None:
+    """Those of a method that it was not measured with are scaled, no more."""
     given, asked = facts(), Experiment.model_validate(compiled().plan.experiment.model_dump())
-    slow = CPU.model_copy(update={"pace": Pace(device=CPU.name, ratio=2.0, runs=3)})
     was = compile_plan(asked, given)
+    timed = tuple({arm.method for arm in was.plan.arms} - {without})
+    slow = CPU.model_copy(update={"pace": Pace(device=CPU.name, ratio=2.0, runs=3, methods=timed)})
     now = compile_plan(asked, Facts(data=given.data, model=given.model, device=slow))
     assert now.plan.hash == was.plan.hash
-    assert now.estimate.seconds.basis == "measured"
+    assert now.estimate.seconds.basis == ("scaled" if without else "measured")
+    bases = {arm.method: cost.seconds.basis for arm, cost in zip(now.plan.arms, now.estimate.arms, strict=True)}
+    assert {method for method, basis in bases.items() if basis == "scaled"} == {without} - {None}
     assert 1.5 * was.estimate.seconds.mid < now.estimate.seconds.mid < 2.5 * was.estimate.seconds.mid
 
 

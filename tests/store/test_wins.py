@@ -59,7 +59,12 @@ def test_the_highest_mean_alone_is_not_ahead() -> None:
     board = [row(arm, 0.9 if arm == OTHER else 0.5) for arm in ARMS]
     found = wins.contest("e", "r", PLAN, board, [against(arm, -0.4, "cannot tell", width=0.5) for arm in ARMS[:-1]])
     assert found is not None
-    assert (found.leader.arm, found.win) == (CHOSEN, None)
+    assert (found.leader.arm, found.win) == (OTHER, None)
+    won = [against(REST[0], 0.2, "better"), against(OTHER, -0.4, "cannot tell", width=0.5)]
+    found = wins.contest("e", "r", PLAN, board, won)
+    assert found is not None
+    assert found.win is not None
+    assert (found.leader.arm, found.win.arm) == (OTHER, CHOSEN)
     assert wins.contest("e", "r", PLAN, [each for each in BOARD if each.arm != CHOSEN], []) is None
 
 
@@ -69,6 +74,7 @@ def test_whole_runs_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     applied(tmp_path, PLAN)  # everything was there: it says nothing of the device
     (pace,) = wins.paces(Reader(tmp_path))
     assert (pace.device, pace.runs) == (PLAN.facts.device, 1)
+    assert pace.methods == tuple(sorted({arm.method for arm in PLAN.arms}))
     assert 0 < pace.ratio < 10
     monkeypatch.setattr(wins, "SHORTEST", 60.0)
     assert wins.paces(Reader(tmp_path)) == ()
