@@ -3,7 +3,7 @@
 Arms that the rules added as experiments go first, the one of the least expected value before the others, then all
 samples but one of the cross-validation that chooses, then seeds beyond three, then that cross-validation, then steps
 down to a floor, then the smaller points of the learning curve, then in-context arms and probes. What the spec pins
-stays; majority, zero-shot and the first candidate stay. When that does not fit, there is no plan.
+stays; majority, TF-IDF, encoder, zero-shot and the first candidate stay. When that does not fit, there is no plan.
 """
 
 from bisect import bisect_left
@@ -33,8 +33,8 @@ MARGIN = 0.8
 """Share of a limit that the middle estimate may take: half of all runs are slower than the middle."""
 LEAST_STEPS = 20
 """Updates below which a trained arm says nothing about its method."""
-LAST: tuple[MethodName, ...] = ("in-context", "probe", "encoder")
-"""Baselines that go when nothing else is left to cut."""
+LAST: tuple[MethodName, ...] = ("in-context", "probe")
+"""Baselines that take the language model long; they go when nothing else is left to cut, the others never."""
 NAMED = 3
 """Arms that a refusal names of each kind."""
 MOST_TRIALS = 200_000
@@ -263,7 +263,8 @@ def _drop(method: MethodName) -> Move:
     def words(was: Resolution, now: Resolution) -> str:
         left = {resolved.arm.name for resolved in now.arms}
         gone = [repr(resolved.arm.name) for resolved in was.arms if resolved.arm.name not in left]
-        return f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} left out"
+        baseline = f"baseline{'s' * (len(gone) > 1)} " if method in LAST else ""
+        return f"{baseline}{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} left out"
 
     return Move((cut,), words, drops=method)
 
@@ -304,7 +305,8 @@ def _impossible(resolution: Resolution, limit: Limit) -> Diagnostic:
     planned = "" if margin == 1.0 else f" allows, of which {margin:.0%} may be planned"
     message = f"what may not be cut takes {limit.show(measured)}: more than {limit.words}{planned}; {_kept(resolution)}"
     needed = ceil(measured / margin / 6) * 6 if limit.name in ("wall_time", "gpu_hours") else measured / margin
-    remedy = f"allow {limit.show(needed)}; or fewer test rows, fewer pinned arms, a smaller model"
+    less = "fewer test rows, fewer pinned arms, a smaller model, a baseline less (methods.exclude)"
+    remedy = f"allow {limit.show(needed)}; or {less}"
     return finding("E-budget", message, limit.pointer, remedy=remedy)
 
 

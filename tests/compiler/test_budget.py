@@ -96,7 +96,7 @@ def test_a_kind_is_used_up_before_the_next(wall: str) -> None:
 def test_what_may_never_be_cut(wall: str) -> None:
     plan = limited({"wall_time": wall}, CURVE, tokens=40).plan
     names = [arm.method for arm in plan.arms]
-    assert {"majority", "tfidf", "zero-shot", "pattern+lora"} <= set(names)
+    assert {"majority", "tfidf", "encoder", "zero-shot", "pattern+lora"} <= set(names)
     assert plan.data_seeds >= 3
     assert plan.levels[-1].n == 64, "the largest data size stays"
     assert min(steps_of(plan)) >= LEAST_STEPS
@@ -235,11 +235,17 @@ def test_the_way_out_is_one() -> None:
 
 @pytest.mark.parametrize(
     ("trials", "left"),
-    [(41, 41), (40, 36), (36, 36), (35, 31), (30, 25), (20, 19), (16, 16), (15, 13), (10, 10)],
+    [(41, 41), (40, 36), (36, 36), (35, 31), (30, 25), (20, 19), (16, 16), (15, 13), (13, 13)],
 )
 def test_a_limit_on_trials(trials: int, left: int) -> None:
     plan = limited({"trials": trials}).plan
     assert len(plan.trials) == left <= trials
+
+
+def test_baselines_that_stay_can_be_excluded_by_the_spec() -> None:
+    limits = {"constraints": {"trials": 10}}
+    assert "E-budget" in codes(limits)
+    assert "E-budget" not in codes({**limits, "methods": {"exclude": ["encoder"]}})
 
 
 @pytest.mark.parametrize("disk", ["2 GB", "200 MB", "80 MB", "40 MB"])
@@ -272,6 +278,23 @@ def test_the_in_context_arm_goes_last() -> None:
     tables = {**CURVE, "constraints": {"wall_time": "3 min"}}
     assert "E-budget" not in codes({**tables, "methods": {"exclude": ["in-context"]}}, tokens=40)
     assert "E-budget" not in codes(tables, tokens=40)
+
+
+def test_no_other_baseline_is_left_out_however_short_the_time() -> None:
+    """Second by second down to where there is no plan, which then names what stays."""
+    free = {arm.method for arm in compiled(tokens=40).plan.arms if arm.role == "baseline"}
+    least = free
+    for wall in range(330, 30, -10):
+        try:
+            plan = limited({"wall_time": f"{wall} s"}, tokens=40).plan
+        except PlanError as error:
+            said = str(error)
+            break
+        least = {arm.method for arm in plan.arms if arm.role == "baseline"}
+        assert all(f"baseline '{name}" in " ".join(cuts(plan)) for name in free - least - {"probe"})
+    assert least == free - {"in-context", "probe"}
+    assert "baselines that stay are 'majority', 'TF-IDF + logistic regression'" in said
+    assert "encoder" in said
 
 
 @settings(max_examples=15, deadline=None)
