@@ -7,6 +7,7 @@ from fewtune.compiler.adopted import Adopted, Pace
 from fewtune.compiler.compilation import compile_plan
 from fewtune.compiler.facts import Facts
 from fewtune.specs.experiment import Experiment
+from fewtune.specs.methods import MethodName
 
 ENCODER = "sentence encoder + logistic regression"
 AHEAD = {"n": 48, "arm": ENCODER, "method": "encoder", "behind": "pattern + LoRA r=8"}
@@ -45,7 +46,7 @@ def test_evidence_that_is_silent_changes_the_hash_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("without", [None, "pattern+full"])
-def test_a_pace_moves_estimates_only(without: str | None) -> None:
+def test_a_pace_moves_estimates_only(without: MethodName | None) -> None:
     """Those of a method that it was not measured with are scaled, no more."""
     given, asked = facts(), Experiment.model_validate(compiled().plan.experiment.model_dump())
     was = compile_plan(asked, given)
