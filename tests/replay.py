@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from typing import Any
 
+from situations import SHAPES
+
 from fewtune.compiler.arm import Arm, Verbalizer
 from fewtune.compiler.arm_ideas import arm_ideas
 from fewtune.compiler.decision import Decision
@@ -22,6 +24,8 @@ from fewtune.compiler.situation import ArmIdea, ArmSituation, Choice, RecipeSitu
 from fewtune.compiler.weighing import weighed
 from fewtune.specs.patch import lookup
 
+Tables = dict[str, Any]
+
 NO_RULE = {"budget", "memory", "halving", "label_noise"}
 """What a decision may be by besides a file of compiler/rules: a limit, or the spec's own word."""
 SETTLED = ("metric", "precision", "verbalizer", "patterns", "folds", "levels", "choosing", "preferred", "data_seeds",
@@ -32,6 +36,66 @@ TYPED: Mapping[str, Callable[[Any], Any]] = {
     "verbalizer": lambda value: value and Verbalizer.model_validate(value),
 }
 """Fields of a situation that are no plain value."""
+
+
+MORE: dict[str, tuple[Tables, Tables]] = {
+    "synthetic examples": (
+        {
+            "data": {"label_budget": [16, 32]},
+            "augmentation": {"teacher": {"model": "smollm2-135m-instruct"}, "eda": True, "max_tokens": 90_000},
+        },
+        {},
+    ),
+    "label noise": ({"data": {"label_budget": 40, "label_noise": [0.1, 0.3]}}, {}),
+    "cut": ({"data": {"label_budget": [8, 64]}, "constraints": {"wall_time": "20 min"}}, {"tokens": 40}),
+    "cut harder": ({"data": {"label_budget": [8, 64]}, "constraints": {"wall_time": "4 min"}}, {"tokens": 40}),
+    "halved": ({"data": {"label_budget": 160}, "evaluation": {"halving": 2}}, {}),
+    "distilled": (
+        {
+            "data": {"label_budget": 32, "unlabelled": "u.csv"},
+            "methods": {"arms": [{"method": "pattern+lora", "objective": "context-distillation"}]},
+        },
+        {"unlabelled_rows": 80},
+    ),
+    "pinned": (
+        {
+            "data": {"label_budget": 160},
+            "methods": {"pin": {"rank": 4, "steps": 20, "learning_rate": [1e-4, 2e-4], "early_stopping": False}},
+            "evaluation": {"data_seeds": 4, "validation_fraction": 0.3},
+            "constraints": {"forgetting": 0.01},
+        },
+        {},
+    ),
+    "a large model": (
+        {"data": {"label_budget": 160}, "methods": {"include": ["pattern+qlora", "head+adapter"]}},
+        {"model": "llama-7b", "device": "h100"},
+    ),
+    "sets of labels": ({"task": {"type": "multi-label"}, "data": {"label_budget": 160}}, {}),
+    "tags": ({"task": {"type": "sequence-labelling"}, "data": {"label_budget": 32}}, {}),
+    "several patterns": (
+        {
+            "data": {"label_budget": 32},
+            "task": {"patterns": ["minimal", "question"]},
+            "methods": {"pin": {"pattern_use": ["each", "search", "ensemble"]}},
+        },
+        {},
+    ),
+    "adaptations": (
+        {
+            "data": {"label_budget": 32},
+            "methods": {
+                "include": [f"pattern+{name}" for name in ("dora", "adapter", "prefix", "prompt", "top", "norm")]
+            },
+        },
+        {},
+    ),
+    "simpo": (
+        {"task": {"type": "preference"}, "data": {"label_budget": 40}, "methods": {"include": ["simpo+lora"]}},
+        {},
+    ),
+}
+REPLAYED = SHAPES | MORE
+"""Tables and parameters of facts, as in `SHAPES`: plans in which most rules have a say."""
 
 
 @dataclass

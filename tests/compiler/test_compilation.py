@@ -192,24 +192,6 @@ def test_a_place_is_decided_once(shaped: Compiled) -> None:
     assert len(fields) == len(set(fields))
 
 
-ELSEWHERE = {"n", "demonstrations", "penalty", "transfer"}
-TEXTS = {"pretraining_steps", "replay"}
-"""What no encoder goes through."""
-
-
-def test_every_value_of_a_trained_arm_is_decided(shaped: Compiled) -> None:
-    fields = {decision.field for decision in shaped.plan.decisions}
-    for index, arm in enumerate(shaped.plan.arms):
-        assert f"/arms/{index}/method" in fields
-        if arm.lora:
-            assert {f"/arms/{index}/lora/{name}" for name in ("rank", "alpha", "targets")} <= fields
-        for point, recipe in enumerate(arm.recipes if arm.trained else ()):
-            without = ELSEWHERE | (TEXTS if arm.encoded else set())
-            without |= set() if arm.objective == "contrastive" else {"pair_iterations"}
-            for name in set(type(recipe).model_fields) - without:
-                assert f"/arms/{index}/recipes/{point}/{name}" in fields
-
-
 # --- size -----------------------------------------------------------------------------------------------------------
 
 

@@ -3,47 +3,10 @@
 from typing import Any
 
 import pytest
-from replay import Replay
-from situations import SHAPES, compiled, experiment, facts
+from replay import REPLAYED, Replay
+from situations import compiled, experiment, facts
 
 from fewtune.compiler.plan import Plan
-
-Tables = dict[str, Any]
-
-MORE: dict[str, tuple[Tables, Tables]] = {
-    "synthetic examples": (
-        {
-            "data": {"label_budget": [16, 32]},
-            "augmentation": {"teacher": {"model": "smollm2-135m-instruct"}, "eda": True, "max_tokens": 90_000},
-        },
-        {},
-    ),
-    "label noise": ({"data": {"label_budget": 40, "label_noise": [0.1, 0.3]}}, {}),
-    "cut": ({"data": {"label_budget": [8, 64]}, "constraints": {"wall_time": "20 min"}}, {"tokens": 40}),
-    "cut harder": ({"data": {"label_budget": [8, 64]}, "constraints": {"wall_time": "4 min"}}, {"tokens": 40}),
-    "halved": ({"data": {"label_budget": 160}, "evaluation": {"halving": 2}}, {}),
-    "distilled": (
-        {
-            "data": {"label_budget": 32, "unlabelled": "u.csv"},
-            "methods": {"arms": [{"method": "pattern+lora", "objective": "context-distillation"}]},
-        },
-        {"unlabelled_rows": 80},
-    ),
-    "pinned": (
-        {
-            "data": {"label_budget": 160},
-            "methods": {"pin": {"rank": 4, "steps": 20, "learning_rate": [1e-4, 2e-4], "early_stopping": False}},
-            "evaluation": {"data_seeds": 4, "validation_fraction": 0.3},
-            "constraints": {"forgetting": 0.01},
-        },
-        {},
-    ),
-    "a large model": (
-        {"data": {"label_budget": 160}, "methods": {"include": ["pattern+qlora", "head+adapter"]}},
-        {"model": "llama-7b", "device": "h100"},
-    ),
-}
-REPLAYED = SHAPES | MORE
 
 
 def replay(shape: str, plan: Plan | None = None) -> Replay:
