@@ -1,7 +1,6 @@
 """The trace holds what the plan was made of: its values, written into a spec, give the same work again."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,45 +24,8 @@ SITUATIONS: dict[str, tuple[Tables, dict[str, Any]]] = {
                "data": {"text": None, "premise": "a", "hypothesis": "b", "label_budget": 48}}, {"labels": 3}),
 }  # fmt: skip
 
-DERIVED = {
-    "name": "the method and what tells it from its siblings",
-    "role": "the method", "formulation": "the method", "adaptation": "the method", "place": "the method",
-    "pattern": "/patterns", "patterns": "/patterns", "verbalizers": "/verbalizer", "precision": "/precision",
-    "n": "/levels", "marks": "the task", "generation": "the task", "encoder_path": "the spec",
-}  # fmt: skip
-"""Leaves of an arm without a decision of their own -> what they follow from."""
-
-
 NONE_AT_ZERO = {"pretraining_steps", "replay"}
 """What a spec leaves out where there is none."""
-
-
-def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Places and values below this one."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from leaves(inner, f"{path}/{key}")
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        for index, inner in enumerate(value):
-            yield from leaves(inner, f"{path}/{index}")
-    elif value not in (None, [], ""):
-        yield path, value
-
-
-@pytest.mark.parametrize("situation", SITUATIONS)
-def test_every_leaf_has_a_decision(situation: str) -> None:
-    """Of an arm's values each is decided, or follows from a decision that is named here."""
-    tables, given = SITUATIONS[situation]
-    plan = compiled(tables, **given).plan
-    decided = {decision.field for decision in plan.decisions}
-    silent = [
-        path
-        for index, arm in enumerate(plan.arms)
-        for path, _ in leaves(arm.model_dump(mode="json", exclude_defaults=True), f"/arms/{index}")
-        if path.rsplit("/", 1)[-1] not in DERIVED
-        and not any(path == field or path.startswith(f"{field}/") for field in decided)
-    ]
-    assert silent == []
 
 
 def traced(plan: Plan, arm: int) -> Tables:
