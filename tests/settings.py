@@ -117,7 +117,7 @@ def _outcome(situation: str, folder: Path | None) -> dict[str, Any]:
 
 def _measured(asked: Experiment, parameters: dict[str, Any], folder: Path | None) -> Facts:
     """Facts without files, but those of the data from files where there is a folder."""
-    own = {} if asked.model.embeds_encoder else {"encoder": asked.model.encoder_place}
+    own: dict[str, Any] = {} if asked.model.embeds_encoder else {"encoder": asked.model.encoder_place}
     if folder is None:
         return facts(asked, **own, **parameters)
     data = data_facts(read(asked, files(asked, folder, Lock())), lambda texts: [len(text.split()) for text in texts])
