@@ -292,7 +292,7 @@ class Expansion:
         if s.choosing is not None:
             parts = f"{s.choosing.folds} parts of the {level.n} labels"
             because = f"the best {s.metric} when {parts} are scored by what was fitted to the rest, over "
-            because += f"{s.choosing.seeds} samples, before any test score is read"
+            because += f"{s.choosing.seeds} sample{'s' * (s.choosing.seeds > 1)}, before any test score is read"
         elif self.by_validation:
             because = f"the best mean {s.metric} on the validation rows at n = {level.n}, before any test score is read"
         else:

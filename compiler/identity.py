@@ -1,4 +1,4 @@
-"""What names samples' fits, scores and trials: everything that can change their result, and nothing else."""
+"""What fits, scores and trials are named by: everything that can change their result, and nothing else."""
 
 import re
 from functools import cache
